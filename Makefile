@@ -1,0 +1,77 @@
+# GNU make. `make` alone prints the targets.
+PY := .venv/bin/python
+RECIPE ?= tiny
+MODELS ?= 1 2 3 4
+RUNS := runs/$(RECIPE)
+DATA := data/hands19_synthetic
+# The kernel `python3` is then the one in .venv, also for who has another of that name.
+export JUPYTER_PATH := $(CURDIR)/.venv/share/jupyter
+# Nobody's own IPython start-up files run in the notebooks, and none are made in the home folder.
+export IPYTHONDIR := $(CURDIR)/.venv/ipython
+PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
+
+.PHONY: help env data run test test-quick lint lab bench notebooks results pictures lock clean
+
+help: ## show this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14 | sed 's/^/  /'
+
+env: ## make .venv from env/requirements.lock (PYTHON=python3.11 picks the Python)
+	@env/setup.sh
+
+data: env ## write the synthetic data set under data/
+	@$(PY) -m senorita_lib.datasets.synthetic $(DATA)
+
+run: env data ## the whole paper: notebooks, training, tables (RECIPE=tiny MODELS="1 2 3 4")
+	@mkdir -p runs/notebooks $(MODELS:%=$(RUNS)/model_%)
+	@set -e; for name in 01_data_cropping 02_input_representations 03_skeleton_renderer; do \
+	    echo "== $$name"; \
+	    $(PAPERMILL) notebooks/$$name.ipynb runs/notebooks/$$name.ipynb; \
+	done
+	@set -e; for model in $(MODELS); do \
+	    echo "== 04_train_refine, model $$model, recipe $(RECIPE)"; \
+	    $(PAPERMILL) notebooks/04_train_refine.ipynb $(RUNS)/model_$$model/04_train_refine.ipynb \
+	        -p model $$model -p recipe $(RECIPE); \
+	done
+	@echo "== 05_results"
+	@$(PAPERMILL) notebooks/05_results.ipynb $(RUNS)/05_results.ipynb -p results $(RUNS)
+	@$(PY) -m senorita_lib.evaluation $(RUNS)
+	@echo "Executed notebooks: runs/notebooks and $(RUNS). Checkpoints: $(RUNS)/model_*. Data: $(DATA)."
+
+# The notebooks first: a later test uses the checkpoint that notebook 04 trains.
+test: env data ## all tests, the notebooks' outputs included (ARGS= more for pytest)
+	$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks tests $(ARGS)
+
+test-quick: env ## the tests without the slow ones, no notebooks
+	$(PY) -m pytest tests -m "not slow" $(ARGS)
+
+lint: env ## ruff, over code and notebooks
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+lab: env data ## open the notebooks in JupyterLab (ARGS="--no-browser" on a remote machine)
+	cd notebooks && ../$(PY) -m jupyterlab 01_data_cropping.ipynb $(ARGS)
+
+bench: env ## every benchmark in turn
+	@set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(PY) $$script; done
+
+notebooks: env data ## execute the committed notebooks in place, outputs included
+	$(PY) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.kernel_name=python3 \
+	    --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
+	    notebooks/0*.ipynb
+
+results: ## keep the numbers of runs/tiny under results/, where notebook 05 and the README read them
+	@set -e; for model in $(MODELS); do \
+	    mkdir -p results/$(RECIPE)/model_$$model; \
+	    cp $(RUNS)/model_$$model/result.json $(RUNS)/model_$$model/predictions.npz results/$(RECIPE)/model_$$model/; \
+	done
+
+pictures: env ## draw the README's pictures anew
+	$(PY) -m senorita_lib.plotting pictures/
+
+lock: env ## resolve env/requirements.lock anew (TORCH=2.13.0 pins another torch)
+	$(PY) env/lock.py $(TORCH)
+
+clean: ## remove .venv, data and runs
+	@echo "Removing .venv, data and runs (trained checkpoints too)."
+	@rm -rf .venv data runs

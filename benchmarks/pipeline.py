@@ -1,0 +1,104 @@
+"""Milliseconds for each stage of one frame, beside a plain form of it in the same run."""
+
+import time
+
+import cv2
+import numpy as np
+import torch
+
+from senorita_lib.cropping import CropBatch, crop_hand
+from senorita_lib.datasets import SyntheticHand
+from senorita_lib.hand import BONES
+from senorita_lib.model import HandPoseNet
+from senorita_lib.recipes import find_recipe
+from senorita_lib.refinement import crop_bone_patches
+from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
+from senorita_lib.representations import build_input
+
+
+def milliseconds(function, repeats=15):
+    """Median time of a call, after one to warm up."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(times))
+
+
+def plain_volumes(pose, gamma=0.1, n=32):
+    """Eq. 1 and 2 as one would write them down: a (D, H, W, 3) tensor for each bone."""
+    z, y, x = torch.meshgrid(*[torch.arange(float(n))] * 3, indexing="ij")
+    p = torch.stack([x, y, z], dim=-1)
+    volumes = []
+    for child, parent in BONES:
+        a, b = (pose[:, None, None, None, joint] for joint in (child, parent))
+        r = ((p - b) * (a - b)).sum(-1, keepdim=True) / (a - b).square().sum(-1, keepdim=True)
+        r = r.clamp(0, 1)
+        volumes.append(torch.exp(-gamma * (p - (r * a + (1 - r) * b)).square().sum(-1)))
+    return torch.stack(volumes, dim=1)
+
+
+def plain_patches(image, uvd, size):
+    """Bone by bone with OpenCV."""
+    patches = []
+    for child, parent in BONES:
+        ends = uvd[[child, parent], :2] * 256
+        low, high = ends.min(0), ends.max(0)
+        centre, extent = (low + high) / 2, np.maximum(high - low, 10) * 1.5
+        x1, y1 = np.maximum((centre - extent / 2).astype(int), 0)
+        x2, y2 = np.minimum((centre + extent / 2).astype(int) + 1, 256)
+        patches.append(cv2.resize(image[y1:y2, x1:x2], (size, size)))
+    return patches
+
+
+def main():
+    """Print the table."""
+    frame = SyntheticHand().frame(0)
+    crop = crop_hand(frame.depth, frame.box)
+    crops = CropBatch.stack([crop])
+    uvd = torch.from_numpy(crop.to_uvd(frame.joints))[None].float()
+    pose = 32 * uvd - 0.5
+    target = pose + 1.5
+    leaf = pose.clone().requires_grad_()
+    network = HandPoseNet(find_recipe("tiny"), torch.full((20,), 40.0)).eval()
+    small = CropBatch.stack([crop_hand(frame.depth, frame.box, size=64)])
+
+    def plain_loss():
+        loss = (plain_volumes(leaf) - plain_volumes(target)).abs().sum()
+        torch.autograd.grad(loss, leaf)
+
+    with torch.no_grad():
+        initial = network.estimate(small)
+        rows = [
+            ("crop", lambda: crop_hand(frame.depth, frame.box), None),
+            ("all four inputs, 256 px", lambda: build_input(crops, 4), None),
+            ("renderer, 20 × 32³", lambda: render_skeleton(pose), lambda: plain_volumes(pose)),
+            (
+                "20 patches, 96 + 48 + 24",
+                lambda: crop_bone_patches(crops.image, uvd),
+                lambda: [plain_patches(crop.image, uvd[0].numpy(), s) for s in (96, 48, 24)],
+            ),
+            ("estimator, tiny", lambda: network.estimate(small), None),
+            (
+                "refiner, tiny",
+                lambda: network.refiner(small.image, initial, small.to_camera(initial)),
+                None,
+            ),
+        ]
+        times = [
+            (name, milliseconds(ours), plain and milliseconds(plain)) for name, ours, plain in rows
+        ]
+    ours = milliseconds(lambda: torch.autograd.grad(skeleton_volume_loss(leaf, target), leaf))
+    times.append(("volume loss and gradient", ours, milliseconds(plain_loss)))
+    print(
+        f"{'one frame':<26}{'ms':>8}{'plain':>9}{'ratio':>8}   ({torch.get_num_threads()} threads)"
+    )
+    for name, ours, plain in times:
+        ratio = f"{plain:>9.1f}{plain / ours:>8.1f}" if plain else ""
+        print(f"{name:<26}{ours:>8.2f}{ratio}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Pinhole camera: camera-frame millimetres to pixels and back.
+
+Camera frame: x right, y down, z forward, mm. Pixel frame: u right, v down, whole
+numbers at pixel centres; u = fx x / z + cx, v = fy y / z + cy.
+"""
+
+from dataclasses import dataclass
+
+from senorita_lib._arrays import stack_last
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera without distortion.
+
+    Parameters
+    ----------
+    fx, fy : float
+        Focal lengths, px.
+    cx, cy : float
+        Principal point, px.
+    width, height : int
+        Image size, px.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def __post_init__(self):
+        if not (self.fx > 0 and self.fy > 0 and self.width > 0 and self.height > 0):
+            raise ValueError(f"{self} has a focal length or an image size that is not positive")
+
+    def project(self, xyz):
+        """Camera frame to pixel frame.
+
+        Parameters
+        ----------
+        xyz : array or tensor, (..., 3)
+            Camera frame, mm, z > 0.
+
+        Returns
+        -------
+        array or tensor, (..., 3)
+            u, v in px, and z in mm unchanged.
+        """
+        x, y, z = xyz[..., 0], xyz[..., 1], xyz[..., 2]
+        return stack_last((self.fx * x / z + self.cx, self.fy * y / z + self.cy, z))
+
+    def unproject(self, uvz):
+        """Pixel frame to camera frame, the inverse of :meth:`project`.
+
+        Parameters
+        ----------
+        uvz : array or tensor, (..., 3)
+            u, v in px and z in mm.
+
+        Returns
+        -------
+        array or tensor, (..., 3)
+            Camera frame, mm.
+        """
+        u, v, z = uvz[..., 0], uvz[..., 1], uvz[..., 2]
+        return stack_last(((u - self.cx) * z / self.fx, (v - self.cy) * z / self.fy, z))
+
+
+# The Intel RealSense SR300 that recorded HANDS19.
+SR300 = Camera(475.065948, 475.065857, 315.944855, 245.287079, 640, 480)

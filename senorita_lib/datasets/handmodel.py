@@ -1,0 +1,286 @@
+"""The synthetic hand: shapes, joint angles to joints, and the flesh around them.
+
+A right hand in its own frame, mm: x towards the thumb's side, y towards the fingertips, z out
+of the palm (right-handed), the wrist joint at the origin. Angles are radians. Every function
+takes leading batch dimensions, knows nothing of how poses are drawn or images rendered, and
+only computes with arrays.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from senorita_lib.hand import FINGERS
+
+# Bone lengths, mm: medians of HANDS19's own labels, thumb to little finger, wrist to tip.
+MEDIAN_BONES = np.array(
+    [
+        [13.7, 51.5, 38.8, 29.0],
+        [74.0, 43.4, 29.8, 22.0],
+        [67.0, 48.9, 34.3, 21.0],
+        [65.0, 46.2, 35.2, 21.0],
+        [60.0, 38.7, 29.1, 21.0],
+    ]
+)
+# Where the first joint of each finger lies, seen from the wrist; only directions count.
+_BASES = np.array(
+    [[11.0, 4.0, 7.0], [23.5, 70.0, -1.0], [3.5, 67.0, -2.5], [-15.5, 63.0, -0.5], [-32, 50.5, 5.0]]
+)
+# Radii at the four joints of a finger, mm, thumb to little finger, MCP to tip.
+_RADII = np.array(
+    [
+        [14.5, 12.6, 10.8, 8.6],
+        [12.0, 9.9, 8.6, 7.3],
+        [12.4, 10.1, 8.8, 7.5],
+        [11.8, 9.6, 8.3, 7.1],
+        [11.0, 8.5, 7.3, 6.3],
+    ]
+)
+_REST_SPREAD = np.radians([0.0, 3.0, 0.0, -3.5, -7.0])  # of straight fingers; positive: to x
+_REST_ROLL = np.radians([0.0, -8.0, -3.0, 2.0, 8.0])  # bent fingers point to the scaphoid
+
+
+@dataclass(frozen=True)
+class HandShape:
+    """What makes one person's hand differ from another's.
+
+    Attributes
+    ----------
+    bones : array, (5, 4)
+        Lengths, mm, thumb to little finger, wrist to tip.
+    width : float
+        Of the palm, relative to the median hand.
+    thickness : float
+        Of flesh around the bones, relative to the median hand.
+    """
+
+    bones: np.ndarray
+    width: float
+    thickness: float
+
+
+def hand_shapes():
+    """The ten hand shapes, which vary bone lengths, thickness and palm width independently."""
+    size = [1.00, 0.91, 1.09, 1.03, 0.96, 0.94, 1.12, 0.88, 1.05, 1.00]
+    reach = [1.00, 1.05, 0.97, 1.02, 0.96, 1.00, 0.95, 1.06, 0.98, 1.03]  # fingers against palm
+    width = [1.00, 1.07, 0.94, 0.97, 1.05, 0.92, 1.03, 0.99, 1.10, 0.96]
+    thickness = [1.00, 0.95, 1.06, 0.91, 1.12, 1.04, 0.98, 0.93, 1.09, 1.15]
+    single = np.random.default_rng(2019).normal(1, 0.02, (10, 5, 4))
+    shapes = []
+    for i in range(10):
+        relative = size[i] * single[i]
+        relative[:, 1:] *= reach[i]
+        shapes.append(HandShape(MEDIAN_BONES * relative, width[i], thickness[i] * size[i]))
+    return tuple(shapes)
+
+
+SHAPES = hand_shapes()
+
+
+@dataclass(frozen=True)
+class HandAngles:
+    """Joint angles, radians.
+
+    Attributes
+    ----------
+    fingers : array, (..., 4, 4)
+        Index to little finger: MCP flexion, MCP abduction (positive: towards the thumb), PIP
+        flexion, DIP flexion.
+    thumb : array, (..., 5)
+        Metacarpal away from the index within the palm's plane, and out of it; how far the
+        thumb's flexion is turned out of the palm's plane; MCP and IP flexion.
+    wrist : array, (..., 2)
+        Flexion of the hand against the forearm, and deviation towards the thumb's side.
+    """
+
+    fingers: np.ndarray
+    thumb: np.ndarray
+    wrist: np.ndarray
+
+    def __getitem__(self, index):
+        return HandAngles(self.fingers[index], self.thumb[index], self.wrist[index])
+
+
+def _stack(*parts):
+    return np.stack(np.broadcast_arrays(*parts), axis=-1)
+
+
+def hand_joints(shape, angles):
+    """Joints of a posed hand.
+
+    Parameters
+    ----------
+    shape : HandShape
+    angles : HandAngles
+
+    Returns
+    -------
+    array, (..., 21, 3)
+        Hand frame, mm, HANDS19 order.
+    """
+    bases = _BASES * [shape.width, 1, 1]
+    bases *= (shape.bones[:, 0] / np.linalg.norm(bases, axis=1))[:, None]
+    batch = angles.thumb.shape[:-1]
+    # Directions "along" and "towards the palm" of each finger's first free bone.
+    bend, spread = angles.fingers[..., 0], angles.fingers[..., 1] + _REST_SPREAD[1:]
+    roll = _REST_ROLL[1:]
+    along = _stack(np.sin(spread), np.cos(spread), np.zeros(1))
+    side = _stack(np.cos(spread), -np.sin(spread), np.zeros(1))
+    palmar = np.sin(roll)[:, None] * side + np.cos(roll)[:, None] * [0.0, 0.0, 1.0]
+    out, rise, turn = (angles.thumb[..., i, None] for i in range(3))
+    thumb_along = _stack(np.sin(out) * np.cos(rise), np.cos(out) * np.cos(rise), np.sin(rise))
+    inward = _stack(-np.cos(out), np.sin(out), np.zeros(1))
+    upward = _stack(-np.sin(out) * np.sin(rise), -np.cos(out) * np.sin(rise), np.cos(rise))
+    thumb_palmar = np.cos(turn)[..., None] * inward + np.sin(turn)[..., None] * upward
+    along = np.concatenate([thumb_along, along], axis=-2)
+    palmar = np.concatenate([thumb_palmar, palmar], axis=-2)
+    # Flexion at the three joints, summed along the finger; the thumb's first bone has none.
+    thumb_bends = _stack(np.zeros(1), angles.thumb[..., 3, None], angles.thumb[..., 4, None])
+    finger_bends = _stack(bend, angles.fingers[..., 2], angles.fingers[..., 3])
+    bends = np.concatenate([thumb_bends, finger_bends], axis=-2).cumsum(axis=-1)[..., None]
+    bones = np.cos(bends) * along[..., None, :] + np.sin(bends) * palmar[..., None, :]
+    chain = (bones * shape.bones[:, 1:, None]).cumsum(axis=-2) + bases[:, None]
+    joints = np.zeros((*batch, 21, 3))
+    joints[..., 1:6, :] = bases
+    joints[..., 6:, :] = chain.reshape(*batch, 15, 3)
+    return joints
+
+
+# ------------------------------------------------------------------------------------- flesh
+_SPHERES = {}  # name -> number, filled below
+for _finger in FINGERS:
+    for _part in ("mcp", "pip", "dip", "tip"):
+        _SPHERES[f"{_finger}_{_part}"] = len(_SPHERES)
+for _name in (
+    "web_im", "web_mr", "web_rp", "carpus_r", "carpus_u", "hypothenar", "heel", "thenar",
+    "thumb_web", "index_web", "wrist_r", "wrist_u", "arm_r", "arm_u", "elbow_r", "elbow_u",
+    "shoulder",
+):  # fmt: skip
+    _SPHERES[_name] = len(_SPHERES)
+
+
+def _numbers(*groups):
+    return np.array([[_SPHERES[name] for name in group.split()] for group in groups])
+
+
+PILLS = _numbers(
+    *(
+        f"{f}_{a} {f}_{b}"
+        for f in FINGERS
+        for a, b in (("mcp", "pip"), ("pip", "dip"), ("dip", "tip"))
+    )
+)
+WEDGES = _numbers(
+    "index_mcp middle_mcp web_im", "middle_mcp ring_mcp web_mr", "ring_mcp pinky_mcp web_rp",
+    "carpus_r index_mcp middle_mcp", "carpus_r carpus_u middle_mcp",
+    "carpus_u middle_mcp ring_mcp", "carpus_u ring_mcp pinky_mcp", "heel hypothenar pinky_mcp",
+    "heel hypothenar carpus_u", "thumb_mcp thenar thumb_pip", "thumb_mcp thenar carpus_r",
+    "thumb_web index_web thumb_mcp", "index_web thumb_mcp carpus_r",
+    "carpus_r carpus_u wrist_r", "carpus_u wrist_r wrist_u", "thumb_mcp heel wrist_u",
+    "thumb_mcp wrist_r wrist_u", "thumb_mcp heel hypothenar",
+    "wrist_r wrist_u arm_r", "wrist_u arm_r arm_u", "arm_r arm_u elbow_r", "arm_u elbow_r elbow_u",
+    "elbow_r elbow_u shoulder",
+)  # fmt: skip
+N_SPHERES = len(_SPHERES)
+FOREARM_PIVOT = np.array([-2.0, -22.0, 0.0])  # mm, hand frame: where the hand turns on the arm
+
+
+def hand_spheres(shape, joints, wrist, forearm=240.0, upper_arm=(0.0, -200.0, 0.0), sleeve=1.0):
+    """The flesh: spheres whose hulls (``PILLS``, ``WEDGES``) are the hand and its arm.
+
+    Parameters
+    ----------
+    shape : HandShape
+    joints : array, (..., 21, 3)
+        Hand frame, mm, of :func:`hand_joints`.
+    wrist : array, (..., 2)
+        As in :class:`HandAngles`.
+    forearm : float
+        Its length, mm.
+    upper_arm : array, (3,)
+        From elbow to shoulder, hand frame, mm.
+    sleeve : float
+        How much a sleeve thickens the arm.
+
+    Returns
+    -------
+    centres : array, (..., n, 3)
+        Hand frame, mm.
+    radii : array, (n,)
+        mm.
+    """
+    thick, wide = shape.thickness, shape.width
+    size = shape.bones[2, 0] / MEDIAN_BONES[2, 0]
+    centres = np.empty((*joints.shape[:-2], N_SPHERES, 3))
+    radii = np.empty(N_SPHERES)
+    centres[..., :20:4, :] = joints[..., 1:6, :]
+    for part in range(3):
+        centres[..., part + 1 : 20 : 4, :] = joints[..., 6 + part :: 3, :]
+    radii[:20] = (_RADII * thick).ravel()
+
+    def put(name, centre, radius):
+        centres[..., _SPHERES[name], :] = centre
+        radii[_SPHERES[name]] = radius * thick
+
+    mcp, pip = joints[..., 1:6, :], joints[..., 6::3, :]
+    webs = mcp + 0.36 * (pip - mcp)
+    for i, name in enumerate(("web_im", "web_mr", "web_rp"), start=1):
+        put(name, (webs[..., i, :] + webs[..., i + 1, :]) / 2, 6.2)
+    scale = np.array([wide, size, thick])
+    put("carpus_r", np.array([19.0, -2.0, 1.0]) * scale, 15.0)
+    put("carpus_u", np.array([-21.0, -1.0, 0.0]) * scale, 15.0)
+    put("hypothenar", np.array([-31.0, 27.0, 5.0]) * scale, 14.0)
+    put("heel", np.array([-24.0, 6.0, 5.0]) * scale, 15.0)
+    base, end = mcp[..., 0, :], pip[..., 0, :]
+    middle = joints[..., 3, :]
+    inward = middle - end
+    inward /= np.linalg.norm(inward, axis=-1, keepdims=True)
+    put("thenar", base + 0.45 * (end - base) + 5 * inward + [0.0, 0.0, 2.0], 15.5)
+    put("thumb_web", base + 0.72 * (end - base), 9.5)
+    put("index_web", mcp[..., 1, :] * 0.84, 10.5)
+    deviate = wrist[..., 1, None]
+    down = forearm_direction(wrist)
+    right = np.concatenate([np.cos(deviate), np.sin(deviate), np.zeros_like(deviate)], axis=-1)
+    right -= (right * down).sum(-1, keepdims=True) * down
+    right /= np.linalg.norm(right, axis=-1, keepdims=True)
+    pivot = FOREARM_PIVOT * scale
+    for name, at, half, radius in (
+        ("wrist", 0.0, 13.5, 17.5),
+        ("arm", 0.45, 17.0, 22.0 * (1 + sleeve) / 2),
+        ("elbow", 1.0, 17.0, 32.0 * sleeve),
+    ):
+        middle = pivot + at * forearm * down
+        put(f"{name}_r", middle + half * wide * right, radius)
+        put(f"{name}_u", middle - half * wide * right, radius)
+    put("shoulder", middle + upper_arm, 42.0 * sleeve)
+    return centres, radii
+
+
+def forearm_direction(wrist):
+    """Unit vector (..., 3) from wrist to elbow, hand frame, of wrist angles (..., 2)."""
+    # The hand flexes towards its palm, so seen from the hand the arm tips towards it too.
+    flex, deviate = wrist[..., 0], wrist[..., 1]
+    level = np.cos(flex)
+    return _stack(np.sin(deviate) * level, -np.cos(deviate) * level, np.sin(flex))
+
+
+def palm_frame(joints):
+    """Axes of a hand, from its joints: towards the thumb, towards the fingers, out of the palm.
+
+    Parameters
+    ----------
+    joints : array, (..., 21, 3)
+        Any right-handed frame, a right hand.
+
+    Returns
+    -------
+    array, (..., 3, 3)
+        The three unit vectors as columns.
+    """
+    wrist, index, middle, pinky = (joints[..., j, :] for j in (0, 2, 3, 5))
+    normal = np.cross(index - wrist, pinky - wrist)
+    normal = normal / np.linalg.norm(normal, axis=-1, keepdims=True)
+    along = middle - wrist
+    along = along - (along * normal).sum(-1, keepdims=True) * normal
+    along = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    return np.stack([np.cross(along, normal), along, normal], axis=-1)

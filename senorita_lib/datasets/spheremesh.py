@@ -1,0 +1,226 @@
+"""Depth images of a sphere-mesh, on one CPU core, without a loop over pixels.
+
+A sphere-mesh (Tkach, Pauly, Tagliasacchi, "Sphere-Meshes for Real-Time Hand Modeling and
+Tracking", 2016) is a union of convex hulls of two spheres (*pills*) or three (*wedges*).
+The surface of such a hull consists of parts of its spheres, of the cones that touch two of
+them and of the flat triangles that touch three. All three kinds are intersected with the
+viewing rays in closed form, each within the rectangle it can cover, and the nearest wins.
+
+A ray is ``z * d`` with ``d = ((u - cx) / fx, (v - cy) / fy, 1)``, so that the ray's
+parameter is the depth itself, and a product ``a . d`` is a row plus a column.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+_TRIANGLE_SLACK = 1e-4  # widens a triangle by this share of itself: no cracks along its cones
+
+
+def render_depth(centres, radii, pills, wedges, camera):
+    """Depth of the first surface along each pixel's ray.
+
+    Parameters
+    ----------
+    centres : array, (n, 3)
+        Sphere centres, camera frame, mm.
+    radii : array, (n,)
+        mm; every sphere must lie wholly in front of the camera, z > radius.
+    pills : array of int, (p, 2)
+        Pairs of spheres, each joined by its convex hull.
+    wedges : array of int, (w, 3)
+        Triples of spheres, each joined by its convex hull.
+    camera : senorita_lib.camera.Camera
+
+    Returns
+    -------
+    array, (height, width), float32
+        z in mm, ``inf`` where the ray meets nothing.
+
+    Raises
+    ------
+    ValueError
+        If a sphere reaches behind the camera.
+    """
+    centres = np.asarray(centres, dtype=np.float64).reshape(-1, 3)
+    radii = np.asarray(radii, dtype=np.float64).reshape(-1)
+    pills = np.asarray(pills, dtype=np.int64).reshape(-1, 2)
+    wedges = np.asarray(wedges, dtype=np.int64).reshape(-1, 3)
+    nearest = (centres[:, 2] - radii).min(initial=np.inf)
+    if not nearest > 0:
+        raise ValueError(f"a sphere reaches to z = {nearest:.1f} mm, wanted z > 0 for all of it")
+    canvas = _Canvas(camera)
+    boxes = _sphere_boxes(centres, radii, camera)
+    pairs = np.concatenate([pills, wedges[:, :2], wedges[:, 1:], wedges[:, ::2]])
+    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):  # sqrt of a miss is NaN; fmin skips it
+        _draw_spheres(canvas, centres, radii, boxes)
+        _draw_cones(canvas, centres, radii, pairs, boxes)
+        _draw_triangles(canvas, centres, radii, wedges)
+    return canvas.depth
+
+
+@lru_cache(maxsize=8)
+def _rays(camera):
+    x = ((np.arange(camera.width) - camera.cx) / camera.fx).astype(np.float32)
+    y = ((np.arange(camera.height) - camera.cy) / camera.fy).astype(np.float32)[:, None]
+    return x, y, x * x + y * y + np.float32(1)
+
+
+class _Canvas:
+    """The z-buffer and the rays of its pixels."""
+
+    def __init__(self, camera):
+        self.camera = camera
+        self.depth = np.full((camera.height, camera.width), np.inf, dtype=np.float32)
+        self.x, self.y, self.square = _rays(camera)
+
+    def window(self, box):
+        """Views of depth, x, y and |d|^2 within ``box`` = (u0, v0, u1, v1), ends excluded."""
+        u0, v0, u1, v1 = box
+        rows, columns = slice(v0, v1), slice(u0, u1)
+        return (
+            self.depth[rows, columns],
+            self.x[columns],
+            self.y[rows],
+            self.square[rows, columns],
+        )
+
+
+def _dot(a, x, y):
+    """``a . d`` for the pixels of a window."""
+    return a[0] * x + (a[1] * y + a[2])
+
+
+def _sphere_boxes(centres, radii, camera):
+    """Pixel rectangles (n, 4) that hold the spheres' projections, ends excluded."""
+    z, sizes = centres[:, 2], (camera.width, camera.height)
+    focal, middle = (camera.fx, camera.fy), (camera.cx, camera.cy)
+    boxes = np.empty((len(radii), 4), dtype=np.int64)
+    for axis in range(2):
+        p = centres[:, axis]
+        spread = radii * np.sqrt(np.maximum(p * p + z * z - radii * radii, 0))
+        scale = z * z - radii * radii
+        low = focal[axis] * (p * z - spread) / scale + middle[axis]
+        high = focal[axis] * (p * z + spread) / scale + middle[axis]
+        boxes[:, axis] = np.clip(np.ceil(low), 0, sizes[axis])
+        boxes[:, axis + 2] = np.clip(np.floor(high) + 1, 0, sizes[axis])
+    return boxes
+
+
+def _visible(boxes):
+    return np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+
+
+def _draw_spheres(canvas, centres, radii, boxes):
+    power = ((centres * centres).sum(1) - radii * radii).astype(np.float32)
+    centres = centres.astype(np.float32)
+    windows = boxes.tolist()
+    for i in _visible(boxes):
+        depth, x, y, square = canvas.window(windows[i])
+        q = _dot(centres[i], x, y)
+        h = q * q
+        h -= power[i] * square
+        np.sqrt(h, out=h)
+        np.subtract(q, h, out=q)
+        q /= square
+        np.fmin(depth, q, out=depth)
+
+
+def _draw_cones(canvas, centres, radii, pairs, boxes):
+    # After I. Quilez's ray / round cone intersection, with the ray from the origin, and all
+    # of it divided by the squared length of the cone's side to keep float32 accurate.
+    a, ra, rb = centres[pairs[:, 0]], radii[pairs[:, 0]], radii[pairs[:, 1]]
+    axis = centres[pairs[:, 1]] - a
+    length2 = (axis * axis).sum(1)
+    taper = ra - rb
+    side2 = length2 - taper * taper
+    whole = side2 > 1e-6 * np.maximum(length2, 1e-6)  # else one sphere holds the other
+    a, axis, ra, taper, length2, side2, pairs = (
+        v[whole] for v in (a, axis, ra, taper, length2, side2, pairs)
+    )
+    m1 = -(axis * a).sum(1)
+    shift = taper * ra - m1
+    k0 = (a * a).sum(1) - (m1 * m1 - 2 * m1 * taper * ra + length2 * ra * ra) / side2
+    k1 = (shift / side2)[:, None] * axis - a
+    unit = axis / np.sqrt(side2)[:, None]
+    k0, start, k1, unit = (
+        v.astype(np.float32) for v in (k0, shift / side2 + 0.5, k1, unit)
+    )  # where along the side: 0..1 becomes -1/2..1/2
+    side = np.sqrt(side2).astype(np.float32)
+    first, second = boxes[pairs[:, 0]], boxes[pairs[:, 1]]
+    merged = np.concatenate(
+        [np.minimum(first[:, :2], second[:, :2]), np.maximum(first[:, 2:], second[:, 2:])], axis=1
+    )
+    windows = merged.tolist()
+    for i in _visible(merged):
+        depth, x, y, square = canvas.window(windows[i])
+        along = _dot(unit[i], x, y)
+        b = _dot(k1[i], x, y)
+        k2 = along * along
+        np.subtract(square, k2, out=k2)
+        h = b * b
+        h -= k0[i] * k2
+        np.sqrt(h, out=h)
+        h += b
+        np.negative(h, out=h)
+        h /= k2
+        along *= h
+        along *= 1 / side[i]
+        along -= start[i]
+        np.abs(along, out=along)
+        np.copyto(h, np.inf, where=~(along <= 0.5))
+        np.copyto(h, np.inf, where=h <= 0)
+        np.fmin(depth, h, out=depth)
+
+
+def _draw_triangles(canvas, centres, radii, wedges):
+    corners, normals = _tangent_triangles(centres, radii, wedges)
+    offset = (normals * corners[:, 0]).sum(1)
+    corners, normals, offset = (v[offset < -1e-6] for v in (corners, normals, offset))  # facing us
+    edges = np.cross(corners, np.roll(corners, -1, axis=1))
+    volume = (edges[:, 0] * corners[:, 2]).sum(1)
+    edges /= volume[:, None, None]  # edges . d is now a corner's share of the hit, over its z
+    normals, edges = (normals / offset[:, None]).astype(np.float32), edges.astype(np.float32)
+    pixels = canvas.camera.project(corners)[..., :2]
+    limits = (canvas.camera.width, canvas.camera.height)
+    boxes = np.concatenate(
+        [
+            np.clip(np.floor(pixels.min(axis=1)), 0, limits),
+            np.clip(np.ceil(pixels.max(axis=1)) + 1, 0, limits),
+        ],
+        axis=1,
+    ).astype(np.int64)
+    slack = (-_TRIANGLE_SLACK / corners[:, 0, 2]).astype(np.float32)
+    windows = boxes.tolist()
+    for i in _visible(boxes):
+        depth, x, y, _ = canvas.window(windows[i])
+        inside = np.minimum(_dot(edges[i, 0], x, y), _dot(edges[i, 1], x, y))
+        np.minimum(inside, _dot(edges[i, 2], x, y), out=inside)
+        z = _dot(normals[i], x, y)
+        np.reciprocal(z, out=z)
+        np.copyto(z, np.inf, where=inside < slack[i])
+        np.copyto(z, np.inf, where=z <= 0)
+        np.fmin(depth, z, out=depth)
+
+
+def _tangent_triangles(centres, radii, wedges):
+    """Corners (t, 3, 3) and outward unit normals (t, 3) of the triangles that touch three spheres.
+
+    A plane touches three spheres on the same side if n . (c_i - c_0) = r_0 - r_i; there are two
+    such planes, or none where the third sphere hides in the pill of the others.
+    """
+    c, r = centres[wedges], radii[wedges]
+    u, v = c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]
+    uu, vv, uv = (u * u).sum(1), (v * v).sum(1), (u * v).sum(1)
+    area2 = uu * vv - uv * uv
+    solid = area2 > 1e-9 * np.maximum(uu * vv, 1e-9)
+    c, r, u, v, uu, vv, uv, area2 = (w[solid] for w in (c, r, u, v, uu, vv, uv, area2))
+    su, sv = r[:, 0] - r[:, 1], r[:, 0] - r[:, 2]
+    flat = ((su * vv - sv * uv) / area2)[:, None] * u + ((sv * uu - su * uv) / area2)[:, None] * v
+    rise2 = 1 - (flat * flat).sum(1)
+    touch = rise2 > 0
+    up = np.cross(u, v)[touch] * np.sqrt(rise2[touch] / area2[touch])[:, None]
+    normals = np.concatenate([flat[touch] + up, flat[touch] - up])
+    c, r = np.concatenate([c[touch]] * 2), np.concatenate([r[touch]] * 2)
+    return c + r[..., None] * normals[:, None], normals

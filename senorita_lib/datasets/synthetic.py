@@ -1,0 +1,354 @@
+"""The synthetic HANDS19: frames on demand, and a data set in HANDS19's exact layout.
+
+``python -m senorita_lib.datasets.synthetic ROOT`` writes one.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm.auto import tqdm
+
+from senorita_lib.camera import SR300
+from senorita_lib.datasets import posing
+from senorita_lib.datasets.handmodel import PILLS, SHAPES, WEDGES, hand_spheres
+from senorita_lib.datasets.hands19 import (
+    TEST_SPLITS,
+    Frame,
+    encode_depth,
+    image_name,
+    is_whole_png,
+    write_annotations,
+    write_aside,
+)
+from senorita_lib.datasets.sensor import background, sense
+from senorita_lib.datasets.spheremesh import render_depth
+
+GENERATOR = 1  # raise it when the same seed no longer gives the same frames
+STAMP = "synthetic.json"
+_SPLIT_IDS = {name: i for i, name in enumerate(("train", *TEST_SPLITS))}
+_SEEN = (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS)
+_UNSEEN = (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS)
+# Which of shape, viewpoint, articulation a split takes from those that training never sees.
+_HELD_BACK = {
+    "train": (0, 0, 0), "interp": (0, 0, 0), "shape": (1, 0, 0), "viewp": (0, 1, 0),
+    "artic": (0, 0, 1), "extrap": (1, 1, 1),
+}  # fmt: skip
+
+
+class SyntheticHand:
+    """Synthetic frames of a right hand, each a function of seed, split and index alone.
+
+    Parameters
+    ----------
+    seed : int
+    camera : Camera
+    """
+
+    def __init__(self, seed=0, camera=SR300):
+        self.seed, self.camera = seed, camera
+
+    def _draw(self, index, split):
+        if split not in _SPLIT_IDS:
+            raise ValueError(f"split is {split!r}, wanted one of {', '.join(_SPLIT_IDS)}")
+        rng = np.random.default_rng([self.seed, _SPLIT_IDS[split], index])
+        bins = [(_SEEN, _UNSEEN)[held][i] for i, held in enumerate(_HELD_BACK[split])]
+        return rng, posing.draw_pose(rng, self.camera, *bins)
+
+    def pose(self, index, split="train"):
+        """The pose of a frame, a :class:`~senorita_lib.datasets.posing.HandPose`."""
+        return self._draw(index, split)[1]
+
+    def frame(self, index, split="train"):
+        """One frame.
+
+        Parameters
+        ----------
+        index : int
+            From 0, without end.
+        split : str
+            ``train``, ``interp``, ``shape``, ``artic``, ``viewp`` or ``extrap``.
+
+        Returns
+        -------
+        Frame
+
+        Raises
+        ------
+        ValueError
+            If there is no such split.
+        """
+        rng, pose = self._draw(index, split)
+        hand = self.surface(pose)
+        return Frame(
+            name=image_name(index),
+            depth=sense(rng, hand, background(rng, self.camera, pose.joints)),
+            box=hand_box(pose.joints, self.camera),
+            joints=pose.joints.astype(np.float32),
+            split=split,
+            shape=pose.shape,
+            view=pose.view,
+            pattern=pose.pattern,
+        )
+
+    def surface(self, pose):
+        """Exact depth (height, width), mm, of hand and forearm; ``inf`` where they are not."""
+        centres, radii = pose_spheres(pose)
+        return render_depth(centres, radii, PILLS, WEDGES, self.camera)
+
+
+def pose_spheres(pose):
+    """Sphere centres (n, 3), camera frame, and radii (n,), mm, of a posed hand."""
+    centres, radii = hand_spheres(
+        SHAPES[pose.shape],
+        pose.local,
+        pose.wrist,
+        pose.forearm,
+        pose.upper_arm @ pose.rotation,
+        pose.sleeve,
+    )
+    return centres @ pose.rotation.T + pose.translation, radii
+
+
+def hand_box(joints, camera, margin=14.0):
+    """Box around joints, as HANDS19's: whole pixels, clipped to the image.
+
+    Parameters
+    ----------
+    joints : array, (21, 3)
+        Camera frame, mm.
+    camera : Camera
+    margin : float
+        mm around the joints, for the flesh.
+
+    Returns
+    -------
+    array of int, (4,)
+        x1, y1, x2, y2, pixel frame.
+    """
+    uvz = camera.project(joints)
+    border = margin / uvz[:, 2:] * [camera.fx, camera.fy]
+    size = [camera.width, camera.height]
+    low = np.floor((uvz[:, :2] - border).min(axis=0))
+    high = np.ceil((uvz[:, :2] + border).max(axis=0))
+    return np.concatenate([np.clip(low, 0, size), np.clip(high, 0, size)]).astype(np.int64)
+
+
+# ---------------------------------------------------------------------------------- data set
+# A worker sends one record for each frame; it is shorter than PIPE_BUF, so that records of
+# several workers on one pipe do not mix.
+_RECORD = np.dtype([("job", "<i4"), ("box", "<i4", 4), ("joints", "<f4", (21, 3))])
+
+
+def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, progress=True):
+    """Write a synthetic data set in HANDS19's layout, or finish one that was interrupted.
+
+    Parameters
+    ----------
+    root : path
+        Becomes the folder that holds ``Task 1``.
+    train, test_per_split : int
+        Numbers of frames: for training, and for each of the five test splits.
+    seed : int
+    workers : int, optional
+        Processes; as many as there are cores, unless there is little to do. The files do not
+        depend on it.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    pathlib.Path
+        ``root``.
+
+    Raises
+    ------
+    ValueError
+        If root holds something else already, or a number makes no sense.
+    """
+    for name, value, least in (
+        ("train", train, 1), ("test_per_split", test_per_split, 1), ("seed", seed, 0),
+        ("workers", 1 if workers is None else workers, 1),
+    ):  # fmt: skip
+        if int(value) != value or value < least:
+            raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
+    settings = {
+        "train": int(train), "test_per_split": int(test_per_split), "seed": int(seed),
+        "generator": GENERATOR,
+    }  # fmt: skip
+    root = Path(root)
+    folder = root / "Task 1"
+    jobs = _jobs(folder, settings)
+    if _finished(folder, settings) and all(_present(folder, jobs)):
+        return root
+    for part in ("training_images", "test_images"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        for left in (folder / part).glob("*.part"):
+            left.unlink()
+    write_aside(folder / STAMP, _stamp(settings, complete=False))
+    if workers is None:
+        workers = min(os.cpu_count() or 1, 1 + len(jobs) // 200)
+    bar = tqdm(total=len(jobs), desc="synthetic frames", unit="frame", disable=not progress)
+    labels = np.zeros(len(jobs), dtype=_RECORD)
+    with bar:
+        for records in _run(folder, settings, workers, len(jobs)):
+            labels[records["job"]] = records
+            bar.update(len(records))
+    names = [path.name for path, _, _ in jobs]
+    splits = [split for _, split, _ in jobs]
+    for kind, rows in (("train", slice(train)), ("test", slice(train, None))):
+        write_annotations(
+            folder, kind, names[rows], labels["box"][rows], labels["joints"][rows],
+            splits[rows] if kind == "test" else None,
+        )  # fmt: skip
+    write_aside(folder / STAMP, _stamp(settings, complete=True))
+    return root
+
+
+def _jobs(folder, settings):
+    """(path, split, index) of every image; test frames are shuffled, as in the challenge."""
+    jobs = [
+        (folder / "training_images" / image_name(i), "train", i) for i in range(settings["train"])
+    ]
+    count = settings["test_per_split"]
+    tests = [(split, i) for split in TEST_SPLITS for i in range(count)]
+    order = np.random.default_rng([settings["seed"], len(_SPLIT_IDS)]).permutation(len(tests))
+    jobs += [
+        (folder / "test_images" / image_name(place), *tests[i]) for place, i in enumerate(order)
+    ]
+    return jobs
+
+
+def _present(folder, jobs):
+    found = {
+        part: set(os.listdir(folder / part)) if (folder / part).is_dir() else set()
+        for part in ("training_images", "test_images")
+    }
+    return [path.name in found[path.parent.name] for path, _, _ in jobs]
+
+
+def _stamp(settings, complete):
+    return (json.dumps({"settings": settings, "complete": complete}, indent=2) + "\n").encode()
+
+
+def _finished(folder, settings):
+    """Whether the data set of these settings is there; refuses what is there of others."""
+    try:
+        stamp = json.loads((folder / STAMP).read_text())
+        found, complete = stamp["settings"], stamp["complete"]
+    except FileNotFoundError:
+        if (folder / "training_bbs.txt").exists() or (folder / "test_bbs.txt").exists():
+            raise ValueError(
+                f"{folder} holds a data set that is not synthetic, wanted an empty folder"
+            ) from None
+        return False
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{folder / STAMP} is damaged, wanted the settings of a synthetic data set; remove "
+            "that data set first"
+        ) from None
+    if found != settings:
+        raise ValueError(
+            f"{folder} holds a synthetic data set with {_words(found)}, wanted {_words(settings)}: "
+            "remove it or choose another folder"
+        )
+    return complete
+
+
+def _words(settings):
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _make(folder, settings, start, step):
+    """Make every ``step``-th frame that is missing; yields the records of all of them."""
+    hands = SyntheticHand(settings["seed"])
+    for number, (path, split, index) in enumerate(_jobs(folder, settings)):
+        if number % step != start:
+            continue
+        record = np.zeros(1, dtype=_RECORD)
+        if is_whole_png(path):
+            joints = hands.pose(index, split).joints
+            record[0] = (number, hand_box(joints, hands.camera), joints)
+        else:
+            frame = hands.frame(index, split)
+            write_aside(path, encode_depth(frame.depth))
+            record[0] = (number, frame.box, frame.joints)
+        yield record
+
+
+def _run(folder, settings, workers, total):
+    """Yield records from ``workers`` processes, or from this one."""
+    if workers == 1:
+        yield from _make(folder, settings, 0, 1)
+        return
+    # Plain processes rather than multiprocessing, which would import the caller's main module
+    # anew: that breaks scripts without a guard, and input from a terminal.
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    read, write = os.pipe()
+    children = []
+    try:
+        for start in range(workers):
+            task = json.dumps([str(folder), settings, start, workers])
+            code = "from senorita_lib.datasets.synthetic import _work; _work()"
+            command = [sys.executable, "-c", code, task]
+            children.append(subprocess.Popen(command, stdout=write, env=environment))
+        os.close(write)
+        write = None
+        pending, done = b"", 0
+        while block := os.read(read, 1 << 16):
+            pending += block
+            whole = len(pending) // _RECORD.itemsize
+            yield np.frombuffer(pending, dtype=_RECORD, count=whole)
+            pending = pending[whole * _RECORD.itemsize :]
+            done += whole
+        failed = [child for child in children if child.wait()]
+        if failed or done != total:
+            raise RuntimeError(f"a worker died after {done} of {total} frames; call again to go on")
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+        for end in (read, write):
+            if end is not None:
+                os.close(end)
+
+
+def _work():
+    cv2.setNumThreads(1)
+    folder, settings, start, step = json.loads(sys.argv[1])
+    for record in _make(Path(folder), settings, start, step):
+        os.write(1, record.tobytes())
+
+
+def main(arguments=None):
+    """Command line: make a data set, and say what it is and how big."""
+    parser = argparse.ArgumentParser(
+        prog="python -m senorita_lib.datasets.synthetic",
+        description="Write a synthetic data set in HANDS19's layout.",
+    )
+    parser.add_argument("root", help="becomes the folder that holds 'Task 1'")
+    parser.add_argument("--train", type=int, default=4000, help="training frames")
+    parser.add_argument("--test-per-split", type=int, default=100, help="frames a test split")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, help="processes, by default one a core")
+    chosen = parser.parse_args(arguments)
+    try:
+        root = write_synthetic(**vars(chosen))
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
+    size = sum(file.stat().st_size for file in (root / "Task 1").rglob("*") if file.is_file())
+    print(
+        f"{root}: {chosen.train} training frames, {chosen.test_per_split} of each of the test "
+        f"splits {', '.join(TEST_SPLITS)}, seed {chosen.seed}, {size / 1e6:.0f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()

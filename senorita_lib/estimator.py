@@ -1,0 +1,127 @@
+"""Integral pose regression: ResNet, deconvolutions, soft-argmax (paper, section 2.2)."""
+
+import torch
+from monai.networks.nets.resnet import ResNet
+from torch import nn
+
+
+def soft_argmax(logits):
+    """Expected position under the softmax of a heat map (integral regression, Sun et al. 2018).
+
+    Parameters
+    ----------
+    logits : tensor, (B, joints, D, H, W)
+
+    Returns
+    -------
+    tensor, (B, joints, 3)
+        uvd frame; cell i of n counts as (i + 1/2) / n.
+
+    Raises
+    ------
+    ValueError
+        If ``logits`` is not five-dimensional.
+    """
+    if logits.ndim != 5:
+        raise ValueError(f"logits have shape {tuple(logits.shape)}, wanted (B, joints, D, H, W)")
+    # Sums over a quarter of a million cells want full precision under autocast too.
+    heat = logits.float().flatten(2).softmax(dim=2).view(logits.shape)
+    marginals = heat.sum(dim=(2, 3)), heat.sum(dim=(2, 4)), heat.sum(dim=(3, 4))
+    return torch.stack([_expectation(marginal) for marginal in marginals], dim=-1)
+
+
+def _expectation(marginal):
+    n = marginal.shape[-1]
+    cells = torch.arange(n, device=marginal.device, dtype=marginal.dtype)
+    return marginal @ ((cells + 0.5) / n)
+
+
+class PoseEstimator(nn.Module):
+    """Input representation to initial pose.
+
+    With the defaults this is the paper's network: ResNet-50, three 4 x 4 deconvolutions of
+    256 channels, one heat map of 64 x 64 x 64 for each of 21 joints at 256 px.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the input, see :func:`senorita_lib.representations.input_channels`.
+    block : {"bottleneck", "basic"}
+    layers, widths : four ints each
+        Residual blocks of each level and their width.
+    head_channels : int
+        Width of the deconvolutions.
+    depth_bins : int
+        Cells of the heat maps along d; along u and v they have a quarter of the image.
+    joints : int
+    """
+
+    def __init__(
+        self,
+        in_channels=3,
+        *,
+        block="bottleneck",
+        layers=(3, 4, 6, 3),
+        widths=(64, 128, 256, 512),
+        head_channels=256,
+        depth_bins=64,
+        joints=21,
+    ):
+        super().__init__()
+        self.joints, self.depth_bins = joints, depth_bins
+        resnet = ResNet(
+            block,
+            list(layers),
+            list(widths),
+            spatial_dims=2,
+            n_input_channels=in_channels,
+            conv1_t_size=7,
+            conv1_t_stride=2,
+            shortcut_type="B",
+            bias_downsample=False,
+            feed_forward=False,
+        )
+        # The same modules and names as the ResNet, less its average pooling.
+        self.backbone = nn.Sequential()
+        for name in ("conv1", "bn1", "act", "maxpool", "layer1", "layer2", "layer3", "layer4"):
+            self.backbone.add_module(name, getattr(resnet, name))
+        channels = widths[-1] * (4 if block == "bottleneck" else 1)
+        self.head = nn.Sequential()
+        for _ in range(3):
+            self.head.extend(
+                [
+                    nn.ConvTranspose2d(channels, head_channels, 4, 2, 1, bias=False),
+                    nn.BatchNorm2d(head_channels),
+                    nn.ReLU(inplace=True),
+                ]
+            )
+            channels = head_channels
+        self.head.append(nn.Conv2d(channels, joints * depth_bins, 1))
+        self.apply(_xavier)
+
+    def forward(self, inputs):
+        """Heat-map logits and pose.
+
+        Parameters
+        ----------
+        inputs : tensor, (B, in_channels, S, S)
+
+        Returns
+        -------
+        tensor, (B, joints, 3)
+            uvd frame.
+        """
+        return soft_argmax(self.heatmaps(inputs))
+
+    def heatmaps(self, inputs):
+        """Logits of the heat maps, (B, joints, depth_bins, S/4, S/4)."""
+        maps = self.head(self.backbone(inputs))
+        return maps.unflatten(1, (self.joints, self.depth_bins))
+
+
+def _xavier(module):
+    """Section 3.1: every convolution starts with xavier weights."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

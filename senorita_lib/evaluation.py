@@ -1,0 +1,244 @@
+"""Errors in millimetres, the two tables, the ensemble, and the challenge's submission.
+
+All joints are in the camera frame, mm, absolute, without alignment (paper, section 4).
+"""
+
+import json
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")
+
+# Table 1 and 2 of the paper, mm.
+PAPER = json.loads((Path(__file__).parent / "paper_tables.json").read_text())
+
+
+def joint_errors(predicted, true):
+    """Euclidean distance of each joint, (N, 21) mm, from poses (N, 21, 3) mm."""
+    predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    if predicted.shape != true.shape or predicted.shape[-1:] != (3,) or predicted.ndim < 2:
+        raise ValueError(
+            f"predicted and true have shapes {predicted.shape} and {true.shape}, "
+            "wanted the same, (N, 21, 3)"
+        )
+    if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
+        raise ValueError("predicted or true has values that are not finite, wanted mm")
+    return np.linalg.norm(predicted - true, axis=-1)
+
+
+def mean_joint_error(predicted, true):
+    """Mean over joints and frames of the joints' distance, mm.
+
+    Parameters
+    ----------
+    predicted, true : array, (N, 21, 3)
+        Camera frame, mm.
+
+    Returns
+    -------
+    float
+    """
+    return float(joint_errors(predicted, true).mean())
+
+
+def success_curve(predicted, true, thresholds, by="frame_max"):
+    """Share of frames, or of joints, with an error of at most each threshold.
+
+    Parameters
+    ----------
+    predicted, true : array, (N, 21, 3)
+        Camera frame, mm.
+    thresholds : array, (T,)
+        mm.
+    by : {"frame_max", "frame_mean", "joint"}
+        A frame counts by its worst joint or its mean one, or each joint by itself.
+
+    Returns
+    -------
+    array, (T,)
+        In [0, 1].
+    """
+    errors = joint_errors(predicted, true)
+    if by == "frame_max":
+        errors = errors.max(axis=-1)
+    elif by == "frame_mean":
+        errors = errors.mean(axis=-1)
+    elif by != "joint":
+        raise ValueError(f"by is {by!r}, wanted 'frame_max', 'frame_mean' or 'joint'")
+    errors = np.sort(errors, axis=None)
+    return np.searchsorted(errors, np.asarray(thresholds), side="right") / errors.size
+
+
+def ensemble(predictions):
+    """Mean of several models' poses, (N, 21, 3), as in Table 2.
+
+    Parameters
+    ----------
+    predictions : list of arrays, (N, 21, 3)
+        Camera frame, mm.
+    """
+    if not len(predictions):
+        raise ValueError("predictions is empty, wanted at least one model's joints")
+    return np.mean(np.stack([np.asarray(p) for p in predictions]), axis=0)
+
+
+def split_errors(predicted, true, splits):
+    """Mean joint error, mm, of each test split that is there, in the paper's order."""
+    splits = np.char.upper(np.asarray(splits))
+    predicted, true = np.asarray(predicted), np.asarray(true)
+    return {
+        name: mean_joint_error(predicted[splits == name], true[splits == name])
+        for name in SPLITS
+        if (splits == name).any()
+    }
+
+
+def format_table(rows, title):
+    """A text table: ``rows`` maps a row's name to its {split: mm}."""
+    width = max(map(len, rows), default=0)
+    lines = [title, " " * width + "".join(f"{name:>9}" for name in SPLITS)]
+    for name, errors in rows.items():
+        cells = (f"{errors[s]:9.2f}" if s in errors else f"{'-':>9}" for s in SPLITS)
+        lines.append(f"{name:<{width}}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def load_results(folder):
+    """Results of finished runs: {model: (result, predictions)} from ``folder/model_*``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    found = {}
+    for path in sorted(Path(folder).glob("model_*/result.json")):
+        result = json.loads(path.read_text())
+        with np.load(path.with_name("predictions.npz")) as arrays:
+            found[result["recipe"]["model"]] = result, {name: arrays[name] for name in arrays.files}
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no model_*/result.json, wanted a run of 04_train_refine.ipynb there"
+        )
+    return dict(sorted(found.items()))
+
+
+_GAIN = "  Model {}'s gain over it"
+
+
+def tables(results):
+    """Tables 1 and 2 from :func:`load_results`: two dicts of rows for :func:`format_table`."""
+    first, refined, truth = {}, [], None
+    for model, (result, arrays) in results.items():
+        if truth is None:
+            truth = arrays
+            first["best constant pose"] = result["errors"]["constant"]
+        elif not np.array_equal(truth["names"], arrays["names"]):
+            raise ValueError(f"model {model} was tested on other frames than model {min(results)}")
+        first[f"Model {model}, initial"] = result["errors"]["initial"]
+        refined_errors = first[f"Model {model}, refined"] = result["errors"]["refined"]
+        first[_GAIN.format(model)] = {
+            split: result["errors"]["constant"][split] - mm for split, mm in refined_errors.items()
+        }
+        first[f"  paper's Model {model}"] = PAPER["table1"][f"Model {model}"]
+        refined.append(arrays["refined"])
+    merged = split_errors(ensemble(refined), truth["joints"], truth["splits"])
+    second = {f"ensemble of {len(refined)}": merged, "  paper's": PAPER["table2"]["Ours"]}
+    return first, second
+
+
+def write_submission(path, names, joints):
+    """Write the challenge's submission: a zip that holds ``result.txt`` and nothing else.
+
+    Parameters
+    ----------
+    path : path
+        Of the zip; written aside and renamed.
+    names : list of str
+        Image names, in the order of ``test_bbs.txt``.
+    joints : array, (N, 21, 3)
+        Camera frame, mm.
+    """
+    joints = np.asarray(joints)
+    if joints.shape != (len(names), 21, 3):
+        raise ValueError(f"joints have shape {joints.shape}, wanted ({len(names)}, 21, 3)")
+    if not np.isfinite(joints).all():
+        raise ValueError(f"joints of {names[_first_bad(joints)]} are not finite, wanted mm")
+    lines = (
+        f"{name}\t" + "\t".join(f"{value:.4f}" for value in pose) + "\n"
+        for name, pose in zip(names, joints.reshape(-1, 63), strict=True)
+    )
+    path = Path(path)
+    aside = path.with_name(path.name + ".part")
+    with (
+        zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("result.txt", "w", force_zip64=True) as file,
+    ):
+        for line in lines:
+            file.write(line.encode())
+    os.replace(aside, path)
+
+
+def _first_bad(joints):
+    return int(np.flatnonzero(~np.isfinite(joints).all(axis=(1, 2)))[0])
+
+
+def check_submission(path, boxes_file):
+    """Refuse a submission that the challenge would refuse or score as nonsense.
+
+    Parameters
+    ----------
+    path : path
+        The zip.
+    boxes_file : path
+        ``test_bbs.txt``, whose frames and order count.
+
+    Returns
+    -------
+    int
+        Frames checked.
+
+    Raises
+    ------
+    ValueError
+        For the first line that is wrong: its number, what it has, what was wanted.
+    """
+    wanted = [line.split()[0] for line in Path(boxes_file).read_text().splitlines() if line.strip()]
+    with zipfile.ZipFile(path) as archive:
+        if archive.namelist() != ["result.txt"]:
+            raise ValueError(f"{path} holds {archive.namelist()}, wanted result.txt alone")
+        lines = archive.read("result.txt").decode().splitlines()
+    for number, (line, name) in enumerate(zip(lines, wanted, strict=False), start=1):
+        fields = line.rstrip("\t").split("\t")
+        where = f"{path}: line {number} of result.txt"
+        if fields[0] != name:
+            raise ValueError(f"{where} is of {fields[0]!r}, wanted {name!r}")
+        if len(fields) != 64:
+            raise ValueError(f"{where} has {len(fields) - 1} numbers, wanted 63")
+        try:
+            values = np.array(fields[1:], float)
+        except ValueError:
+            raise ValueError(f"{where} has a field that is no number, wanted 63 in mm") from None
+        if not np.isfinite(values).all():
+            raise ValueError(f"{where} has a value that is not finite, wanted 63 in mm")
+        if 0 < np.abs(values).max() < 20:
+            raise ValueError(f"{where} ends at {np.abs(values).max():g}, wanted mm, not m")
+    if len(lines) != len(wanted):
+        raise ValueError(f"{path}: result.txt has {len(lines)} lines, wanted {len(wanted)}")
+    return len(lines)
+
+
+def main(folder):
+    """Print Tables 1 and 2 of the runs in a folder."""
+    table1, table2 = tables(load_results(folder))
+    print(format_table(table1, "Table 1. Mean joint error, mm"))
+    print()
+    print(format_table(table2, "Table 2. Ensemble, mean joint error, mm"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

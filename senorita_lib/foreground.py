@@ -1,0 +1,113 @@
+"""Where the hand ends and the background begins: a depth threshold for one crop.
+
+Paper, section 3: Otsu's method. The authors' release computes Otsu's threshold but uses
+the valley heuristic below it; ``crop_hand`` offers both.
+"""
+
+import cv2
+import numpy as np
+
+# A hand is under 200 mm deep, so two groups of pixels closer than this are both hand.
+_LEAST_GAP_MM = 100
+
+
+def otsu_threshold(depth):
+    """Otsu's threshold over the pixels that have a depth.
+
+    Parameters
+    ----------
+    depth : array, (H, W), uint16
+        mm, 0 where nothing returned.
+
+    Returns
+    -------
+    int
+        Largest depth, mm, that counts as foreground; 0 where the two groups lie closer
+        than 100 mm (one surface, which Otsu's method would cut in two) or none is there.
+    """
+    values = depth[depth > 0]
+    if values.size == 0:
+        return 0
+    threshold, _ = cv2.threshold(values.reshape(1, -1), 0, 0, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    far = values > threshold
+    one_group = far.all() or not far.any()
+    if one_group or values[far].mean() - values[~far].mean() < _LEAST_GAP_MM:
+        return 0
+    return int(threshold)
+
+
+def valley_threshold(depth):
+    """The released heuristic: the empty valley of the depth histogram behind the hand.
+
+    Parameters
+    ----------
+    depth : array, (H, W), uint16
+        mm, 0 where nothing returned.
+
+    Returns
+    -------
+    int
+        Largest depth, mm, that counts as foreground; 0 for no threshold.
+    """
+    values = depth[depth > 0]
+    if values.size == 0:
+        return 0
+    start = int(values.min())
+    histogram = np.bincount(values - start)
+    gap = _first_wide_gap(histogram, values.size)
+    if gap is None:
+        gap = _valley_between_peaks(histogram, values.size)
+    return 0 if gap is None else start + gap
+
+
+def _first_wide_gap(histogram, total):
+    """Ten nearly empty bins (at most 5 each, under 4 together) behind a fifth of the mass."""
+    padded = np.concatenate([histogram, np.zeros(10, histogram.dtype)])
+    mass = i = 0
+    while i < len(histogram):
+        if histogram[i]:
+            mass += histogram[i]
+            i += 1
+            continue
+        window = padded[i : i + 10]
+        full = np.flatnonzero(window > 5)
+        passed = int(full[0]) if full.size else 10
+        if passed == 10 and mass > 0.2 * total and window.sum() < 4:
+            return i
+        i += passed + 1
+    return None
+
+
+def _valley_between_peaks(histogram, total):
+    """The cut between the last two peaks (or three) that leaves 10-60 % of the pixels behind."""
+    n = len(histogram)
+    reach = n // 6 if n // 6 >= 10 else n // 3
+    peaks = [
+        i
+        for i in np.flatnonzero(histogram >= 10)
+        if histogram[i] >= histogram[max(0, i - reach + 1) : i + reach].max()
+    ]
+    if len(peaks) < 2 or n <= 180:
+        return None
+    first = peaks[-3] if len(peaks) > 3 and n > 380 else peaks[-2]
+    last = peaks[-1]
+
+    def leaves_enough(i):
+        return 0.1 * total < histogram[i:].sum() < 0.6 * total
+
+    near = max((last - first + 1) // 4, 1)
+    lows = []
+    i = first
+    while i < last:
+        if histogram[i]:
+            around = histogram[max(first, i - near + 1) : min(last, i + near)]
+            if histogram[i] <= around.min():
+                lows.append(i)
+        else:
+            end = min(last, i + 4)
+            if (histogram[i:end] <= 1).all() and leaves_enough(end):
+                return int(i)
+        i += 1
+    # The release takes the shallowest of these minima, not the deepest.
+    lowest = max(lows, key=lambda low: histogram[low], default=None)
+    return int(lowest) if lowest is not None and leaves_enough(lowest) else None

@@ -1,0 +1,88 @@
+"""The hand's 21 joints and 20 bones, in HANDS19 order.
+
+Joints are ``(..., 21, 3)``, bones ``(..., 20, 3)``; every function takes NumPy
+arrays and torch tensors alike, in any frame (see :mod:`senorita_lib`).
+"""
+
+import numpy as np
+
+from senorita_lib._arrays import like
+
+FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+
+JOINT_NAMES = (
+    "wrist",
+    *(f"{finger}_mcp" for finger in FINGERS),
+    *(f"{finger}_{part}" for finger in FINGERS for part in ("pip", "dip", "tip")),
+)
+
+# (child, parent), tip to wrist, finger by finger.
+BONES = (
+    (8, 7), (7, 6), (6, 1), (1, 0),
+    (11, 10), (10, 9), (9, 2), (2, 0),
+    (14, 13), (13, 12), (12, 3), (3, 0),
+    (17, 16), (16, 15), (15, 4), (4, 0),
+    (20, 19), (19, 18), (18, 5), (5, 0),
+)  # fmt: skip
+
+# For joint j its finger (0..4), the wrist counted as -1; for bone b its finger.
+JOINT_FINGER = (-1, 0, 1, 2, 3, 4, *(finger for finger in range(5) for _ in range(3)))
+BONE_FINGER = tuple(JOINT_FINGER[child] for child, _ in BONES)
+
+_CHILD, _PARENT = (list(ends) for ends in zip(*BONES, strict=True))
+
+# joints = wrist + _CHAIN @ bones: row j marks the bones between the wrist and joint j.
+_CHAIN = np.zeros((21, 20), dtype=np.float32)
+for _bone in reversed(range(20)):
+    _child_, _parent_ = BONES[_bone]
+    _CHAIN[_child_] = _CHAIN[_parent_]
+    _CHAIN[_child_, _bone] = 1
+
+
+def joints_to_bones(joints):
+    """Bone vectors, child minus parent.
+
+    Parameters
+    ----------
+    joints : array or tensor, (..., 21, 3)
+        Any frame, any unit.
+
+    Returns
+    -------
+    array or tensor, (..., 20, 3)
+        Same frame and unit; row i belongs to ``BONES[i]`` and points away from the wrist.
+
+    Raises
+    ------
+    ValueError
+        If the last two dimensions are not (21, 3).
+    """
+    if tuple(joints.shape[-2:]) != (21, 3):
+        raise ValueError(f"joints have shape {tuple(joints.shape)}, wanted (..., 21, 3)")
+    return joints[..., _CHILD, :] - joints[..., _PARENT, :]
+
+
+def bones_to_joints(wrist, bones):
+    """Joints from the wrist and the bone vectors, the inverse of :func:`joints_to_bones`.
+
+    Parameters
+    ----------
+    wrist : array or tensor, (..., 3)
+    bones : array or tensor, (..., 20, 3)
+        Child minus parent, same frame and unit as ``wrist``.
+
+    Returns
+    -------
+    array or tensor, (..., 21, 3)
+
+    Raises
+    ------
+    ValueError
+        If the trailing dimensions are not (3,) and (20, 3).
+    """
+    if tuple(bones.shape[-2:]) != (20, 3) or wrist.shape[-1] != 3:
+        raise ValueError(
+            f"wrist and bones have shapes {tuple(wrist.shape)} and {tuple(bones.shape)}, "
+            "wanted (..., 3) and (..., 20, 3)"
+        )
+    return wrist[..., None, :] + like(_CHAIN, bones) @ bones

@@ -1,0 +1,110 @@
+"""The whole network of a recipe, and the file in which its weights are exchanged."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from senorita_lib.estimator import PoseEstimator
+from senorita_lib.recipes import Recipe
+from senorita_lib.refinement import BoneRefiner, Refinement
+from senorita_lib.representations import build_input, input_channels
+
+
+class Prediction(NamedTuple):
+    """The estimator's pose (B, 21, 3) as ``uvd`` and ``joints_mm``, and the refinement of it."""
+
+    uvd: torch.Tensor
+    joints_mm: torch.Tensor
+    refinement: Refinement
+
+
+class HandPoseNet(nn.Module):
+    """Estimator and refiner as a recipe describes them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    bone_lengths : tensor, (20,)
+        Mean bone lengths of the training set, mm.
+    """
+
+    def __init__(self, recipe, bone_lengths):
+        super().__init__()
+        self.recipe = recipe
+        self.estimator = PoseEstimator(
+            input_channels(recipe.model, recipe.depth_layers, recipe.voxel_depth),
+            block=recipe.block,
+            layers=recipe.layers,
+            widths=recipe.widths,
+            head_channels=recipe.head_channels,
+            depth_bins=recipe.depth_bins,
+        )
+        self.refiner = BoneRefiner(
+            bone_lengths,
+            patch_sizes=recipe.patch_sizes,
+            hidden=recipe.hidden,
+            channels=recipe.patch_channels,
+            length=recipe.bone_length,
+        )
+
+    def estimate(self, crops):
+        """Initial pose (B, 21, 3) of a ``CropBatch``, uvd frame."""
+        recipe = self.recipe
+        return self.estimator(
+            build_input(crops, recipe.model, recipe.depth_layers, recipe.voxel_depth)
+        )
+
+    def forward(self, crops):
+        """Initial and refined pose of a ``CropBatch``: a :class:`Prediction`."""
+        uvd = self.estimate(crops)
+        joints_mm = crops.to_camera(uvd)
+        start = uvd, joints_mm
+        if not self.recipe.refiner_gradient:
+            start = uvd.detach(), joints_mm.detach()
+        return Prediction(uvd, joints_mm, self.refiner(crops.image, *start))
+
+    def save(self, path):
+        """Write weights and recipe as safetensors, aside and then renamed."""
+        path = Path(path)
+        aside = path.with_name(path.name + ".part")
+        weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        save_file(weights, aside, {"format": _FORMAT, "recipe": self.recipe.to_json()})
+        os.replace(aside, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read what :meth:`save` wrote; no code of the file is run.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is damaged or something else.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is not there, wanted weights that training wrote")
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged or no safetensors file ({error})") from None
+        if metadata.get("format") != _FORMAT:
+            raise ValueError(f"{path} has format {metadata.get('format')!r}, wanted {_FORMAT!r}")
+        model = cls(Recipe.from_json(metadata["recipe"]), torch.zeros(20))
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            line = str(error).splitlines()[1].strip()
+            raise ValueError(f"{path} does not fit its own recipe: {line}") from None
+        return model.eval()
+
+
+_FORMAT = "senorita-hand 1"

@@ -1,0 +1,375 @@
+"""Figures: one palette by finger, one depth colour map, one style.
+
+``show`` puts a figure into a notebook so that it is interactive in Jupyter and still there
+on a static page. ``python -m senorita_lib.plotting FOLDER`` draws the README's pictures.
+"""
+
+import io
+import sys
+from pathlib import Path
+
+import matplotlib
+
+if "matplotlib_inline" not in matplotlib.get_backend():
+    matplotlib.use("agg")  # figures go to files and notebooks, never to a window
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from senorita_lib.evaluation import SPLITS, joint_errors, success_curve
+from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_FINGER, JOINT_NAMES
+from senorita_lib.representations import CHANNELS, MODELS
+
+FINGER_COLOURS = ("#d1495b", "#e0a025", "#4f9d69", "#2e86ab", "#8d5a97")
+WRIST_COLOUR = "#555555"
+BONE_COLOURS = tuple(FINGER_COLOURS[finger] for finger in BONE_FINGER)
+JOINT_COLOURS = tuple(WRIST_COLOUR if f < 0 else FINGER_COLOURS[f] for f in JOINT_FINGER)
+DEPTH_MAP = matplotlib.colormaps["viridis_r"].with_extremes(bad="#20242b")
+IMAGE_MAP = matplotlib.colormaps["viridis"].with_extremes(bad="#20242b", under="#20242b")
+
+
+def new_figure(rows=1, columns=1, width=None, height=None, **kwargs):
+    """A figure and its axes, (rows, columns), of about 3 inches each."""
+    figure = Figure(
+        figsize=(width or 3.0 * columns, height or 3.0 * rows), layout="constrained", dpi=80
+    )
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
+
+
+def png(figure):
+    """The figure as the bytes of a PNG of 256 colours, a third of the size of a full one."""
+    figure.canvas.draw()
+    picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+    buffer = io.BytesIO()
+    picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        buffer, "png", optimize=True
+    )
+    return buffer.getvalue()
+
+
+def show(figure, interactive=None, caption="figure"):
+    """Display a matplotlib figure, with an interactive twin where Jupyter can show it.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What a static page shows.
+    interactive : plotly figure, optional
+        What a live notebook shows.
+    caption : str
+        The text for where there is neither.
+    """
+    import base64
+
+    from IPython.display import display
+
+    bundle = {"image/png": base64.b64encode(png(figure)).decode(), "text/plain": caption}
+    if interactive is not None:
+        bundle["application/vnd.plotly.v1+json"] = interactive.to_plotly_json()
+    display(bundle, raw=True)
+
+
+def draw_depth(axes, depth_mm, title="", colourbar=True):
+    """A raw depth image, mm, near bright, no return dark; returns what the axes show."""
+    masked = np.ma.masked_equal(depth_mm, 0)
+    shown = axes.imshow(masked, cmap=DEPTH_MAP, interpolation="nearest")
+    if colourbar:
+        axes.figure.colorbar(shown, ax=axes, label="depth (mm)", shrink=0.8)
+    _bare(axes, title)
+    return shown
+
+
+def draw_crop(axes, image, title=""):
+    """An image in the image frame: +1 near, -1 background."""
+    axes.imshow(image, cmap=IMAGE_MAP, vmin=-0.999, vmax=1, interpolation="nearest")
+    _bare(axes, title)
+
+
+def draw_hand(axes, points, *, width=1.6, dots=8, alpha=1.0, style="-"):
+    """Bones and joints at 2D ``points`` (21, 2), coloured by finger."""
+    points = np.asarray(points)
+    for (child, parent), colour in zip(BONES, BONE_COLOURS, strict=True):
+        axes.plot(
+            *points[[child, parent], :2].T, style, color=colour, lw=width, alpha=alpha,
+            solid_capstyle="round",
+        )  # fmt: skip
+    if dots:
+        axes.scatter(*points[:, :2].T, s=dots, c=JOINT_COLOURS, alpha=alpha, zorder=3)
+
+
+def draw_box(axes, box, colour="#d1495b", label=None, style="-"):
+    """The outline of a box x1, y1, x2, y2."""
+    x1, y1, x2, y2 = box
+    axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], style, color=colour, lw=1.5, label=label)
+
+
+def _bare(axes, title):
+    axes.set(xticks=[], yticks=[])
+    axes.set_autoscale_on(False)  # what is drawn over an image does not enlarge it
+    axes.set_title(title, fontsize=9)
+
+
+def crop_steps_figure(depth, box, crop, joints=None):
+    """The coarse-to-fine crop, step by step, of one frame."""
+    figure, axes = new_figure(2, 3, width=10, height=6.4)
+    steps, axes = crop.steps, axes.ravel()
+    draw_depth(axes[0], depth, "1  frame, given box, its square")
+    x, y, side = steps["square"]
+    draw_box(axes[0], box, "#ffffff", style="--")
+    draw_box(axes[0], (x, y, x + side, y + side))
+    draw_depth(axes[1], steps["square_depth"], "2  the square", colourbar=False)
+    draw_depth(
+        axes[2],
+        steps["foreground"],
+        f"3  foreground (threshold {steps['threshold'] or 'none'}), rough centre",
+        colourbar=False,
+    )
+    u, v, _ = steps["rough_centre"]
+    axes[2].plot(u - x, v - y, "+", color="#d1495b", ms=14, mew=2)
+    draw_depth(
+        axes[3], steps["box_depth"], f"4  box of 500 / {steps['coarse_z']:.0f} × 210 px", False
+    )
+    draw_depth(axes[4], steps["hand_depth"], "5  within ±100 mm")
+    draw_crop(
+        axes[5], crop.image, "6  image, [−1, 1]" + (", with joints" if joints is not None else "")
+    )
+    if joints is not None:
+        draw_hand(axes[5], crop.to_uvd(joints) * len(crop.image) - 0.5)
+    return figure
+
+
+def models_figure(planes):
+    """Fig. 2 of the paper: which inputs each model uses (solid) and which not (shaded).
+
+    Parameters
+    ----------
+    planes : dict
+        For each input name one image (S, S) that stands for it, image frame.
+    """
+    figure, axes = new_figure(4, 4, width=7.4, height=7.6)
+    for row, (model, used) in zip(axes, MODELS.items(), strict=True):
+        for cell, name in zip(row, CHANNELS, strict=True):
+            draw_crop(cell, planes[name])
+            cell.images[0].set_alpha(1.0 if name in used else 0.12)
+            for spine in cell.spines.values():
+                spine.set(linestyle="-" if name in used else (0, (4, 4)), linewidth=1.6)
+                spine.set_color("#2e86ab" if name in used else "#aaaaaa")
+        row[0].set_ylabel(f"Model {model}", fontsize=10)
+    for cell, (name, channels) in zip(axes[0], CHANNELS.items(), strict=True):
+        cell.set_title(f"{name} ({channels} channels)", fontsize=9)
+    return figure
+
+
+def grid_figure(images, titles, columns=4, size=2.4):
+    """Images in the image frame side by side."""
+    rows = -(-len(images) // columns)
+    figure, axes = new_figure(rows, columns, width=size * columns, height=size * rows + 0.2)
+    for cell in axes.ravel():
+        cell.axis("off")
+    for cell, image, title in zip(axes.ravel(), images, titles, strict=False):
+        cell.axis("on")
+        draw_crop(cell, image, title)
+    return figure
+
+
+def training_figure(log):
+    """Loss curves and validation error of a run's log, the stages side by side."""
+    figure, (losses, errors) = (lambda f, a: (f, a[0]))(*new_figure(1, 2, width=10, height=3.4))
+    start = 0
+    for stage in dict.fromkeys(row["stage"] for row in log):
+        rows = [row for row in log if row["stage"] == stage]
+        for name, colour in _LOSS_COLOURS.items():
+            points = [(start + r["images"], r[name]) for r in rows if name in r]
+            if points:
+                losses.plot(*zip(*points, strict=True), color=colour, lw=1.2, label=name)
+        for name, mark in (("initial", "o-"), ("refined", "s--")):
+            key = f"validation_{name}_mm"
+            points = [(start + r["images"], r[key]) for r in rows if key in r]
+            if points:
+                colour = "#2e86ab" if name == "initial" else "#d1495b"
+                errors.plot(*zip(*points, strict=True), mark, color=colour, ms=4, label=name)
+        for axes in (losses, errors):
+            axes.axvline(start, color="#bbbbbb", lw=0.8)
+            axes.text(start, 1.01, f" {stage}", transform=axes.get_xaxis_transform(), fontsize=9)
+        start += max(row["images"] for row in rows)
+    losses.set(yscale="log", xlabel="images seen", ylabel="loss")
+    errors.set(xlabel="images seen", ylabel="validation error (mm)")
+    for axes in (losses, errors):
+        _legend_once(axes)
+    return figure
+
+
+_LOSS_COLOURS = {
+    "L_jt": "#2e86ab",
+    "L_3dske": "#4f9d69",
+    "L_res_ori": "#e0a025",
+    "L_jt_ref": "#d1495b",
+}
+
+
+def _legend_once(axes):
+    handles, labels = axes.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    axes.legend(once.values(), once.keys(), fontsize=8, frameon=False)
+
+
+def patches_figure(image, boxes, patches):
+    """A depth image with its bones' patch boxes, and the patches, by finger.
+
+    Parameters
+    ----------
+    image : array, (S, S)
+        Image frame.
+    boxes : array, (20, 4)
+        Centre u, v and size, uvd frame.
+    patches : array, (20, P, P)
+        Image frame.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained", dpi=80)
+    FigureCanvasAgg(figure)
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.25))
+    axes = left.subplots()
+    size = len(image)
+    draw_crop(axes, image, "one box per bone")
+    for (u, v, width, height), colour in zip(np.asarray(boxes), BONE_COLOURS, strict=True):
+        corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
+        draw_box(axes, corners * size - 0.5, colour)
+    cells = right.subplots(5, 4)
+    for cell, patch, bone in zip(cells.ravel(), patches, range(20), strict=True):
+        draw_crop(cell, patch, "")
+        for spine in cell.spines.values():
+            spine.set(color=BONE_COLOURS[bone], linewidth=2)
+    for row, finger in zip(cells, FINGERS, strict=True):
+        row[0].set_ylabel(finger, fontsize=8)
+    for cell, (child, parent) in zip(cells[1], BONES[4:8], strict=True):
+        names = (JOINT_NAMES[j].split("_")[-1] for j in (parent, child))
+        cells[0, list(cells[1]).index(cell)].set_title(" → ".join(names), fontsize=8)
+    return figure
+
+
+def curves_figure(curves_of, true):
+    """Success curves by the frame's worst joint and mean error.
+
+    Parameters
+    ----------
+    curves_of : dict
+        Name to predicted joints (N, 21, 3), mm.
+    true : array, (N, 21, 3)
+    """
+    thresholds = np.arange(0, 81)
+    figure, axes = new_figure(1, 2, width=9, height=3.4, sharey=True)
+    for cell, by, what in zip(
+        axes[0], ("frame_max", "frame_mean"), ("worst joint", "mean joint"), strict=True
+    ):
+        for name, predicted in curves_of.items():
+            cell.plot(thresholds, 100 * success_curve(predicted, true, thresholds, by), label=name)
+        cell.set(xlabel=f"error of the frame's {what} (mm)", xlim=(0, 80), ylim=(0, 100))
+        cell.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("frames below (%)")
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def joint_bars_figure(predicted, true):
+    """Mean error of each joint, mm, coloured by finger."""
+    errors = joint_errors(predicted, true).mean(axis=0)
+    figure, axes = new_figure(1, 1, width=9, height=3)
+    axes[0, 0].bar(JOINT_NAMES, errors, color=JOINT_COLOURS)
+    axes[0, 0].tick_params(axis="x", rotation=60, labelsize=8)
+    axes[0, 0].set_ylabel("mean error (mm)")
+    axes[0, 0].axhline(errors.mean(), color="#555555", lw=1, ls="--")
+    return figure
+
+
+def split_bars_figure(rows):
+    """Mean error of each split, mm: ``rows`` maps "Model 1, initial" and so on to {split: mm}."""
+    figure, axes = new_figure(1, 1, width=9, height=3.2)
+    width = 0.8 / len(rows)
+    models = list(dict.fromkeys(name.split(",")[0] for name in rows))
+    for i, (name, errors) in enumerate(rows.items()):
+        colour = FINGER_COLOURS[models.index(name.split(",")[0]) % len(FINGER_COLOURS)]
+        alpha = 0.45 if "initial" in name else 1
+        places = np.arange(len(SPLITS)) + (i - (len(rows) - 1) / 2) * width
+        axes[0, 0].bar(
+            places,
+            [errors.get(s, np.nan) for s in SPLITS],
+            width,
+            label=name,
+            color=colour,
+            alpha=alpha,
+        )
+    axes[0, 0].set_xticks(range(len(SPLITS)), SPLITS)
+    axes[0, 0].set_ylabel("mean joint error (mm)")
+    axes[0, 0].legend(fontsize=8, frameon=False, ncols=4, loc="upper center",
+                      bbox_to_anchor=(0.5, 1.2))  # fmt: skip
+    return figure
+
+
+def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5):
+    """Crops with predicted hands (solid) and true ones (dotted).
+
+    Parameters
+    ----------
+    images : list of arrays, (S, S)
+        Image frame.
+    predicted_uv, true_uv : lists of arrays, (21, 2 or more)
+        uvd frame.
+    titles : list of str
+    columns : int
+    """
+    figure = grid_figure(images, titles or [""] * len(images), columns)
+    for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
+        size = len(image)
+        if true_uv is not None:
+            points = np.asarray(true_uv[i])[:, :2] * size - 0.5
+            draw_hand(axes, points, width=1.2, dots=0, style=":")
+        draw_hand(axes, np.asarray(predicted_uv[i])[:, :2] * size - 0.5, dots=5)
+        axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    return figure
+
+
+def hero_figure(index=24):
+    """The README's picture: one synthetic frame on its way through the kit."""
+    import torch
+
+    from senorita_lib.cropping import CropBatch, crop_hand
+    from senorita_lib.datasets import SyntheticHand
+    from senorita_lib.plotting3d import draw_volumes
+    from senorita_lib.refinement import bone_patch_boxes
+    from senorita_lib.renderer import render_skeleton
+    from senorita_lib.representations import project_points
+
+    frame = SyntheticHand(seed=0).frame(index)
+    crop = crop_hand(frame.depth, frame.box)
+    uvd = crop.to_uvd(frame.joints).astype(np.float32)
+    volumes = render_skeleton(torch.from_numpy(32 * uvd - 0.5)[None])[0].numpy()
+    figure = Figure(figsize=(13, 3.3), layout="constrained", dpi=110)
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(1, 5, i + 1) for i in range(4)]
+    draw_depth(axes[0], frame.depth, "depth image, 640 × 480", colourbar=False)
+    draw_box(axes[0], crop.box)
+    draw_crop(axes[1], crop.image, "coarse-to-fine crop, 256 × 256")
+    size = len(crop.image)
+    planes = project_points(CropBatch.stack([crop]))[0]
+    draw_crop(axes[2], planes[1], "one of four inputs: z-y projection")
+    draw_crop(axes[3], crop.image, "21 joints, 20 bone patches")
+    for (u, v, w, h), colour in zip(
+        bone_patch_boxes(torch.from_numpy(uvd)[None])[0], BONE_COLOURS, strict=True
+    ):
+        corners = np.array([u - w / 2, v - h / 2, u + w / 2, v + h / 2])
+        draw_box(axes[3], corners * size - 0.5, colour + "70")
+    draw_hand(axes[3], uvd * size - 0.5)
+    last = figure.add_subplot(1, 5, 5, projection="3d")
+    draw_volumes(last, volumes, threshold=0.6)
+    last.set_title("3D skeleton volumes, 20 × 32³", fontsize=9)
+    return figure
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pipeline.png").write_bytes(png(hero_figure()))
+    print(f"{folder / 'pipeline.png'} drawn")

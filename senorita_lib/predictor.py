@@ -1,0 +1,148 @@
+"""One depth frame in, 21 joints in millimetres out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from senorita_lib.camera import SR300
+from senorita_lib.cropping import (
+    NOMINAL_MM,
+    SIDE_PX,
+    CropBatch,
+    HandCrop,
+    HandNotFoundError,
+    crop_hand,
+)
+from senorita_lib.model import HandPoseNet
+
+
+@dataclass(frozen=True)
+class HandPose:
+    """A predicted pose.
+
+    Attributes
+    ----------
+    joints_mm : array, (21, 3), float32
+        Refined pose, camera frame, mm.
+    initial_mm : array, (21, 3), float32
+        The estimator's pose before refinement, camera frame, mm.
+    pixels : array, (21, 2), float32
+        The refined joints in the image, pixel frame.
+    crop : HandCrop
+        What the network saw.
+    """
+
+    joints_mm: np.ndarray
+    initial_mm: np.ndarray
+    pixels: np.ndarray
+    crop: HandCrop
+
+
+class Predictor:
+    """A trained network, ready for depth frames of any pinhole camera.
+
+    Parameters
+    ----------
+    model : HandPoseNet
+    device : str
+    """
+
+    def __init__(self, model, device="cpu"):
+        self.model, self.device = model.to(device).eval(), device
+
+    @classmethod
+    def load(cls, checkpoint, device="cpu"):
+        """From ``model.safetensors``, or from the folder of the run that wrote it."""
+        checkpoint = Path(checkpoint)
+        if checkpoint.is_dir():
+            checkpoint = checkpoint / "model.safetensors"
+        return cls(HandPoseNet.load(checkpoint), device)
+
+    def predict(self, depth_mm, camera, box=None):
+        """The pose of the hand in a depth frame.
+
+        Parameters
+        ----------
+        depth_mm : array, (camera.height, camera.width)
+            Depth, mm, 0 where nothing returned.
+        camera : Camera
+            The camera that took it.
+        box : four numbers, optional
+            Rough box around the hand, x1, y1, x2, y2, pixel frame; without it the nearest
+            object is taken for the hand.
+
+        Returns
+        -------
+        HandPose
+
+        Raises
+        ------
+        ValueError
+            If an argument cannot be used.
+        HandNotFoundError
+            If no hand is there.
+        """
+        recipe = self.model.recipe
+        if box is None:
+            box = find_hand_box(depth_mm, camera)
+        crop = crop_hand(
+            depth_mm,
+            box,
+            camera,
+            foreground=recipe.foreground,
+            centre=recipe.centre,
+            size=recipe.image_size,
+        )
+        with torch.inference_mode():
+            prediction = self.model(CropBatch.stack([crop]).to(self.device))
+        joints = prediction.refinement.joints_mm[0].float().cpu().numpy()
+        return HandPose(
+            joints_mm=joints,
+            initial_mm=prediction.joints_mm[0].float().cpu().numpy(),
+            pixels=camera.project(joints)[:, :2],
+            crop=crop,
+        )
+
+
+def find_hand_box(depth_mm, camera):
+    """A box around the hand, if hand and arm are what is nearest to the camera.
+
+    Parameters
+    ----------
+    depth_mm : array, (H, W)
+        mm, 0 where nothing returned.
+    camera : Camera
+
+    Returns
+    -------
+    array, (4,)
+        x1, y1, x2, y2, pixel frame, as wide as a hand is at that depth.
+
+    Raises
+    ------
+    HandNotFoundError
+        If the frame holds no surface large enough.
+    """
+    depth = np.nan_to_num(np.asarray(depth_mm, np.float32), posinf=0, neginf=0)
+    near = depth[depth > 0]
+    if near.size < 100:
+        raise HandNotFoundError(f"depth_mm has {near.size} pixels with a depth, wanted a hand")
+    front = np.partition(near, 50)[50]  # a few stray pixels may lie nearer
+    mask = ((depth > 0) & (depth < front + 150)).astype(np.uint8)
+    _, labels = cv2.connectedComponents(mask)
+    nearest = np.bincount(labels[mask.astype(bool) & (depth < front + 50)])
+    blob = labels == nearest.argmax()
+    points = np.argwhere(blob)[:, ::-1].astype(np.float32)
+    side = SIDE_PX * NOMINAL_MM / float(np.median(depth[blob])) * camera.fx / SR300.fx
+    # An arm comes in over the image's border, or from below; the hand is at its other end.
+    limits = np.array([camera.width, camera.height]) - 4
+    root = points[((points < 3) | (points > limits)).any(axis=1)]
+    if not len(root):
+        root = points[points[:, 1] > points[:, 1].max() - 3]
+    away = np.linalg.norm(points - root.mean(axis=0), axis=1)
+    points = points[np.linalg.norm(points - points[away.argmax()], axis=1) < 0.8 * side]
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    return np.concatenate([centre - side / 2, centre + side / 2])

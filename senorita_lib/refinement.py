@@ -1,0 +1,203 @@
+"""Patch-based refinement of each bone's orientation (paper, section 2.4 and Fig. 4)."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from senorita_lib.hand import BONES, bones_to_joints, joints_to_bones
+
+_BONE_COUNT = len(BONES)
+# Kernel and pooling of the convolution at each of the three scales.
+_STAGES = ((5, 4), (5, 2), (3, 1))
+
+
+def bone_patch_boxes(joints_uv, *, least=10 / 256, factor=1.5):
+    """Boxes around each bone's two joints.
+
+    Parameters
+    ----------
+    joints_uv : tensor, (B, 21, 2 or more)
+        uvd frame.
+    least : float
+        Width and height are padded to at least this much (10 of 256 px).
+    factor : float
+        Then enlarged by this factor.
+
+    Returns
+    -------
+    tensor, (B, 20, 4)
+        Centre u, v and size along u, v, uvd frame.
+    """
+    ends = joints_uv[:, list(BONES), :2]
+    low, high = ends.amin(dim=2), ends.amax(dim=2)
+    return torch.cat([(low + high) / 2, (high - low).clamp_min(least) * factor], dim=-1)
+
+
+def crop_bone_patches(image, joints_uv, sizes=(96, 48, 24), *, least=10 / 256, factor=1.5):
+    """Cut each bone's patch out of the depth image, at several scales.
+
+    No gradient flows to the joints through the place of the cut.
+
+    Parameters
+    ----------
+    image : tensor, (B, 1, S, S)
+        Image frame.
+    joints_uv : tensor, (B, 21, 2 or more)
+        uvd frame.
+    sizes : ints
+        Sides of the patches, px.
+    least, factor : float
+        As in :func:`bone_patch_boxes`.
+
+    Returns
+    -------
+    list of tensors, (B, 20, size, size)
+        Background (-1) outside the image.
+    """
+    boxes = bone_patch_boxes(joints_uv.detach(), least=least, factor=factor).to(image.dtype)
+    centre, extent = boxes[..., None, :2], boxes[..., None, 2:]
+    patches = []
+    for size in sizes:
+        cells = (torch.arange(size, device=image.device, dtype=image.dtype) + 0.5) / size - 0.5
+        line = 2 * (centre + extent * cells[:, None]) - 1  # (B, 20, size, uv), for the sampler
+        # All bones go into one tall grid, so that the image is read once, not 20 times.
+        u = line[..., None, :, 0].expand(-1, -1, size, -1)
+        v = line[..., :, None, 1].expand(-1, -1, -1, size)
+        grid = torch.stack([u, v], dim=-1).flatten(1, 2)
+        patch = F.grid_sample(image + 1, grid, align_corners=False)[:, 0] - 1
+        patches.append(patch.unflatten(1, (_BONE_COUNT, size)))
+    return patches
+
+
+class Refinement(NamedTuple):
+    """What the refiner says of a batch: orientations (B, 20, 3) and joints_mm (B, 21, 3)."""
+
+    initial_orientation: torch.Tensor
+    residual_orientation: torch.Tensor
+    joints_mm: torch.Tensor
+
+
+def orientations(joints_mm):
+    """Unit bone vectors (B, 20, 3), camera frame; zero for a bone without length."""
+    return F.normalize(joints_to_bones(joints_mm), dim=-1)
+
+
+class BoneRefiner(nn.Module):
+    """Twenty bone networks as one grouped network.
+
+    Each bone's patches go through the *patch stream*, its initial orientation through the
+    *initial pose stream*; together they give a residual orientation. The refined unit
+    orientations times the bone lengths, chained from the initial wrist, are the refined pose.
+
+    Parameters
+    ----------
+    bone_lengths : tensor, (20,)
+        Mean bone lengths of the training set, mm.
+    patch_sizes : three ints
+    hidden : int
+        Width of the fully connected layers (the first of the pose stream has half of it).
+    channels : int
+        Channels of the patch stream.
+    length : {"train", "initial"}
+        Bone lengths of the refined pose: the training set's (paper), or the initial pose's.
+    """
+
+    def __init__(
+        self,
+        bone_lengths,
+        *,
+        patch_sizes=(96, 48, 24),
+        hidden=256,
+        channels=8,
+        length="train",
+    ):
+        super().__init__()
+        if length not in ("train", "initial"):
+            raise ValueError(f"length is {length!r}, wanted 'train' or 'initial'")
+        self.length, self.patch_sizes = length, tuple(patch_sizes)
+        self.register_buffer("bone_lengths", torch.as_tensor(bone_lengths, dtype=torch.float32))
+        self.patch_stream = nn.ModuleList(_conv_stage(channels, *stage) for stage in _STAGES)
+        flat = channels * sum(
+            ((size - kernel + 1) // pool) ** 2
+            for size, (kernel, pool) in zip(self.patch_sizes, _STAGES, strict=True)
+        )
+        self.patch_features = _fc_stage(flat, hidden)
+        self.pose_stream = nn.Sequential(
+            _fc_stage(3, hidden // 2),
+            _fc_stage(hidden // 2, hidden),
+            _fc_stage(hidden, hidden),
+            _fc_stage(hidden, hidden),
+        )
+        self.residual = GroupedLinear(2 * hidden, 3)
+        nn.init.normal_(self.residual.weight, std=0.01)
+
+    def forward(self, image, joints_uvd, joints_mm):
+        """Refine an initial pose.
+
+        Parameters
+        ----------
+        image : tensor, (B, 1, S, S)
+            Depth image, image frame.
+        joints_uvd, joints_mm : tensor, (B, 21, 3)
+            The initial pose in the uvd frame and in the camera frame (mm).
+
+        Returns
+        -------
+        Refinement
+        """
+        initial = orientations(joints_mm)
+        patches = crop_bone_patches(image, joints_uvd, self.patch_sizes)
+        flat = [
+            stage(patch).unflatten(1, (_BONE_COUNT, -1)).flatten(2)
+            for stage, patch in zip(self.patch_stream, patches, strict=True)
+        ]
+        features = self.patch_features(torch.cat(flat, dim=2))
+        pose = self.pose_stream(initial)
+        residual = self.residual(torch.cat([pose, features], dim=2)).float()
+        lengths = self.bone_lengths[:, None]
+        if self.length == "initial":
+            lengths = joints_to_bones(joints_mm).norm(dim=-1, keepdim=True)
+        bones = F.normalize(initial + residual, dim=-1) * lengths
+        return Refinement(initial, residual, bones_to_joints(joints_mm[:, 0], bones))
+
+
+class GroupedLinear(nn.Module):
+    """A linear layer for each bone: (B, 20, inputs) to (B, 20, outputs), xavier weights."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(_BONE_COUNT, inputs, outputs))
+        self.bias = nn.Parameter(torch.zeros(_BONE_COUNT, 1, outputs))
+        bound = math.sqrt(6 / (inputs + outputs))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, features):
+        """(B, 20, inputs) to (B, 20, outputs)."""
+        return torch.baddbmm(self.bias, features.transpose(0, 1), self.weight).transpose(0, 1)
+
+
+class _PerBoneNorm(nn.BatchNorm1d):
+    """Batch normalisation of (B, 20, features), each bone's features on their own."""
+
+    def __init__(self, features):
+        super().__init__(_BONE_COUNT * features)
+
+    def forward(self, features):
+        return super().forward(features.flatten(1)).view_as(features)
+
+
+def _conv_stage(channels, kernel, pool):
+    conv = nn.Conv2d(_BONE_COUNT, _BONE_COUNT * channels, kernel, groups=_BONE_COUNT)
+    # Fans of one bone's convolution; torch would count all twenty.
+    bound = math.sqrt(6 / (kernel * kernel * (1 + channels)))
+    nn.init.uniform_(conv.weight, -bound, bound)
+    nn.init.zeros_(conv.bias)
+    norm = nn.BatchNorm2d(_BONE_COUNT * channels)
+    return nn.Sequential(conv, norm, nn.ReLU(inplace=True), nn.MaxPool2d(pool))
+
+
+def _fc_stage(inputs, outputs):
+    return nn.Sequential(GroupedLinear(inputs, outputs), _PerBoneNorm(outputs), nn.ReLU())

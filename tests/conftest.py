@@ -1,0 +1,70 @@
+"""Fixtures that several test modules use."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from senorita_lib.camera import SR300
+from senorita_lib.cropping import CropBatch
+from senorita_lib.datasets import write_synthetic
+from senorita_lib.recipes import find_recipe
+from senorita_lib.training import train
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("SENORITA_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Opens outputs of the authors' code, which are not part of the project."""
+
+    def load(name):
+        path = SHARED / "golden" / f"{name}.npz"
+        if not path.exists():
+            pytest.skip(f"{path.name}, output of the authors' code, is not at hand")
+        return np.load(path)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory):
+    """A data set of a few frames."""
+    root = tmp_path_factory.mktemp("data") / "hands19"
+    write_synthetic(root, train=48, test_per_split=4, workers=2, progress=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """Model 1, ``tiny``: the run that notebook 04 trains too, made here if it is missing."""
+    data = ROOT / "data" / "hands19_synthetic"
+    write_synthetic(data, progress=False)
+    recipe = find_recipe("tiny", model=1)
+    return train(recipe, data, ROOT / "runs" / "tiny" / "model_1", progress=False)
+
+
+@pytest.fixture
+def hand():
+    """Random hands in front of the camera: joints (4, 21, 3), camera frame, mm."""
+    rng = np.random.default_rng(0)
+    return (rng.uniform(-70, 70, (4, 21, 3)) + [20, -30, 500]).astype(np.float32)
+
+
+@pytest.fixture
+def crops(hand):
+    """A batch of four crops around ``hand``, with a smooth blob for an image."""
+    side = 210
+    centre = hand.mean(axis=1)
+    uv = SR300.project(centre)[:, :2]
+    grid = (np.arange(64) + 0.5) / 64 - 0.5
+    radius = np.hypot(grid[:, None], grid[None, :])
+    image = np.where(radius < 0.35, 0.8 - 2 * radius, -1).astype(np.float32)
+    return CropBatch(
+        image=torch.from_numpy(np.repeat(image[None, None], 4, axis=0)),
+        box=torch.from_numpy(np.concatenate([uv - side / 2, uv + side / 2], axis=1)).float(),
+        cube_centre=torch.from_numpy(centre),
+    )

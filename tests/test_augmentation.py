@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+
+from senorita_lib.augmentation import Draws, augment, draw
+from senorita_lib.hand import joints_to_bones
+
+
+def draws(angle=0.0, scale=1.0, shift=(0.0, 0.0)):
+    return Draws(
+        angle=torch.full((4,), angle),
+        scale=torch.full((4,), scale),
+        shift=torch.tensor([shift] * 4),
+    )
+
+
+def test_nothing_drawn_changes_nothing(crops, hand):
+    joints = torch.from_numpy(hand)
+    moved, moved_joints = augment(crops, joints, draws())
+    np.testing.assert_allclose(moved.image, crops.image, atol=1e-5)
+    np.testing.assert_allclose(moved.box, crops.box, atol=1e-3)
+    assert torch.equal(moved_joints, joints)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"angle": 25.0},
+        {"scale": 0.8},
+        {"shift": (0.03, -0.02)},
+        {"angle": -30.0, "scale": 1.2, "shift": (0.02, 0.01)},
+    ],
+)
+def test_image_and_joints_move_together(crops, hand, change):
+    """Bright dots drawn at joints are found again at the moved joints."""
+    joints = torch.from_numpy(hand)
+    image = torch.full((4, 1, 256, 256), -1.0)
+    uvd = crops.to_uvd(joints)
+    dots = uvd[:, :5] * 0.5 + 0.25  # well inside
+    joints = crops.to_camera(dots)
+    for sample in range(4):
+        for u, v, _ in dots[sample]:
+            column, row = round(float(u) * 256 - 0.5), round(float(v) * 256 - 0.5)
+            image[sample, 0, row - 3 : row + 4, column - 3 : column + 4] = 1
+    marked = type(crops)(image, crops.box, crops.cube_centre)
+    moved, moved_joints = augment(marked, joints, draws(**change))
+    places = moved.to_uvd(moved_joints)
+    np.testing.assert_allclose(places[..., 2], dots[..., 2], atol=1e-5)
+    for sample in range(4):
+        for u, v, _ in places[sample]:
+            column, row = float(u) * 256 - 0.5, float(v) * 256 - 0.5
+            window = moved.image[sample, 0, round(row) - 1 : round(row) + 2]
+            assert window[:, round(column) - 1 : round(column) + 2].min() > 0.9
+
+
+def test_bones_keep_their_lengths_and_frames_fit(crops, hand):
+    joints = torch.from_numpy(hand)
+    moved, moved_joints = augment(crops, joints, draws(20.0, 1.2, (0.02, 0.0)))
+    before, after = (joints_to_bones(j).norm(dim=-1) for j in (joints, moved_joints))
+    np.testing.assert_allclose(after, before, rtol=1e-5)
+    round_trip = moved.to_camera(moved.to_uvd(moved_joints))
+    np.testing.assert_allclose(round_trip, moved_joints, atol=1e-3)
+    centre = moved.to_uvd(moved.cube_centre[:, None])
+    assert (centre - 0.5).abs().max() < 0.1
+
+
+def test_draws_have_the_papers_ranges():
+    drawn = draw(4000, torch.Generator().manual_seed(0))
+    assert drawn.angle.abs().max() <= 30 and drawn.angle.abs().max() > 29
+    assert drawn.shift.abs().max() * 256 <= 5 and drawn.shift.abs().max() * 256 > 4.9
+    scaled = drawn.scale[drawn.scale != 1]
+    assert 0.75 <= scaled.min() < 0.76 and 1.24 < scaled.max() <= 1.25
+    assert 0.47 < len(scaled) / 4000 < 0.53
+
+
+def test_draws_depend_on_the_seed_alone():
+    one, two = (draw(8, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(one.angle, two.angle) and torch.equal(one.shift, two.shift)
+
+
+def test_matches_the_authors_geometry(golden):
+    """Their recorded draws, put into ours: the same 2D joints."""
+    data, still = golden("aug_train_mode"), golden("inputs_test_mode")
+    samples = data["sample"]
+    # Undo their test-time mapping, uv' = 0.9765625 uv + 3.5 px, to get the crop's own uv.
+    uv = (still["aug_joint2d_local"][samples] * 256 - 3.5) / 0.9765625 / 256
+    scale = data["scale_multiplier"] * 0.9765625
+    radians = np.deg2rad(data["degree"])
+    turned = (uv - 0.5) * scale[:, None, None]
+    cos, sin = np.cos(radians)[:, None], np.sin(radians)[:, None]
+    for sign in (1, -1):
+        rolled = np.stack(
+            [
+                cos * turned[..., 0] - sign * sin * turned[..., 1],
+                sign * sin * turned[..., 0] + cos * turned[..., 1],
+            ],
+            axis=-1,
+        )
+        difference = data["joint2d_local"] - rolled
+        # Up to a translation of whole pixels for each sample, theirs is this similarity.
+        spread = np.ptp(difference, axis=1).max() * 256
+        if spread < 0.01:
+            break
+    else:
+        pytest.fail(f"no rotation of either sense fits, the best leaves {spread} px")

@@ -1,0 +1,37 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from senorita_lib.camera import SR300, Camera
+
+points = st.tuples(st.floats(-500, 500), st.floats(-500, 500), st.floats(50, 2000))
+
+
+@given(points)
+def test_project_and_unproject_round_trip(point):
+    xyz = np.array(point)
+    np.testing.assert_allclose(SR300.unproject(SR300.project(xyz)), xyz, atol=1e-8)
+    tensor = torch.tensor(point, dtype=torch.float64)
+    np.testing.assert_allclose(SR300.project(tensor), SR300.project(xyz), rtol=1e-12)
+
+
+def test_axes_are_right_down_forward():
+    u, v, z = SR300.project(np.array([[0, 0, 500], [10, 0, 500], [0, 10, 500]])).T
+    assert u[0] == SR300.cx and v[0] == SR300.cy
+    assert u[1] > u[0] and v[2] > v[0] and (z == 500).all()
+
+
+def test_matches_the_authors_pinhole(golden):
+    data = golden("geometry")
+    np.testing.assert_allclose(SR300.project(data["joints"])[..., :2], data["pinhole"], atol=1e-3)
+
+
+@pytest.mark.parametrize("change", [{"fx": 0}, {"fy": -1}, {"width": 0}])
+def test_impossible_cameras_are_refused(change):
+    with pytest.raises(ValueError, match="not positive"):
+        dataclasses.replace(SR300, **change)
+    assert Camera(1, 1, 0, 0, 1, 1)

@@ -1,0 +1,175 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from senorita_lib.camera import SR300
+from senorita_lib.cropping import CropBatch, HandNotFoundError, crop_hand
+from senorita_lib.foreground import otsu_threshold, valley_threshold
+
+BOX = (250, 170, 390, 310)
+
+
+@pytest.fixture
+def scene():
+    """A ball of 60 mm radius at 500 mm before a wall at 900 mm."""
+    depth = np.full((480, 640), 900, np.uint16)
+    v, u = np.mgrid[:480, :640]
+    radius = np.hypot(u - 320, v - 240)
+    ball = 60**2 - (radius * 500 / SR300.fx) ** 2
+    depth[ball > 0] = (500 - np.sqrt(ball[ball > 0])).astype(np.uint16)
+    return depth
+
+
+@pytest.mark.parametrize("scene_number", range(5))
+def test_released_crop_is_matched_bit_for_bit(golden, scene_number):
+    data = golden("crop")
+    crop = crop_hand(
+        data["images_u16"][scene_number],
+        data["bbx"][scene_number],
+        foreground="valley",
+        centre="box",
+    )
+    side = data["out_crop_size"][scene_number]
+    np.testing.assert_array_equal(crop.box, data["out_box_xyxy"][scene_number])
+    np.testing.assert_array_equal(
+        crop.steps["hand_depth"], data["out_crop_u16"][scene_number][:side, :side]
+    )
+    np.testing.assert_allclose(crop.cube_centre, data["out_avg_XYZUV"][scene_number][:3], rtol=1e-6)
+    # Their image: 8 bits that wrap around, then resized.
+    depth = crop.steps["hand_depth"].astype(np.float64)
+    level = np.trunc((1 - (depth - np.float64(crop.cube_centre[2])) / 100) / 2 * 255)
+    wrapped = np.where(depth > 0, level, 0).astype(np.int64).astype(np.uint8)
+    image = cv2.resize(wrapped, (256, 256)) / 255
+    difference = np.abs(image - data["out_depth256"][scene_number])
+    # Half-way cases of the 8-bit rounding may fall either way between versions of OpenCV.
+    assert difference.max() <= 1.5 / 255 and (difference > 1e-6).mean() < 1e-3
+
+
+@pytest.mark.parametrize("foreground", ["otsu", "valley"])
+@pytest.mark.parametrize("centre", ["mass", "box"])
+def test_crop_holds_the_ball_and_no_wall(scene, foreground, centre):
+    crop = crop_hand(scene, BOX, foreground=foreground, centre=centre)
+    assert crop.image.shape == (256, 256) and crop.image.dtype == np.float32
+    assert crop.image.min() == -1 and crop.image.max() <= 1
+    kept = crop.steps["hand_depth"][crop.steps["hand_depth"] > 0]
+    assert kept.max() < 520
+    uvd = crop.to_uvd(crop.cube_centre)
+    np.testing.assert_allclose(uvd, [0.5, 0.5, 0.5], atol=0.02)
+    # The nearest point of the ball is the brightest, at the middle of the image.
+    v, u = np.unravel_index(crop.image.argmax(), crop.image.shape)
+    assert abs(u - 128) < 20 and abs(v - 128) < 20
+    expected = SIDE = 210 * 500 / crop.steps["coarse_z"]
+    assert crop.box[2] - crop.box[0] == pytest.approx(expected, abs=1), SIDE
+
+
+def test_image_and_uvd_agree_on_where_a_point_is(scene):
+    spot = (345, 221)
+    scene[spot[1] - 1 : spot[1] + 2, spot[0] - 1 : spot[0] + 2] = 430
+    crop = crop_hand(scene, BOX)
+    uvd = crop.to_uvd(SR300.unproject(np.array([*spot, 430.0])))
+    column, row = uvd[:2] * 256 - 0.5
+    bright = np.argwhere(crop.image > 2 * uvd[2] - 1 - 0.02)
+    np.testing.assert_allclose(bright.mean(axis=0), [row, column], atol=0.6)
+    assert crop.image[round(row), round(column)] == pytest.approx(2 * uvd[2] - 1, abs=0.02)
+
+
+@given(st.lists(st.floats(-90, 90), min_size=63, max_size=63))
+@settings(max_examples=30)
+def test_camera_and_uvd_round_trip(offsets):
+    scene = np.zeros((480, 640), np.uint16)
+    scene[200:280, 300:360] = 500
+    crop = crop_hand(scene, BOX)
+    xyz = np.array(offsets).reshape(21, 3) + crop.cube_centre
+    np.testing.assert_allclose(crop.to_camera(crop.to_uvd(xyz)), xyz, atol=1e-6)
+    batch = CropBatch.stack([crop, crop])
+    tensor = torch.from_numpy(np.stack([xyz, xyz[::-1]]))
+    uvd = batch.to_uvd(tensor)
+    np.testing.assert_allclose(uvd[0], crop.to_uvd(xyz), atol=1e-9)
+    np.testing.assert_allclose(batch.to_camera(uvd), tensor, atol=1e-6)
+
+
+def test_near_is_one_and_far_is_zero(scene):
+    crop = crop_hand(scene, BOX)
+    near, far = crop.cube_centre.copy(), crop.cube_centre.copy()
+    near[2] -= 100
+    far[2] += 100
+    assert crop.to_uvd(near)[2] == pytest.approx(1) and crop.to_uvd(far)[2] == pytest.approx(0)
+
+
+def test_another_camera_gets_the_same_crop_in_mm(scene):
+    double = dataclasses.replace(
+        SR300,
+        fx=2 * SR300.fx,
+        fy=2 * SR300.fy,
+        cx=2 * SR300.cx,
+        cy=2 * SR300.cy,
+        width=1280,
+        height=960,
+    )
+    large = cv2.resize(scene, (1280, 960), interpolation=cv2.INTER_NEAREST)
+    one, two = crop_hand(scene, BOX), crop_hand(large, np.array(BOX) * 2, double)
+    np.testing.assert_allclose(two.box, one.box * 2, atol=3)
+    np.testing.assert_allclose(two.cube_centre, one.cube_centre, atol=1)
+    assert np.abs(two.image - one.image).mean() < 0.02
+
+
+def test_box_past_the_border_is_padded(scene):
+    moved = np.roll(scene, (200, -290), axis=(0, 1))
+    crop = crop_hand(moved, (-60, 370, 120, 520))
+    assert crop.box[0] < 0 and crop.box[3] > 480
+    assert (crop.steps["box_depth"][-1] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"depth_mm": np.zeros((10, 10), np.uint16)}, "shape"),
+        ({"depth_mm": np.ones((480, 640), np.uint8)}, "16 bits"),
+        ({"depth_mm": np.full((480, 640), 0.5)}, "looks like m"),
+        ({"depth_mm": np.full((480, 640), -5)}, "below 0"),
+        ({"depth_mm": np.full((480, 640), "x")}, "wanted numbers"),
+        ({"box_xyxy": (10, 10, 10, 50)}, "empty"),
+        ({"box_xyxy": (700, 10, 800, 50)}, "outside"),
+        ({"box_xyxy": (np.nan, 0, 1, 1)}, "finite"),
+        ({"foreground": "valey"}, "wanted one of"),
+        ({"centre": "middle"}, "wanted 'mass'"),
+    ],
+)
+def test_unusable_arguments_get_one_sentence(scene, change, sentence):
+    arguments = {"depth_mm": scene, "box_xyxy": BOX} | change
+    with pytest.raises(ValueError, match=sentence) as error:
+        crop_hand(**arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_box_without_a_hand_is_told_apart(scene):
+    scene[:] = 0
+    with pytest.raises(HandNotFoundError, match="no depth"):
+        crop_hand(scene, BOX)
+    scene[:] = 60_000
+    with pytest.raises(HandNotFoundError, match="nearer"):
+        crop_hand(scene, BOX)
+
+
+def test_missing_float_depth_counts_as_nothing(scene):
+    depth = scene.astype(np.float32)
+    depth[scene == 900] = np.nan
+    crop = crop_hand(depth, BOX)
+    np.testing.assert_allclose(crop.cube_centre, crop_hand(scene, BOX).cube_centre, atol=1)
+
+
+@pytest.mark.parametrize("threshold", [otsu_threshold, valley_threshold])
+def test_thresholds_lie_between_hand_and_wall(scene, threshold):
+    window = scene[150:330, 230:410]
+    assert window[window < 900].max() <= threshold(window) < 900
+    assert threshold(np.zeros((5, 5), np.uint16)) == 0
+
+
+def test_otsu_does_not_cut_one_surface():
+    ramp = np.linspace(450, 550, 100 * 100).reshape(100, 100).astype(np.uint16)
+    assert otsu_threshold(ramp) == 0

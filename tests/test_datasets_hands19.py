@@ -1,0 +1,224 @@
+"""The reader against every quirk of HANDS19's files, and its complaints."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from senorita_lib.datasets import Frame, Hands19
+from senorita_lib.datasets.hands19 import TEST_SPLITS, encode_depth, image_name, write_annotations
+
+JOINTS = np.random.default_rng(0).normal([0, 0, 500], 40, (10, 21, 3)).round(4)
+BOXES = np.array([[100 + i, 90, 260, 250 + i] for i in range(10)])
+
+
+def depth(i):
+    image = np.zeros((480, 640), np.uint16)
+    image[100:200, 120:220] = 500 + i
+    return image
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "hands" / "Task 1"
+    names = [image_name(i) for i in range(10)]
+    for kind, short in (("training", "train"), ("test", "test")):
+        (folder / f"{kind}_images").mkdir(parents=True)
+        for i, name in enumerate(names):
+            (folder / f"{kind}_images" / name).write_bytes(encode_depth(depth(i)))
+        splits = None if short == "train" else [TEST_SPLITS[i % 5] for i in range(10)]
+        write_annotations(folder, short, names, BOXES, JOINTS, splits)
+    return folder.parent
+
+
+def complaint(error, sentence, function, *arguments):
+    with pytest.raises(error) as caught:
+        function(*arguments)
+    message = str(caught.value)
+    assert re.search(sentence, message), message
+    assert "\n" not in message
+    assert "wanted" in message
+    return message
+
+
+def test_written_files_have_the_documented_format(root):
+    lines = (root / "Task 1" / "training_joint_annotation.txt").read_text().split("\n")
+    fields = lines[0].split("\t")
+    assert fields[0] == "image_D00000000.png"
+    assert len(fields) == 64
+    assert fields[1] == f"{JOINTS[0, 0, 0]:.4f}"
+    assert (root / "Task 1" / "test_bbs.txt").read_text().split("\n")[1] == (
+        "image_D00000001.png\t101\t90\t260\t251"
+    )
+    assert lines[-1] == ""
+
+
+def test_frames(root):
+    data = Hands19(root, "train")
+    assert len(data) == 10
+    frame = data[3]
+    assert isinstance(frame, Frame)
+    assert frame.name == "image_D00000003.png"
+    assert frame.split == "train"
+    assert (frame.depth.shape, frame.depth.dtype) == ((480, 640), np.uint16)
+    np.testing.assert_array_equal(frame.depth, depth(3))
+    np.testing.assert_array_equal(frame.box, BOXES[3])
+    assert (frame.joints.shape, frame.joints.dtype) == ((21, 3), np.float32)
+    np.testing.assert_allclose(frame.joints, JOINTS[3], atol=1e-4)
+    assert data.joints.shape == (10, 21, 3)
+    assert [f.name for f in data] == data.names
+    assert data[-1].name == data.names[-1]
+
+
+@pytest.mark.parametrize("spelling", ["Task 1", "Task1", "Task_1", "."])
+def test_folder_spellings(root, spelling):
+    if spelling == ".":
+        assert len(Hands19(root / "Task 1")) == 10
+    else:
+        (root / "Task 1").rename(root / spelling)
+        assert len(Hands19(root)) == 10
+
+
+def test_test_splits(root):
+    whole = Hands19(root, "test")
+    assert whole.splits == [TEST_SPLITS[i % 5] for i in range(10)]
+    for i, split in enumerate(TEST_SPLITS):
+        part = Hands19(root, split)
+        assert part.names == [image_name(i), image_name(i + 5)]
+        assert part.splits == [split, split]
+        np.testing.assert_allclose(part.joints, JOINTS[[i, i + 5]], atol=1e-4)
+        assert part[1].split == split
+
+
+def test_without_test_labels_and_splits(root):
+    """The challenge gives neither."""
+    (root / "Task 1" / "test_joint_annotation.txt").unlink()
+    (root / "Task 1" / "test_splits.txt").unlink()
+    data = Hands19(root, "test")
+    assert data.joints is None
+    assert data[0].joints is None
+    assert set(data.splits) == {"test"}
+    complaint(FileNotFoundError, r"test_splits.txt is missing", Hands19, root, "shape")
+
+
+def test_trailing_tabs_spaces_floats_and_blank_lines(root):
+    path = root / "Task 1" / "training_joint_annotation.txt"
+    path.write_text(path.read_text().replace("\n", "\t\n") + "\n")
+    path = root / "Task 1" / "training_bbs.txt"
+    lines = [f"{image_name(i)}  {b[0]}.5 {b[1]}   {b[2]}.0 {b[3]}" for i, b in enumerate(BOXES)]
+    path.write_text("\r\n".join(lines))
+    data = Hands19(root)
+    assert len(data) == 10
+    assert data.boxes[2, 0] == BOXES[2, 0] + 0.5
+    assert data.boxes.dtype == np.float32
+    np.testing.assert_allclose(data.joints, JOINTS, atol=1e-4)
+
+
+def test_degenerate_boxes_are_listed_and_left_out(root):
+    path = root / "Task 1" / "training_bbs.txt"
+    boxes = BOXES.copy()
+    boxes[2] = [300, 10, 300, 50]
+    boxes[5] = [300, 90, 340, 50]
+    path.write_text("".join(f"{image_name(i)}\t{a}\t{b}\t{c}\t{d}\n" for i, (a, b, c, d) in
+                            enumerate(boxes)))  # fmt: skip
+    data = Hands19(root)
+    assert data.degenerate == [image_name(2), image_name(5)]
+    assert len(data) == len(data.boxes) == len(data.joints) == len(list(data)) == 8
+    assert data.names[2] == image_name(3)
+    np.testing.assert_allclose(data.joints[2], JOINTS[3], atol=1e-4)
+    everything = Hands19(root, skip_degenerate=False)
+    assert len(everything) == 10
+    assert everything.degenerate == data.degenerate
+
+
+def test_missing_root_names_the_command(tmp_path):
+    message = complaint(FileNotFoundError, "does not exist", Hands19, tmp_path / "none")
+    assert f"`python -m senorita_lib.datasets.synthetic {tmp_path / 'none'}`" in message
+    complaint(FileNotFoundError, "holds neither training_bbs.txt", Hands19, tmp_path)
+
+
+def test_unknown_split(root):
+    complaint(
+        ValueError, r"split is 'val', wanted one of train, test, interp", Hands19, root, "val"
+    )
+
+
+def test_missing_files(root):
+    for name in ("training_joint_annotation.txt", "training_bbs.txt"):
+        (root / "Task 1" / name).unlink()
+        complaint(FileNotFoundError, f"{name} is missing", Hands19, root)
+
+
+def test_missing_image_folder(root):
+    (root / "Task 1" / "test_images").rename(root / "elsewhere")
+    complaint(FileNotFoundError, "test_images is missing", Hands19, root, "test")
+
+
+def test_short_annotation_line(root):
+    path = root / "Task 1" / "training_joint_annotation.txt"
+    lines = path.read_text().splitlines()
+    lines[4] = "\t".join(lines[4].split("\t")[:-2])
+    path.write_text("\n".join(lines))
+    sentence = r"training_joint_annotation.txt line 5 has 61 numbers after the name, wanted 63"
+    complaint(ValueError, sentence, Hands19, root)
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", "12,5", "-"])
+def test_words_that_are_no_numbers(root, word):
+    path = root / "Task 1" / "training_bbs.txt"
+    path.write_text(path.read_text().replace("\t107\t", f"\t{word}\t"))
+    sentence = "training_bbs.txt line 8 has something that is no finite number"
+    complaint(ValueError, sentence, Hands19, root)
+
+
+def test_metres(root):
+    write_annotations(
+        root / "Task 1", "train", [image_name(i) for i in range(10)], BOXES, JOINTS / 1000
+    )
+    complaint(ValueError, "looks like metres, wanted millimetres", Hands19, root)
+
+
+def test_counts_and_names_that_differ(root):
+    path = root / "Task 1" / "training_joint_annotation.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]))
+    complaint(ValueError, "has 9 lines and training_bbs.txt has 10", Hands19, root)
+    path.write_text("\n".join([lines[1], lines[0], *lines[2:]]))
+    complaint(ValueError, "image_D00000001.png as frame 1", Hands19, root)
+
+
+def test_unknown_word_in_test_splits(root):
+    path = root / "Task 1" / "test_splits.txt"
+    path.write_text(path.read_text().replace("viewp", "views", 1))
+    complaint(ValueError, r"test_splits.txt line 4 is .*views", Hands19, root, "test")
+
+
+def png(image):
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (encode_depth(depth(0))[:-30], r"truncated or no PNG \(\d+ bytes\)"),
+        (b"", r"truncated or no PNG \(0 bytes\)"),
+        (b"not an image, but long enough to be read", "truncated or no PNG"),
+        (png(np.zeros((480, 640), np.uint8)), "has 8 bits and 1 channels, wanted 16 bits"),
+        (png(np.zeros((480, 640, 3), np.uint16)), "has 16 bits and 3 channels"),
+        (png(np.zeros((240, 320), np.uint16)), "is 320x240, wanted 640x480"),
+    ],
+)
+def test_bad_images(root, data, sentence):
+    path = root / "Task 1" / "training_images" / image_name(4)
+    path.write_bytes(data)
+    frames = Hands19(root)
+    message = complaint(ValueError, sentence, frames.__getitem__, 4)
+    assert str(path) in message
+    assert frames[5].depth.max() == 505  # the others can still be read
+
+
+def test_missing_image(root):
+    (root / "Task 1" / "training_images" / image_name(4)).unlink()
+    frames = Hands19(root)
+    complaint(FileNotFoundError, "image_D00000004.png is missing", frames.__getitem__, 4)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from senorita_lib.estimator import PoseEstimator, soft_argmax
+
+
+def small(in_channels=3):
+    return PoseEstimator(
+        in_channels, block="basic", layers=(1, 1, 1, 1), widths=(8, 8, 8, 8), head_channels=8,
+        depth_bins=5,
+    )  # fmt: skip
+
+
+def parameters(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(("channels", "count"), [(3, 34_340_736), (70, 34_340_736 + 67 * 64 * 49)])
+def test_default_is_the_papers_network(channels, count):
+    """ResNet-50 with three deconvolutions and 21 x 64 heat-map channels."""
+    with torch.device("meta"):
+        assert parameters(PoseEstimator(channels)) == count
+
+
+def test_heat_map_has_a_quarter_of_the_image():
+    network = small().eval()
+    inputs = torch.randn(2, 3, 64, 96)
+    assert network.heatmaps(inputs).shape == (2, 21, 5, 16, 24)
+    pose = network(inputs)
+    assert pose.shape == (2, 21, 3) and pose.min() > 0 and pose.max() < 1
+
+
+def test_soft_argmax_matches_the_release(golden):
+    data = golden("integral")
+    volumes = torch.from_numpy(data["vol_zyx"])[None]
+    # Theirs are softmax volumes already, and its positions run over [0, 64].
+    uvd = soft_argmax(volumes.clamp_min(1e-30).log())[0]
+    np.testing.assert_allclose(uvd * 64, data["ub6"], atol=1e-3)
+
+
+def test_soft_argmax_finds_a_peak_along_each_axis():
+    logits = torch.zeros(1, 1, 4, 5, 6)
+    logits[0, 0, 1, 2, 4] = 100
+    expected = [4.5 / 6, 2.5 / 5, 1.5 / 4]
+    np.testing.assert_allclose(soft_argmax(logits)[0, 0], expected, atol=1e-6)
+
+
+def test_soft_argmax_is_differentiable_and_exact():
+    logits = torch.randn(1, 2, 3, 3, 3, dtype=torch.float64)
+    heat = logits.flatten(2).softmax(-1).view_as(logits)
+    cells = (torch.arange(3) + 0.5) / 3
+    brute = torch.stack(
+        [
+            (heat * cells).sum((2, 3, 4)),
+            (heat * cells[:, None]).sum((2, 3, 4)),
+            (heat * cells[:, None, None]).sum((2, 3, 4)),
+        ],
+        dim=-1,
+    )
+    np.testing.assert_allclose(soft_argmax(logits), brute, atol=1e-6)
+    leaf = logits.float().requires_grad_()
+    soft_argmax(leaf).sum().backward()
+    assert leaf.grad.abs().sum() > 0
+
+
+def test_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match="wanted"):
+        soft_argmax(torch.zeros(2, 21, 64, 64))

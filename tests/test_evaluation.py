@@ -1,0 +1,156 @@
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from senorita_lib.evaluation import (
+    PAPER,
+    SPLITS,
+    check_submission,
+    ensemble,
+    format_table,
+    main,
+    mean_joint_error,
+    split_errors,
+    success_curve,
+    write_submission,
+)
+
+
+@pytest.fixture
+def true():
+    return np.random.default_rng(0).uniform(-100, 100, (40, 21, 3)) + [0, 0, 500]
+
+
+def test_known_errors(true):
+    assert mean_joint_error(true + [0, 6, 8], true) == pytest.approx(10)
+    off = true.copy()
+    off[:, 4, 2] += 21
+    assert mean_joint_error(off, true) == pytest.approx(1)
+    assert success_curve(off, true, [20.9, 21.1]).tolist() == [0, 1]
+    assert success_curve(off, true, [0.9, 1.1], by="frame_mean").tolist() == [0, 1]
+    np.testing.assert_allclose(success_curve(off, true, [1], by="joint"), 20 / 21)
+
+
+@given(st.integers(0, 1000), st.sampled_from(["frame_max", "frame_mean", "joint"]))
+def test_curves_equal_a_count(seed, by):
+    rng = np.random.default_rng(seed)
+    true = rng.normal(size=(7, 21, 3))
+    predicted = true + rng.normal(size=true.shape)
+    errors = [
+        [sum((p - t) ** 2) ** 0.5 for p, t in zip(*f, strict=True)]
+        for f in zip(predicted, true, strict=True)
+    ]
+    values = {
+        "frame_max": [max(f) for f in errors],
+        "frame_mean": [sum(f) / 21 for f in errors],
+        "joint": [e for f in errors for e in f],
+    }[by]
+    thresholds = [0, 0.5, 1.5, 2.5, 9]
+    wanted = [sum(v <= t for v in values) / len(values) for t in thresholds]
+    np.testing.assert_allclose(success_curve(predicted, true, thresholds, by=by), wanted)
+    assert mean_joint_error(predicted, true) == pytest.approx(np.mean(errors))
+
+
+def test_split_errors_are_the_means_of_their_frames(true):
+    splits = np.array([name.lower() for name in SPLITS] * 8)
+    predicted = true.copy()
+    for i, split in enumerate(SPLITS):
+        predicted[splits == split.lower(), :, 0] += i + 1
+    assert split_errors(predicted, true, splits) == pytest.approx(
+        {name: i + 1 for i, name in enumerate(SPLITS)}
+    )
+
+
+def test_ensemble_is_the_mean(true):
+    np.testing.assert_allclose(ensemble([true, true + 2, true + 4]), true + 2)
+    with pytest.raises(ValueError, match="empty"):
+        ensemble([])
+
+
+def test_papers_tables_are_complete():
+    assert PAPER["table1"]["Model 1"]["EXTRAP"] == 20.99
+    assert PAPER["table2"]["Ours"]["EXTRAP"] == 19.63
+    assert all(set(row) == set(SPLITS) for row in PAPER["table1"].values())
+
+
+def test_table_lines_up():
+    lines = format_table({"one": {"EXTRAP": 1.234}, "longer": {"VIEWP": 10}}, "T").splitlines()
+    assert lines[2].split() == ["one", "1.23", "-", "-", "-", "-"]
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_bad_poses_are_refused(true):
+    with pytest.raises(ValueError, match="wanted the same"):
+        mean_joint_error(true, true[1:])
+    with pytest.raises(ValueError, match="not finite"):
+        mean_joint_error(true * np.nan, true)
+    with pytest.raises(ValueError, match="wanted 'frame_max'"):
+        success_curve(true, true, [1], by="max")
+
+
+@pytest.fixture
+def submission(tmp_path, true):
+    names = [f"image_D{i:08d}.png" for i in range(len(true))]
+    boxes = tmp_path / "test_bbs.txt"
+    boxes.write_text("".join(f"{name} 1 2 3 4\n" for name in names))
+    path = tmp_path / "result.zip"
+    write_submission(path, names, true)
+    return path, boxes, names
+
+
+def test_submission_round_trip(submission, true):
+    path, boxes, names = submission
+    assert check_submission(path, boxes) == len(true)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["result.txt"]
+        lines = archive.read("result.txt").decode().splitlines()
+    assert lines[3].split("\t")[0] == names[3] and len(lines[3].split("\t")) == 64
+    np.testing.assert_allclose(
+        np.array(lines[3].split("\t")[1:], float), true[3].ravel(), atol=5e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda lines: [lines[1], lines[0], *lines[2:]], "line 1 .*wanted 'image_D00000000.png'"),
+        (lambda lines: lines[:-1], "has 39 lines, wanted 40"),
+        (lambda lines: [*lines, lines[-1]], "has 41 lines, wanted 40"),
+        (lambda lines: [lines[0].rsplit("\t", 1)[0], *lines[1:]], "line 1 .*has 62 numbers"),
+        (
+            lambda lines: [lines[0], lines[1].replace("\t5", "\tx", 1), *lines[2:]],
+            "line 2 .*no number",
+        ),
+        (lambda lines: [lines[0].rsplit("\t", 1)[0] + "\tnan", *lines[1:]], "line 1 .*not finite"),
+        (
+            lambda lines: ["\t".join([lines[0].split("\t")[0], *["0.5"] * 63]), *lines[1:]],
+            "wanted mm, not m",
+        ),
+    ],
+)
+def test_spoiled_submissions_are_refused_by_line(submission, spoil, sentence):
+    path, boxes, _ = submission
+    with zipfile.ZipFile(path) as archive:
+        lines = archive.read("result.txt").decode().splitlines()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("result.txt", "\n".join(spoil(lines)) + "\n")
+    with pytest.raises(ValueError, match=sentence):
+        check_submission(path, boxes)
+
+
+def test_values_that_are_not_finite_are_never_written(tmp_path, true):
+    true[3, 2, 1] = np.nan
+    with pytest.raises(ValueError, match=r"image_D00000003\.png"):
+        write_submission(tmp_path / "x.zip", [f"image_D{i:08d}.png" for i in range(40)], true)
+    assert not list(tmp_path.iterdir())
+
+
+def test_readme_shows_what_the_command_prints(capsys):
+    main(str(ROOT / "results" / "tiny"))
+    printed = capsys.readouterr().out
+    assert f"```\n{printed}```" in (ROOT / "README.md").read_text()
+    assert len(printed.splitlines()) > 20

@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from senorita_lib.losses import balance_weights, pose_loss, residual_orientation_loss
+from senorita_lib.refinement import Refinement, orientations
+
+
+def test_pose_loss_counts_heat_map_cells(golden):
+    assert pose_loss(torch.full((2, 21, 3), 0.25), torch.zeros(2, 21, 3)) == 16
+    data = golden("losses")
+    one, two = (torch.from_numpy(data[f"jointabs_{k}"]) for k in "ab")
+    loss = pose_loss(one / 64, two / 64)
+    assert loss.item() == pytest.approx(float(data["jointabs_loss"]), rel=1e-5)
+
+
+def test_residual_loss_is_zero_at_the_true_residual():
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(2, 21, 3, generator=generator)
+    initial = orientations(torch.randn(2, 21, 3, generator=generator))
+    wanted = orientations(true) - initial
+    exact = Refinement(initial, wanted, true)
+    assert residual_orientation_loss(exact, true) == 0
+    off = exact._replace(residual_orientation=wanted + 0.5)
+    assert residual_orientation_loss(off, true) == pytest.approx(0.5)
+
+
+def test_balanced_losses_pull_alike_at_their_own_outputs():
+    one, two = torch.randn(4, 5, requires_grad=True), torch.randn(3, requires_grad=True)
+    losses = [one.abs().mean() * 7, two.square().sum()]
+    weights = balance_weights(losses, [one, two])
+    pulls = [
+        torch.autograd.grad(weight * loss, output)[0].abs().mean()
+        for weight, loss, output in zip(weights, losses, (one, two), strict=True)
+    ]
+    assert weights[0] == 1 and not weights.requires_grad
+    assert pulls[0].item() == pytest.approx(pulls[1].item(), rel=1e-5)
+
+
+def test_loss_without_gradient_keeps_weight_one():
+    one, two = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    assert balance_weights([one.sum(), (two * 0).sum()], [one, two]).tolist() == [1, 1]

@@ -1,0 +1,74 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT, SHARED
+
+from senorita_lib.camera import SR300, Camera
+from senorita_lib.cropping import HandNotFoundError
+from senorita_lib.datasets import Hands19, SyntheticHand
+from senorita_lib.plotting import gallery_figure, png
+from senorita_lib.predictor import Predictor
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def predictor(trained):
+    return Predictor.load(trained.folder)
+
+
+def test_predicts_a_frame_as_the_evaluation_did(predictor, trained):
+    arrays = np.load(trained.folder / "predictions.npz")
+    frames = Hands19(ROOT / "data" / "hands19_synthetic", "test")
+    for index in (0, 7):
+        frame = frames[index]
+        pose = predictor.predict(frame.depth, SR300, frame.box)
+        # The evaluation's crops are kept in half precision.
+        assert np.abs(pose.joints_mm - arrays["refined"][index]).max() < 1.0
+        np.testing.assert_allclose(pose.pixels, SR300.project(pose.joints_mm)[:, :2], rtol=1e-5)
+
+
+def test_finds_the_hand_without_a_box(predictor):
+    errors = []
+    for index in range(20):
+        frame = SyntheticHand(seed=5).frame(index)
+        pose = predictor.predict(frame.depth, SR300)
+        errors.append(np.linalg.norm(pose.joints_mm - frame.joints, axis=1).mean())
+    assert np.median(errors) < 40
+
+
+def test_frames_without_a_hand_are_refused(predictor):
+    with pytest.raises(HandNotFoundError, match="wanted a hand"):
+        predictor.predict(np.zeros((480, 640), np.uint16), SR300)
+    with pytest.raises(ValueError, match="shape"):
+        predictor.predict(np.full((10, 10), 500, np.uint16), SR300)
+    with pytest.raises(FileNotFoundError, match="not there"):
+        Predictor.load(ROOT / "runs" / "nowhere")
+
+
+def test_real_frames_give_a_hand_inside_their_cube(predictor):
+    folder = SHARED / "real" / "sr305"
+    if not folder.exists():
+        pytest.skip("the real SR305 frames are not at hand")
+    intrinsics = json.loads((folder / "intrinsics.json").read_text())
+    camera = Camera(*(intrinsics[k] for k in ("fx", "fy", "cx", "cy", "width", "height")))
+    lines = (folder / "hand_bbs_by_eye.txt").read_text().splitlines()
+    boxes = {
+        name: [float(v) for v in box] for name, *box in map(str.split, filter(str.strip, lines))
+    }
+    assert len(boxes) == 19
+    images, hands = [], []
+    for name, box in sorted(boxes.items()):
+        raw = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
+        pose = predictor.predict(raw * intrinsics["depth_unit_mm"], camera, box)
+        assert pose.joints_mm.shape == (21, 3)
+        assert np.isfinite(pose.joints_mm).all()
+        # The estimator's soft-argmax cannot leave the cube; the refined bones may, by a little.
+        uvd = pose.crop.to_uvd(pose.joints_mm)
+        assert ((uvd > -0.05) & (uvd < 1.05)).all(), name
+        images.append(pose.crop.image)
+        hands.append(uvd)
+    sheet = ROOT / "runs" / "real_frames.png"
+    sheet.write_bytes(png(gallery_figure(images, hands, titles=sorted(boxes), columns=7)))

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from senorita_lib.hand import BONES, joints_to_bones
+from senorita_lib.refinement import (
+    BoneRefiner,
+    bone_patch_boxes,
+    crop_bone_patches,
+    orientations,
+)
+
+
+@pytest.fixture
+def refiner():
+    torch.manual_seed(0)
+    lengths = torch.linspace(20, 70, 20)
+    return BoneRefiner(lengths, patch_sizes=(32, 16, 8), hidden=16, channels=2)
+
+
+def test_default_has_the_papers_parameters():
+    with torch.device("meta"):
+        count = sum(p.numel() for p in BoneRefiner(torch.ones(20)).parameters())
+    assert count == 20 * 3_235_619
+
+
+def test_boxes_are_padded_to_ten_pixels_and_enlarged():
+    joints = torch.full((1, 21, 2), 0.5)
+    joints[0, 8] = torch.tensor([0.6, 0.5])
+    box = bone_patch_boxes(joints)[0, BONES.index((8, 7))]
+    np.testing.assert_allclose(box, [0.55, 0.5, 0.15, 1.5 * 10 / 256], atol=1e-6)
+
+
+def test_patches_are_the_image_in_their_boxes():
+    """On a linear ramp bilinear sampling is exact, so each patch is known."""
+    v, u = torch.meshgrid(*[(torch.arange(64) + 0.5) / 64] * 2, indexing="ij")
+    image = (u - 2 * v)[None, None]
+    joints = 0.35 + 0.3 * torch.rand(1, 21, 3, generator=torch.Generator().manual_seed(0))
+    for size, patch in zip((24, 8), crop_bone_patches(image, joints, (24, 8)), strict=True):
+        assert patch.shape == (1, 20, size, size)
+        centre_u, centre_v, width, height = bone_patch_boxes(joints)[0].T
+        cells = (torch.arange(size) + 0.5) / size - 0.5
+        wanted_u = centre_u[:, None] + width[:, None] * cells
+        wanted_v = centre_v[:, None] + height[:, None] * cells
+        wanted = wanted_u[:, None, :] - 2 * wanted_v[:, :, None]
+        np.testing.assert_allclose(patch[0], wanted, atol=1e-5)
+
+
+def test_patches_outside_the_image_are_background():
+    patches = crop_bone_patches(torch.ones(1, 1, 32, 32), torch.full((1, 21, 3), 3.0), (8,))
+    assert (patches[0] == -1).all()
+
+
+def test_each_bone_has_a_network_of_its_own(refiner, crops, hand):
+    """Changing one bone's patch and orientation changes no other bone's residual."""
+    refiner.eval()
+    torch.nn.init.normal_(refiner.residual.weight)
+    joints = torch.from_numpy(hand)
+    uvd = crops.to_uvd(joints)
+    first = refiner(crops.image, uvd, joints).residual_orientation
+    moved = joints.clone()
+    moved[:, 8] += torch.tensor([9.0, -7, 5])  # the thumb's tip: bone 0 alone
+    second = refiner(crops.image, crops.to_uvd(moved), moved).residual_orientation
+    changed = (first - second).abs().amax(dim=(0, 2)) > 1e-6
+    assert changed.tolist() == [True] + [False] * 19
+
+
+def test_gives_unit_orientations_times_training_lengths(refiner, crops, hand):
+    joints = torch.from_numpy(hand)
+    refined = refiner(crops.image, crops.to_uvd(joints), joints)
+    bones = joints_to_bones(refined.joints_mm)
+    np.testing.assert_allclose(
+        bones.detach().norm(dim=-1), refiner.bone_lengths.expand(4, -1), rtol=1e-4
+    )
+    wanted = F.normalize(orientations(joints) + refined.residual_orientation, dim=-1)
+    np.testing.assert_allclose(F.normalize(bones, dim=-1).detach(), wanted.detach(), atol=1e-5)
+    assert torch.equal(refined.joints_mm[:, 0], joints[:, 0])
+
+
+def test_zero_residual_with_initial_lengths_is_the_initial_pose(crops, hand):
+    refiner = BoneRefiner(torch.ones(20), patch_sizes=(16, 8, 8), hidden=4, length="initial")
+    torch.nn.init.zeros_(refiner.residual.weight)
+    joints = torch.from_numpy(hand)
+    refined = refiner(crops.image, crops.to_uvd(joints), joints)
+    np.testing.assert_allclose(refined.joints_mm.detach(), joints, atol=1e-3)
+
+
+def test_gradient_reaches_the_initial_pose_and_every_parameter(refiner, crops, hand):
+    joints = torch.from_numpy(hand).requires_grad_()
+    refined = refiner(crops.image, crops.to_uvd(joints), joints)
+    refined.joints_mm.square().sum().backward()
+    assert joints.grad.abs().sum() > 0
+    # (A bias before a batch norm has a gradient of zero, but it has one.)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in refiner.parameters())
+
+
+def test_bones_without_length_stay_finite(refiner, crops):
+    joints = torch.full((4, 21, 3), 500.0, requires_grad=True)
+    refined = refiner(crops.image, torch.full((4, 21, 3), 0.5), joints)
+    refined.joints_mm.sum().backward()
+    assert refined.joints_mm.isfinite().all() and joints.grad.isfinite().all()
+
+
+def test_unknown_length_is_refused():
+    with pytest.raises(ValueError, match="length is 'mean'"):
+        BoneRefiner(torch.ones(20), length="mean")

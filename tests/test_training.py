@@ -1,0 +1,219 @@
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from senorita_lib.datasets import Hands19
+from senorita_lib.datasets.crops import load_crops
+from senorita_lib.evaluation import SPLITS, load_results, mean_joint_error, tables
+from senorita_lib.hand import joints_to_bones
+from senorita_lib.model import HandPoseNet
+from senorita_lib.recipes import find_recipe
+from senorita_lib.training import constant_pose, learning_rate, train
+
+
+@pytest.fixture
+def recipe():
+    """Every stage in a few steps."""
+    return find_recipe(
+        "tiny",
+        image_size=32,
+        widths=(8, 8, 8, 8),
+        head_channels=8,
+        depth_bins=8,
+        patch_sizes=(16, 8, 8),
+        hidden=8,
+        patch_channels=1,
+        volume_size=8,
+        pose_images=48,
+        volume_images=40,
+        refine_images=48,
+        batch=4,
+        refine_batch=4,
+        milestones=(24, 64),
+    )
+
+
+def weights(path):
+    return HandPoseNet.load(path / "model.safetensors").state_dict()
+
+
+def same(one, two):
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("model", [1, 2, 3, 4])
+def test_all_stages_run_for_each_model(recipe, small_data, tmp_path, model):
+    recipe = recipe.override(model=model)
+    folder = tmp_path / f"model_{model}"
+    run = train(recipe, small_data, folder, progress=False)
+    assert list(dict.fromkeys(row["stage"] for row in run.log)) == [
+        "pose",
+        "volume",
+        "refine",
+    ]
+    assert any("L_3dske" in row for row in run.log)
+    assert any("L_res_ori" in row and "w_res_ori" in row for row in run.log)
+    assert set(run.result["errors"]["refined"]) == set(SPLITS)
+    first, second = tables(load_results(tmp_path))
+    assert f"Model {model}, refined" in first and "ensemble of 1" in second
+    # One model is its own ensemble.
+    np.testing.assert_allclose(
+        list(second["ensemble of 1"].values()), list(first[f"Model {model}, refined"].values())
+    )
+    again = train(recipe, small_data, folder, progress=False)
+    assert again.result == run.result and same(again.model.state_dict(), weights(folder))
+
+
+@pytest.mark.slow
+def test_killed_run_ends_like_an_uninterrupted_one(recipe, small_data, tmp_path):
+    """SIGKILL in each stage, from outside, then the same call again."""
+    whole = train(recipe, small_data, tmp_path / "whole", progress=False)
+    folder = tmp_path / "killed"
+    code = """
+import sys
+from senorita_lib.recipes import Recipe
+from senorita_lib.training import train
+recipe = Recipe.from_json(sys.argv[1])
+train(recipe, *sys.argv[2:], progress=False, checkpoint_seconds=0)
+"""
+    command = [sys.executable, "-c", code, recipe.to_json(), str(small_data), str(folder)]
+    kills, seen = 0, None
+    while kills < 3:
+        process = subprocess.Popen(command)
+        checkpoint = folder / "checkpoint.pt"
+        deadline = time.monotonic() + 90
+        while process.poll() is None and time.monotonic() < deadline:
+            stamp = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+            if stamp != seen:
+                seen = stamp
+                break
+            time.sleep(0.005)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert kills >= 1, "the run ended before it could be killed"
+    run = train(recipe, small_data, folder, progress=False)
+    assert same(weights(folder), weights(tmp_path / "whole"))
+    assert run.log == whole.log and run.result == whole.result
+
+
+def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monkeypatch):
+    whole = train(recipe, small_data, tmp_path / "whole", progress=False)
+
+    from senorita_lib import training
+
+    run_step = training._Trainer._step
+    cuts = {(0, 11), (1, 5), (2, 11)}  # (stage, step): behind a checkpoint, before any, behind one
+
+    def failing(self, step, batch):
+        if (self.stage, step) in cuts:
+            cuts.remove((self.stage, step))
+            raise KeyboardInterrupt
+        return run_step(self, step, batch)
+
+    monkeypatch.setattr(training._Trainer, "_step", failing)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, small_data, tmp_path / "cut", progress=False, checkpoint_seconds=0)
+    run = train(recipe, small_data, tmp_path / "cut", progress=False)
+    assert not cuts
+    assert run.log == whole.log
+    assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_other_recipe_is_refused(recipe, small_data, tmp_path):
+    train(recipe, small_data, tmp_path, progress=False)
+    with pytest.raises(
+        ValueError, match="result.json is of another recipe, with seed = 0, wanted 1"
+    ):
+        train(recipe.override(seed=1), small_data, tmp_path, progress=False)
+    (tmp_path / "result.json").unlink()
+    with pytest.raises(ValueError, match="checkpoint.pt is of another recipe"):
+        train(recipe.override(seed=1), small_data, tmp_path, progress=False)
+
+
+def test_damaged_files_are_refused_by_name(recipe, small_data, tmp_path):
+    train(recipe, small_data, tmp_path, progress=False)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="model.safetensors is damaged"):
+        HandPoseNet.load(path)
+    with pytest.raises(FileNotFoundError, match="is not there"):
+        HandPoseNet.load(tmp_path / "other.safetensors")
+    (tmp_path / "result.json").unlink()
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="checkpoint.pt is damaged"):
+        train(recipe, small_data, tmp_path, progress=False)
+
+
+def test_learning_rate_follows_the_papers_steps():
+    recipe = find_recipe("paper")
+    rates = [learning_rate(recipe, 0, 6 * i) for i in (0, 9_999, 10_000, 34_000)]
+    assert rates == pytest.approx([7e-4, 7e-4, 1.4e-4, 2.8e-5])
+    # The images of the first part of Step 1 count in its second part.
+    assert learning_rate(recipe, 1, 6 * 18_000) == pytest.approx(7e-4 / 125)
+    assert learning_rate(recipe, 2, 0) == pytest.approx(7e-5)
+
+
+def test_constant_pose_is_the_best_constant(small_data):
+    crops = load_crops(Hands19(small_data, "train"), size=32, progress=False)
+
+    def error(pose):
+        return mean_joint_error(pose + crops.cube_centres[:, None], crops.joints)
+
+    best = constant_pose(crops)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert error(best) <= error(best + rng.normal(size=best.shape)) + 1e-6
+    assert error(best) <= error((crops.joints - crops.cube_centres[:, None]).mean(axis=0)) + 1e-6
+
+
+def test_bone_lengths_are_the_training_sets(recipe, small_data, tmp_path):
+    train(recipe, small_data, tmp_path, progress=False)
+    joints = Hands19(small_data, "train").joints
+    wanted = np.linalg.norm(joints_to_bones(joints), axis=-1).mean(axis=0)
+    np.testing.assert_allclose(weights(tmp_path)["refiner.bone_lengths"], wanted, rtol=1e-5)
+
+
+def test_detached_refiner_leaves_the_estimator_alone(recipe, crops):
+    for flows in (True, False):
+        net = HandPoseNet(recipe.override(refiner_gradient=flows), torch.ones(20))
+        net(crops).refinement.joints_mm.sum().backward()
+        reached = any(
+            p.grad is not None and p.grad.abs().sum() > 0 for p in net.estimator.parameters()
+        )
+        assert reached is flows
+
+
+def test_missing_data_set_is_named(recipe, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        train(recipe, tmp_path / "nowhere", tmp_path / "run", progress=False)
+
+
+def test_crops_are_made_once(small_data):
+    dataset = Hands19(small_data, "interp")
+    one = load_crops(dataset, size=32, progress=False)
+    folder = next((dataset.root / "crops").glob("interp_32_*"))
+    stamp = (folder / "images.npy").stat().st_mtime_ns
+    two = load_crops(dataset, size=32, progress=False)
+    assert (folder / "images.npy").stat().st_mtime_ns == stamp
+    assert np.array_equal(one.images, two.images) and one.found.all()
+    crops, joints = two.batch([0, 1])
+    uvd = crops.to_uvd(joints)
+    assert ((uvd > -0.2) & (uvd < 1.2)).all()
+
+
+@pytest.mark.slow
+def test_tiny_beats_the_best_constant_pose_on_every_split(trained):
+    errors = trained.result["errors"]
+    for split in SPLITS:
+        assert errors["refined"][split] < 0.75 * errors["constant"][split], split
+        assert errors["initial"][split] < 0.75 * errors["constant"][split], split
