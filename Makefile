@@ -67,7 +67,7 @@ results: ## keep the numbers of runs/tiny under results/, where notebook 05 and 
 	done
 
 pictures: env ## draw the README's pictures anew
-	$(PY) -m senorita_lib.plotting pictures/
+	$(PY) -m senorita_lib.plotting_pictures pictures/
 
 lock: env ## resolve env/requirements.lock anew (TORCH=2.13.0 pins another torch)
 	$(PY) env/lock.py $(TORCH)

@@ -5,10 +5,12 @@ import torch
 
 
 def like(values, other):
-    """``values`` as an array of ``other``'s kind: same library, dtype and device."""
+    """``values`` as an array of ``other``'s kind: same library, device and floating-point type."""
     if isinstance(other, torch.Tensor):
-        return torch.as_tensor(values, dtype=other.dtype, device=other.device)
-    return np.asarray(values, dtype=np.asarray(other).dtype)
+        dtype = other.dtype if other.is_floating_point() else torch.get_default_dtype()
+        return torch.as_tensor(values, dtype=dtype, device=other.device)
+    dtype = np.asarray(other).dtype
+    return np.asarray(values, dtype=dtype if dtype.kind == "f" else np.float64)
 
 
 def stack_last(parts):

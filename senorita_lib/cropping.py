@@ -179,6 +179,11 @@ def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="ma
             f"depth_mm has the hand at {coarse_z:.0f} mm, where it would be {side} px wide, "
             "wanted a hand nearer to the camera"
         )
+    if side > 4 * max(camera.width, camera.height):
+        raise HandNotFoundError(
+            f"depth_mm has the hand at {coarse_z:.0f} mm, where it would be {side} px wide, "
+            "wanted a hand farther from the camera"
+        )
     box_depth = steps["box_depth"] = _cut(depth, x, y, side)
     hand = np.where(np.abs(box_depth.astype(np.float32) - coarse_z) <= CUBE_MM / 2, box_depth, 0)
     if foreground == "valley":  # the release thresholds a second time
@@ -212,14 +217,14 @@ def _checked_depth(depth_mm, camera):
         raise ValueError(f"depth_mm has shape {depth.shape}, wanted {wanted} as its camera says")
     if depth.dtype in (np.uint8, np.int8, bool):
         raise ValueError(f"depth_mm is {depth.dtype}, wanted at least 16 bits a pixel, in mm")
-    if depth.dtype == np.uint16:
-        return depth
+    if depth.dtype.kind not in "iuf":
+        raise ValueError(f"depth_mm is {depth.dtype}, wanted numbers, in mm")
     if depth.dtype.kind == "f":
         depth = np.nan_to_num(depth, nan=0, posinf=0, neginf=0)
-        if 0 < depth.max() < 20:
-            raise ValueError(f"depth_mm ends at {depth.max():.3g}, which looks like m, wanted mm")
-    elif depth.dtype.kind not in "iu":
-        raise ValueError(f"depth_mm is {depth.dtype}, wanted numbers, in mm")
+    if 0 < depth.max() < 20:
+        raise ValueError(f"depth_mm ends at {depth.max():.3g}, which looks like m, wanted mm")
+    if depth.dtype == np.uint16:
+        return depth
     if depth.min() < 0:
         raise ValueError(f"depth_mm has values down to {depth.min()}, wanted none below 0")
     return np.rint(np.where(depth > 65535, 0, depth)).astype(np.uint16)

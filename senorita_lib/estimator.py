@@ -25,7 +25,8 @@ def soft_argmax(logits):
     if logits.ndim != 5:
         raise ValueError(f"logits have shape {tuple(logits.shape)}, wanted (B, joints, D, H, W)")
     # Sums over a quarter of a million cells want full precision under autocast too.
-    heat = logits.float().flatten(2).softmax(dim=2).view(logits.shape)
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    heat = logits.flatten(2).softmax(dim=2, dtype=wide).view(logits.shape)
     marginals = heat.sum(dim=(2, 3)), heat.sum(dim=(2, 4)), heat.sum(dim=(3, 4))
     return torch.stack([_expectation(marginal) for marginal in marginals], dim=-1)
 
@@ -33,7 +34,7 @@ def soft_argmax(logits):
 def _expectation(marginal):
     n = marginal.shape[-1]
     cells = torch.arange(n, device=marginal.device, dtype=marginal.dtype)
-    return marginal @ ((cells + 0.5) / n)
+    return (marginal * ((cells + 0.5) / n)).sum(dim=-1)  # autocast would round a product @
 
 
 class PoseEstimator(nn.Module):

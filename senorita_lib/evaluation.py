@@ -25,6 +25,8 @@ def joint_errors(predicted, true):
             f"predicted and true have shapes {predicted.shape} and {true.shape}, "
             "wanted the same, (N, 21, 3)"
         )
+    if not len(predicted):
+        raise ValueError("predicted and true are empty, wanted at least one frame")
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
         raise ValueError("predicted or true has values that are not finite, wanted mm")
     return np.linalg.norm(predicted - true, axis=-1)
@@ -134,6 +136,11 @@ def tables(results):
     """Tables 1 and 2 from :func:`load_results`: two dicts of rows for :func:`format_table`."""
     first, refined, truth = {}, [], None
     for model, (result, arrays) in results.items():
+        if not result["errors"]["refined"]:
+            raise ValueError(
+                f"model {model} was tested on frames without labels, wanted labelled ones: "
+                "its submission.zip is for the challenge's server"
+            )
         if truth is None:
             truth = arrays
             first["best constant pose"] = result["errors"]["constant"]
@@ -208,10 +215,13 @@ def check_submission(path, boxes_file):
         For the first line that is wrong: its number, what it has, what was wanted.
     """
     wanted = [line.split()[0] for line in Path(boxes_file).read_text().splitlines() if line.strip()]
-    with zipfile.ZipFile(path) as archive:
-        if archive.namelist() != ["result.txt"]:
-            raise ValueError(f"{path} holds {archive.namelist()}, wanted result.txt alone")
-        lines = archive.read("result.txt").decode().splitlines()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.namelist() != ["result.txt"]:
+                raise ValueError(f"{path} holds {archive.namelist()}, wanted result.txt alone")
+            lines = archive.read("result.txt").decode().splitlines()
+    except zipfile.BadZipFile:
+        raise ValueError(f"{path} is no whole zip, wanted one that holds result.txt") from None
     for number, (line, name) in enumerate(zip(lines, wanted, strict=False), start=1):
         fields = line.rstrip("\t").split("\t")
         where = f"{path}: line {number} of result.txt"

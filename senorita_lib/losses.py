@@ -47,6 +47,11 @@ def balance_weights(losses, outputs):
     -------
     tensor, (len(losses),)
         Detached; the first is 1. A loss whose gradient is zero gets weight 1.
+
+    Notes
+    -----
+    The gradient of a mean L1 distance is a constant, so for eq. 3, 5 and 6 these weights are
+    too: they turn on the losses' units and sizes, not on how training goes.
     """
     magnitudes = []
     for loss, output in zip(losses, outputs, strict=True):

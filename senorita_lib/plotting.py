@@ -1,18 +1,12 @@
 """Figures: one palette by finger, one depth colour map, one style.
 
 ``show`` puts a figure into a notebook so that it is interactive in Jupyter and still there
-on a static page. ``python -m senorita_lib.plotting FOLDER`` draws the README's pictures.
+on a static page.
 """
 
 import io
-import sys
-from pathlib import Path
 
 import matplotlib
-
-if "matplotlib_inline" not in matplotlib.get_backend():
-    matplotlib.use("agg")  # figures go to files and notebooks, never to a window
-
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -104,6 +98,13 @@ def draw_box(axes, box, colour="#d1495b", label=None, style="-"):
     """The outline of a box x1, y1, x2, y2."""
     x1, y1, x2, y2 = box
     axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], style, color=colour, lw=1.5, label=label)
+
+
+def draw_patch_boxes(axes, boxes, size, opacity="ff"):
+    """Outlines of the patches (20, 4), centre and size in uv, over an image of ``size`` px."""
+    for (u, v, width, height), colour in zip(np.asarray(boxes), BONE_COLOURS, strict=True):
+        corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
+        draw_box(axes, corners * size - 0.5, colour + opacity)
 
 
 def _bare(axes, title):
@@ -232,11 +233,8 @@ def patches_figure(image, boxes, patches):
     FigureCanvasAgg(figure)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.25))
     axes = left.subplots()
-    size = len(image)
     draw_crop(axes, image, "one box per bone")
-    for (u, v, width, height), colour in zip(np.asarray(boxes), BONE_COLOURS, strict=True):
-        corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
-        draw_box(axes, corners * size - 0.5, colour)
+    draw_patch_boxes(axes, boxes, len(image))
     cells = right.subplots(5, 4)
     for cell, patch, bone in zip(cells.ravel(), patches, range(20), strict=True):
         draw_crop(cell, patch, "")
@@ -329,47 +327,3 @@ def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5):
         draw_hand(axes, np.asarray(predicted_uv[i])[:, :2] * size - 0.5, dots=5)
         axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     return figure
-
-
-def hero_figure(index=24):
-    """The README's picture: one synthetic frame on its way through the kit."""
-    import torch
-
-    from senorita_lib.cropping import CropBatch, crop_hand
-    from senorita_lib.datasets import SyntheticHand
-    from senorita_lib.plotting3d import draw_volumes
-    from senorita_lib.refinement import bone_patch_boxes
-    from senorita_lib.renderer import render_skeleton
-    from senorita_lib.representations import project_points
-
-    frame = SyntheticHand(seed=0).frame(index)
-    crop = crop_hand(frame.depth, frame.box)
-    uvd = crop.to_uvd(frame.joints).astype(np.float32)
-    volumes = render_skeleton(torch.from_numpy(32 * uvd - 0.5)[None])[0].numpy()
-    figure = Figure(figsize=(13, 3.3), layout="constrained", dpi=110)
-    FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(1, 5, i + 1) for i in range(4)]
-    draw_depth(axes[0], frame.depth, "depth image, 640 × 480", colourbar=False)
-    draw_box(axes[0], crop.box)
-    draw_crop(axes[1], crop.image, "coarse-to-fine crop, 256 × 256")
-    size = len(crop.image)
-    planes = project_points(CropBatch.stack([crop]))[0]
-    draw_crop(axes[2], planes[1], "one of four inputs: z-y projection")
-    draw_crop(axes[3], crop.image, "21 joints, 20 bone patches")
-    for (u, v, w, h), colour in zip(
-        bone_patch_boxes(torch.from_numpy(uvd)[None])[0], BONE_COLOURS, strict=True
-    ):
-        corners = np.array([u - w / 2, v - h / 2, u + w / 2, v + h / 2])
-        draw_box(axes[3], corners * size - 0.5, colour + "70")
-    draw_hand(axes[3], uvd * size - 0.5)
-    last = figure.add_subplot(1, 5, 5, projection="3d")
-    draw_volumes(last, volumes, threshold=0.6)
-    last.set_title("3D skeleton volumes, 20 × 32³", fontsize=9)
-    return figure
-
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pipeline.png").write_bytes(png(hero_figure()))
-    print(f"{folder / 'pipeline.png'} drawn")

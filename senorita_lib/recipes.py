@@ -69,7 +69,8 @@ class Recipe:
                 object.__setattr__(self, field.name, value := tuple(value))
             if isinstance(default, float) and isinstance(value, int):
                 object.__setattr__(self, field.name, value := float(value))
-            if type(value) is not type(default):
+            kinds = {type(v) for v in default} if isinstance(default, tuple) else set()
+            if type(value) is not type(default) or (kinds and {type(v) for v in value} - kinds):
                 raise ValueError(
                     f"recipe {self.name!r} has {field.name} = {value!r}, "
                     f"wanted {type(default).__name__}, such as {default!r}"
@@ -81,8 +82,13 @@ class Recipe:
             self.image_size > 0 and self.image_size % 32 == 0,
             "a multiple of 32",
         )
-        for name in ("batch", "refine_batch", "volume_size", "learning_rate", "gamma"):
+        for name, values in _CHOICES.items():
+            _want(self, name, getattr(self, name) in values, f"one of {values}")
+        for name in ("volume_size", "learning_rate", "gamma", "depth_bins", "hidden"):
             _want(self, name, getattr(self, name) > 0, "more than 0")
+        sizes = self.patch_sizes
+        _want(self, "patch_sizes", len(sizes) == 3 and min(sizes) >= 8, "three sizes from 8 px")
+        _want(self, "validation_share", 0 < self.validation_share < 1, "a share between 0 and 1")
         for name in ("batch", "refine_batch"):
             _want(self, name, getattr(self, name) > 1, "at least 2, as batch norms need")
         for name in ("pose_images", "volume_images", "refine_images", "volume_weight"):
@@ -100,11 +106,22 @@ class Recipe:
     @classmethod
     def from_json(cls, text):
         """A recipe from :meth:`to_json`'s text; what it leaves out has the paper's value."""
-        values = json.loads(text)
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError:
+            values = None
         if not isinstance(values, dict):
             raise ValueError(f"recipe is {text[:40]!r}, wanted a JSON object")
         _refuse_unknown(values)
         return cls(**values)
+
+
+_CHOICES = {
+    "foreground": ("otsu", "valley"),
+    "centre": ("mass", "box"),
+    "block": ("bottleneck", "basic"),
+    "bone_length": ("train", "initial"),
+}
 
 
 def _want(recipe, name, fine, wanted):

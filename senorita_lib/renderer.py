@@ -22,7 +22,8 @@ def render_skeleton(
     joints_voxel : tensor, (B, J, 3)
         Joints in the voxel frame, cells: x, y, z along W, H, D.
     bones : sequence of (child, parent)
-        Pairs of joint indices; a bone of length zero is drawn as a point.
+        Pairs of joint indices; a bone of length zero is drawn as a point (with ``gate``
+        not at all).
     size : (D, H, W)
     gamma : float or scalar tensor
         Fall-off in eq. 1, per cell (squared or not, as ``distance`` says).
@@ -39,7 +40,7 @@ def render_skeleton(
     Raises
     ------
     ValueError
-        If an argument has another shape or value.
+        If an argument has another shape or value, or a joint is not finite.
     """
     child, parent = _ends_of(joints_voxel, bones, distance, ends)
     axes = _axes(size, joints_voxel)
@@ -70,7 +71,7 @@ def skeleton_volume_loss(
     predicted_voxel, target_voxel : tensor, (B, J, 3)
         Joints in the voxel frame, cells; only the prediction receives a gradient.
     bones, size, gamma, distance, ends
-        As in :func:`render_skeleton`.
+        As in :func:`render_skeleton`; ``gamma`` receives no gradient here.
 
     Returns
     -------
@@ -80,14 +81,19 @@ def skeleton_volume_loss(
     Raises
     ------
     ValueError
-        If the two poses differ in shape or an argument has another value.
+        If the two poses differ in shape, hold a value that is not finite, or an argument has
+        another value.
     """
-    if predicted_voxel.shape != target_voxel.shape:
+    if predicted_voxel.shape != target_voxel.shape or not len(predicted_voxel):
         raise ValueError(
             f"predicted_voxel and target_voxel have shapes {tuple(predicted_voxel.shape)} and "
-            f"{tuple(target_voxel.shape)}, wanted the same"
+            f"{tuple(target_voxel.shape)}, wanted the same and at least one pose"
         )
-    _ends_of(predicted_voxel, bones, distance, ends)
+    for joints in (predicted_voxel, target_voxel):
+        _ends_of(joints, bones, distance, ends)
+    if predicted_voxel.dtype in (torch.float16, torch.bfloat16):  # too coarse for these sums
+        predicted_voxel = predicted_voxel.float()
+    target_voxel = target_voxel.to(predicted_voxel.dtype)
     options = (tuple(map(tuple, bones)), tuple(size), float(gamma), distance, ends)
     return _VolumeLoss.apply(predicted_voxel, target_voxel.detach(), options)
 
@@ -122,8 +128,8 @@ class _VolumeLoss(torch.autograd.Function):
             loss = loss + difference.abs().sum()
             # weight = d|V - V*| / d dist², for each voxel
             weight = difference.sign() * volume * -gamma
-            if distance == "euclidean":
-                weight = weight / (2 * length)
+            if distance == "euclidean":  # the root has no slope on the bone itself
+                weight = torch.where(squared > 1e-12, weight / (2 * length), 0)
             for joint, share in ((child, r), (parent, 1 - r)):
                 moved = weight * share
                 total = moved.sum(dim=(1, 2, 3))
@@ -150,19 +156,25 @@ class _VolumeLoss(torch.autograd.Function):
 
 
 def _ends_of(joints, bones, distance, ends):
+    if not isinstance(joints, torch.Tensor):
+        raise ValueError(f"joints_voxel is {type(joints).__name__}, wanted a tensor")
     if joints.ndim != 3 or joints.shape[-1] != 3:
         raise ValueError(f"joints_voxel has shape {tuple(joints.shape)}, wanted (B, J, 3)")
     if not joints.is_floating_point():
         raise ValueError(f"joints_voxel is {joints.dtype}, wanted a floating-point type")
+    if not joints.isfinite().all():
+        raise ValueError("joints_voxel has values that are not finite, wanted cells")
     if distance not in _DISTANCES:
         raise ValueError(f"distance is {distance!r}, wanted one of {_DISTANCES}")
     if ends not in _ENDS:
         raise ValueError(f"ends is {ends!r}, wanted one of {_ENDS}")
-    child, parent = (list(column) for column in zip(*bones, strict=True))
-    if max(child + parent) >= joints.shape[1] or min(child + parent) < 0:
+    named = [joint for bone in bones for joint in bone]
+    if not named or min(named) < 0 or max(named) >= joints.shape[1]:
         raise ValueError(
-            f"bones name joint {max(child + parent)}, wanted 0 to {joints.shape[1] - 1}"
+            f"bones name the joints {sorted(set(named))}, wanted at least one pair out of "
+            f"0 to {joints.shape[1] - 1}"
         )
+    child, parent = (list(column) for column in zip(*bones, strict=True))
     return joints[:, child], joints[:, parent]
 
 

@@ -19,8 +19,9 @@ from tqdm.auto import tqdm
 from senorita_lib.augmentation import augment, draw
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.hands19 import Hands19
-from senorita_lib.evaluation import SPLITS, mean_joint_error, split_errors
+from senorita_lib.evaluation import mean_joint_error
 from senorita_lib.hand import joints_to_bones
+from senorita_lib.inference import data_identity, evaluate_run, predict_crops, write_text
 from senorita_lib.losses import balance_weights, pose_loss, residual_orientation_loss
 from senorita_lib.model import HandPoseNet
 from senorita_lib.renderer import skeleton_volume_loss
@@ -64,25 +65,27 @@ def train(recipe, data, folder, *, device=None, progress=True, checkpoint_second
     Raises
     ------
     ValueError
-        If the folder holds a run of another recipe.
+        If the folder holds a run of another recipe or on other data.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    finished = _finished(recipe, folder)
-    if finished:
-        return finished
     crop = {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
     crops = load_crops(Hands19(data, "train"), progress=progress, **crop)
-    test = load_crops(Hands19(data, "test"), progress=progress, **crop)
-    trainer = _Trainer(recipe, crops, folder, device)
+    # The challenge wants a pose for every test frame, also where the box is empty.
+    test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **crop)
+    identity = data_identity(crops, test)
+    finished = _finished(recipe, folder, identity)
+    if finished:
+        return finished
+    trainer = _Trainer(recipe, crops, folder, device, identity)
     trainer.resume()
     while trainer.stage < len(STAGES):
         trainer.run_stage(progress, checkpoint_seconds)
     model = trainer.model.eval()
     model.save(folder / "model.safetensors")
-    _write_text(folder / "log.json", json.dumps(trainer.log))
-    result = test_run(model, crops, test, folder, device, progress)
+    write_text(folder / "log.json", json.dumps(trainer.log))
+    result = evaluate_run(model, crops, test, folder, device, progress)
     return Run(folder, model.cpu(), trainer.log, result)
 
 
@@ -94,81 +97,12 @@ def learning_rate(recipe, stage, images):
     return recipe.learning_rate * recipe.decay ** sum(seen >= m for m in recipe.milestones)
 
 
-def predict_crops(model, crops, device="cpu", batch=64):
-    """Initial and refined poses of a ``CropSet``.
-
-    Returns
-    -------
-    initial, refined : arrays, (N, 21, 3), float32
-        Camera frame, mm; zeros for a frame without a hand.
-    """
-    initial, refined = (np.zeros((len(crops), 21, 3), np.float32) for _ in range(2))
-    found = np.flatnonzero(crops.found)
-    model.eval()
-    with torch.inference_mode():
-        for start in range(0, len(found), batch):
-            rows = found[start : start + batch]
-            prediction = model(crops.batch(rows, device)[0])
-            initial[rows] = prediction.joints_mm.float().cpu().numpy()
-            refined[rows] = prediction.refinement.joints_mm.float().cpu().numpy()
-    return initial, refined
-
-
-def constant_pose(crops):
-    """The pose, relative to the cube's centre, whose mean joint error on ``crops`` is least.
-
-    Parameters
-    ----------
-    crops : CropSet
-
-    Returns
-    -------
-    array, (21, 3)
-        Geometric median of each joint, mm: the strongest guess that looks at no image.
-    """
-    relative = (crops.joints - crops.cube_centres[:, None])[crops.found].astype(np.float64)
-    median = np.median(relative, axis=0)
-    for _ in range(50):  # Weiszfeld's iteration
-        weight = 1 / np.linalg.norm(relative - median, axis=-1, keepdims=True).clip(1e-6)
-        median = (relative * weight).sum(axis=0) / weight.sum(axis=0)
-    return median
-
-
-def test_run(model, train_crops, test_crops, folder, device, progress):
-    """Test a trained model on the five splits; writes ``predictions.npz`` and ``result.json``."""
-    initial, refined = predict_crops(model, test_crops, device)
-    guess = constant_pose(train_crops) + test_crops.cube_centres[:, None]
-    splits = np.array(test_crops.splits)
-    result = {
-        "recipe": json.loads(model.recipe.to_json()),
-        "device": str(device),
-        "torch": torch.__version__,
-        "frames": {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS},
-        "without_hand": int((~test_crops.found).sum()),
-        "errors": {
-            name: split_errors(joints, test_crops.joints, splits)
-            for name, joints in (("constant", guess), ("initial", initial), ("refined", refined))
-        },
-    }
-    aside = folder / "predictions.part.npz"
-    np.savez_compressed(
-        aside,
-        names=np.array(test_crops.names),
-        splits=splits,
-        joints=test_crops.joints,
-        initial=initial,
-        refined=refined,
-    )
-    os.replace(aside, folder / "predictions.npz")
-    _write_text(folder / "result.json", json.dumps(result, indent=1))
-    return result
-
-
 class _Trainer:
     """Everything a checkpoint holds, and one step of each stage."""
 
-    def __init__(self, recipe, crops, folder, device):
+    def __init__(self, recipe, crops, folder, device, identity):
         self.recipe, self.crops, self.folder, self.device = recipe, crops, folder, device
+        self.identity = identity
         rows = np.flatnonzero(crops.found)
         held = max(1, round(len(rows) * recipe.validation_share))
         self.train_rows, self.validation_rows = rows[:-held], rows[-held:]
@@ -225,7 +159,8 @@ class _Trainer:
                         self.save()
                         saved = time.monotonic()
         self.stage, self.images = self.stage + 1, 0
-        self.optimizer = self._new_optimizer()
+        if STAGES[self.stage - 1] != "pose":  # eq. 4 joins Step 1, it does not begin another
+            self.optimizer = self._new_optimizer()
         self.save()
 
     def _step(self, step, batch):
@@ -299,6 +234,7 @@ class _Trainer:
         """Write a checkpoint aside, then rename it over the last."""
         state = {
             "recipe": self.recipe.to_json(),
+            "data": self.identity,
             "stage": self.stage,
             "images": self.images,
             "log": json.dumps(self.log),
@@ -321,8 +257,7 @@ class _Trainer:
                 f"{path} is damaged ({type(error).__name__}), wanted a checkpoint: "
                 "remove it to start the run anew"
             ) from error
-        if state["recipe"] != self.recipe.to_json():
-            raise ValueError(f"{path} is of {_difference(state['recipe'], self.recipe)}")
+        _want_same(path, json.loads(state["recipe"]), self.recipe, state["data"], self.identity)
         self.stage, self.images = state["stage"], state["images"]
         self.log = json.loads(state["log"])
         self.model.load_state_dict(state["model"])
@@ -337,33 +272,30 @@ def _sentence(row, total):
     )
 
 
-def _finished(recipe, folder):
+def _finished(recipe, folder, identity):
     """The run that the folder holds whole, if it does."""
     path = folder / "result.json"
     if not path.exists():
         return None
     result = json.loads(path.read_text())
-    stored, wanted = result["recipe"], json.loads(recipe.to_json())
-    if stored != wanted:
-        raise ValueError(f"{path} is of {_difference(json.dumps(stored), recipe)}")
+    _want_same(path, result["recipe"], recipe, result["data"], identity)
     model = HandPoseNet.load(folder / "model.safetensors")
     return Run(folder, model, json.loads((folder / "log.json").read_text()), result)
 
 
-def _difference(stored, recipe):
-    stored, wanted = json.loads(stored), json.loads(recipe.to_json())
-    name = next(k for k in wanted | stored if stored.get(k) != wanted.get(k))
-    return (
-        f"another recipe, with {name} = {stored.get(name)!r}, wanted {wanted.get(name)!r}: "
-        "choose another run folder or remove this one"
-    )
+def _want_same(path, stored, recipe, data, identity):
+    """Refuse to go on with a run of another recipe or on another data set."""
+    wanted = json.loads(recipe.to_json())
+    other = [name for name in wanted | stored if stored.get(name) != wanted.get(name)]
+    if other:
+        found = f"{other[0]} = {stored.get(other[0])!r}, wanted {wanted.get(other[0])!r}"
+        raise ValueError(f"{path} is of another recipe, with {found}: {_ELSEWHERE}")
+    if data != identity:
+        raise ValueError(f"{path} is of another data set than the one given: {_ELSEWHERE}")
+
+
+_ELSEWHERE = "choose another run folder or remove this one"
 
 
 def _seed(*parts):
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _write_text(path, text):
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(text + "\n")
-    os.replace(aside, path)

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from senorita_lib.augmentation import Draws, augment, draw
+from senorita_lib.cropping import CropBatch
 from senorita_lib.hand import joints_to_bones
 
 
@@ -78,28 +79,23 @@ def test_draws_depend_on_the_seed_alone():
     assert torch.equal(one.angle, two.angle) and torch.equal(one.shift, two.shift)
 
 
-def test_matches_the_authors_geometry(golden):
-    """Their recorded draws, put into ours: the same 2D joints."""
-    data, still = golden("aug_train_mode"), golden("inputs_test_mode")
+def test_recorded_draws_of_the_release_give_its_joints(golden):
+    """2D joints of the authors' augmentation, up to a translation of whole pixels."""
+    data, scene = golden("aug_train_mode"), golden("crop")
     samples = data["sample"]
-    # Undo their test-time mapping, uv' = 0.9765625 uv + 3.5 px, to get the crop's own uv.
-    uv = (still["aug_joint2d_local"][samples] * 256 - 3.5) / 0.9765625 / 256
-    scale = data["scale_multiplier"] * 0.9765625
-    radians = np.deg2rad(data["degree"])
-    turned = (uv - 0.5) * scale[:, None, None]
-    cos, sin = np.cos(radians)[:, None], np.sin(radians)[:, None]
-    for sign in (1, -1):
-        rolled = np.stack(
-            [
-                cos * turned[..., 0] - sign * sin * turned[..., 1],
-                sign * sin * turned[..., 0] + cos * turned[..., 1],
-            ],
-            axis=-1,
-        )
-        difference = data["joint2d_local"] - rolled
-        # Up to a translation of whole pixels for each sample, theirs is this similarity.
-        spread = np.ptp(difference, axis=1).max() * 256
-        if spread < 0.01:
-            break
-    else:
-        pytest.fail(f"no rotation of either sense fits, the best leaves {spread} px")
+    crops = CropBatch(
+        image=torch.zeros(len(samples), 1, 8, 8),
+        box=torch.from_numpy(scene["out_box_xyxy"][samples]),
+        cube_centre=torch.from_numpy(scene["out_avg_XYZUV"][samples, :3]),
+    )
+    recorded = Draws(
+        angle=torch.from_numpy(-data["degree"]),  # theirs turns from v towards u
+        scale=torch.from_numpy(data["scale_multiplier"] * 0.9765625),  # always applied there
+        shift=torch.zeros(len(samples), 2),
+    )
+    moved, joints = augment(crops, torch.from_numpy(scene["joints_cam_mm"][samples]), recorded)
+    ours = moved.to_uvd(joints)[..., :2].numpy() * 256
+    difference = data["joint2d_local"] * 256 - ours
+    assert np.ptp(difference, axis=1).max() < 0.02  # px of the 256
+    # Their canvas grows with the rotation, and is cut at a truncated centre.
+    assert np.abs(difference).max() < 12

@@ -156,6 +156,19 @@ def test_box_without_a_hand_is_told_apart(scene):
         crop_hand(scene, BOX)
 
 
+def test_depth_in_whole_metres_is_refused(scene):
+    with pytest.raises(ValueError, match="looks like m"):
+        crop_hand((scene > 0).astype(np.uint16), BOX)
+    with pytest.raises(HandNotFoundError, match="farther"):
+        crop_hand(np.full((480, 640), 25, np.uint16), BOX)
+
+
+def test_whole_numbered_joints_are_not_rounded(scene):
+    crop = crop_hand(scene, BOX)
+    joints = np.array([[10, 20, 480], [-7, 3, 510]])
+    np.testing.assert_allclose(crop.to_uvd(joints), crop.to_uvd(joints.astype(float)))
+
+
 def test_missing_float_depth_counts_as_nothing(scene):
     depth = scene.astype(np.float32)
     depth[scene == 900] = np.nan

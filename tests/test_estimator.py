@@ -64,6 +64,16 @@ def test_soft_argmax_is_differentiable_and_exact():
     assert leaf.grad.abs().sum() > 0
 
 
+def test_soft_argmax_keeps_precision_under_autocast():
+    logits = torch.randn(1, 3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        uvd = soft_argmax(logits)
+    assert uvd.dtype == torch.float32
+    exact = soft_argmax(logits.double())
+    assert exact.dtype == torch.float64
+    np.testing.assert_allclose(uvd, exact, atol=1e-6)
+
+
 def test_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="wanted"):
         soft_argmax(torch.zeros(2, 21, 64, 64))

@@ -142,6 +142,13 @@ def test_spoiled_submissions_are_refused_by_line(submission, spoil, sentence):
         check_submission(path, boxes)
 
 
+def test_what_is_no_zip_is_refused(submission):
+    path, boxes, _ = submission
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match="no whole zip"):
+        check_submission(path, boxes)
+
+
 def test_values_that_are_not_finite_are_never_written(tmp_path, true):
     true[3, 2, 1] = np.nan
     with pytest.raises(ValueError, match=r"image_D00000003\.png"):

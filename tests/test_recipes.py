@@ -31,6 +31,8 @@ def test_override_is_checked():
         Recipe.from_json(json.dumps({"lr": 1}))
     with pytest.raises(ValueError, match="wanted one of"):
         find_recipe("huge")
+    with pytest.raises(ValueError, match="wanted a JSON object"):
+        Recipe.from_json("{bad")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,13 @@ def test_override_is_checked():
         {"seed": "1"},
         {"gamma": 0.0},
         {"refine_images": -1},
+        {"foreground": "x"},
+        {"block": "x"},
+        {"bone_length": "x"},
+        {"depth_bins": 0},
+        {"patch_sizes": (4, 4, 2)},
+        {"validation_share": 2.0},
+        {"milestones": ("a",)},
     ],
 )
 def test_impossible_values_are_refused(change):

@@ -77,6 +77,29 @@ def test_fused_loss_equals_autograd(distance, ends):
     torch.testing.assert_close(one.grad, two.grad, atol=1e-10, rtol=1e-8)
 
 
+@pytest.mark.parametrize(("distance", "ends"), OPTIONS)
+def test_single_precision_survives_voxels_on_the_bone(distance, ends):
+    """Joints in cell centres put voxels exactly on bones, where the root has no slope."""
+    options = {"size": (16, 16, 16), "gamma": 0.5, "distance": distance, "ends": ends}
+    joints, target = poses(2).round(), poses(2, seed=1)
+    gradients = []
+    for dtype in (torch.float32, torch.float64):
+        leaf = joints.to(dtype).requires_grad_()
+        skeleton_volume_loss(leaf, target.to(dtype), **options).backward()
+        gradients.append(leaf.grad.double())
+    torch.testing.assert_close(*gradients, atol=5e-3, rtol=1e-3)
+
+
+def test_half_precision_is_summed_in_single():
+    joints, target = poses(2).bfloat16(), poses(2, seed=1).bfloat16()
+    leaf = joints.clone().requires_grad_()
+    loss = skeleton_volume_loss(leaf, target, size=(16, 16, 16))
+    exact = skeleton_volume_loss(joints.double(), target.double(), size=(16, 16, 16))
+    assert loss.item() == pytest.approx(exact.item(), rel=1e-4)
+    loss.backward()
+    assert leaf.grad.dtype == torch.bfloat16
+
+
 def test_gradcheck():
     joints = poses(1, 6).requires_grad_()
     gamma = torch.tensor(0.2, dtype=torch.float64, requires_grad=True)
@@ -130,7 +153,11 @@ def test_bones_without_length_have_finite_gradients(distance, ends):
         ({"joints_voxel": torch.zeros(1, 21, 3, dtype=torch.int64)}, "floating"),
         ({"distance": "cubic"}, "distance"),
         ({"ends": "round"}, "ends"),
-        ({"bones": [(0, 21)]}, "bones name joint 21"),
+        ({"bones": [(0, 21)]}, r"bones name the joints \[0, 21\]"),
+        ({"bones": [(-1, 0)]}, "bones name the joints"),
+        ({"bones": []}, "at least one pair"),
+        ({"joints_voxel": np.zeros((1, 21, 3))}, "ndarray, wanted a tensor"),
+        ({"joints_voxel": torch.full((1, 21, 3), torch.nan)}, "not finite"),
     ],
 )
 def test_unusable_arguments_get_one_sentence(arguments, sentence):

@@ -1,3 +1,4 @@
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,13 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from senorita_lib.datasets import Hands19
+from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.evaluation import SPLITS, load_results, mean_joint_error, tables
+from senorita_lib.evaluation import (
+    SPLITS,
+    check_submission,
+    load_results,
+    mean_joint_error,
+    tables,
+)
 from senorita_lib.hand import joints_to_bones
+from senorita_lib.inference import constant_pose
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
-from senorita_lib.training import constant_pose, learning_rate, train
+from senorita_lib.training import learning_rate, train
 
 
 @pytest.fixture
@@ -71,9 +79,11 @@ def test_all_stages_run_for_each_model(recipe, small_data, tmp_path, model):
 
 @pytest.mark.slow
 def test_killed_run_ends_like_an_uninterrupted_one(recipe, small_data, tmp_path):
-    """SIGKILL in each stage, from outside, then the same call again."""
+    """SIGKILL from outside in each of the three stages, then the same call again."""
+    recipe = recipe.override(pose_images=240, volume_images=240, refine_images=240)
     whole = train(recipe, small_data, tmp_path / "whole", progress=False)
     folder = tmp_path / "killed"
+    checkpoint = folder / "checkpoint.pt"
     code = """
 import sys
 from senorita_lib.recipes import Recipe
@@ -82,26 +92,22 @@ recipe = Recipe.from_json(sys.argv[1])
 train(recipe, *sys.argv[2:], progress=False, checkpoint_seconds=0)
 """
     command = [sys.executable, "-c", code, recipe.to_json(), str(small_data), str(folder)]
-    kills, seen = 0, None
-    while kills < 3:
+    killed = []
+    for stage in range(3):
         process = subprocess.Popen(command)
-        checkpoint = folder / "checkpoint.pt"
-        deadline = time.monotonic() + 90
-        while process.poll() is None and time.monotonic() < deadline:
-            stamp = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-            if stamp != seen:
-                seen = stamp
-                break
-            time.sleep(0.005)
-        if process.poll() is not None:
-            break
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists() or torch.load(checkpoint)["stage"] < stage:
+            assert process.poll() is None, "the run ended before it was killed"
+            assert time.monotonic() < deadline, f"stage {stage} was not reached"
+            time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        kills += 1
-    assert kills >= 1, "the run ended before it could be killed"
+        killed.append(torch.load(checkpoint)["stage"])
+    assert killed == [0, 1, 2]
     run = train(recipe, small_data, folder, progress=False)
     assert same(weights(folder), weights(tmp_path / "whole"))
-    assert run.log == whole.log and run.result == whole.result
+    assert run.log == whole.log
+    assert run.result == whole.result
 
 
 def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monkeypatch):
@@ -139,6 +145,18 @@ def test_other_recipe_is_refused(recipe, small_data, tmp_path):
         train(recipe.override(seed=1), small_data, tmp_path, progress=False)
 
 
+def test_other_data_set_is_refused(recipe, small_data, tmp_path):
+    folder = tmp_path / "run"
+    train(recipe, small_data, folder, progress=False)
+    other = tmp_path / "other"
+    write_synthetic(other, train=48, test_per_split=4, seed=1, workers=2, progress=False)
+    with pytest.raises(ValueError, match="result.json is of another data set"):
+        train(recipe, other, folder, progress=False)
+    (folder / "result.json").unlink()
+    with pytest.raises(ValueError, match="checkpoint.pt is of another data set"):
+        train(recipe, other, folder, progress=False)
+
+
 def test_damaged_files_are_refused_by_name(recipe, small_data, tmp_path):
     train(recipe, small_data, tmp_path, progress=False)
     path = tmp_path / "model.safetensors"
@@ -152,6 +170,20 @@ def test_damaged_files_are_refused_by_name(recipe, small_data, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(ValueError, match="checkpoint.pt is damaged"):
         train(recipe, small_data, tmp_path, progress=False)
+
+
+def test_test_frames_without_labels_give_a_submission(recipe, small_data, tmp_path):
+    """As in HANDS19 itself, whose test joints and splits are not published."""
+    root = tmp_path / "hands19"
+    shutil.copytree(small_data, root, ignore=shutil.ignore_patterns("crops"))
+    for name in ("test_joint_annotation.txt", "test_splits.txt"):
+        (root / "Task 1" / name).unlink()
+    run = train(recipe, root, tmp_path / "model_1", progress=False)
+    assert run.result["errors"]["refined"] == {}
+    boxes = root / "Task 1" / "test_bbs.txt"
+    assert check_submission(run.folder / "submission.zip", boxes) == 20
+    with pytest.raises(ValueError, match="without labels"):
+        tables(load_results(tmp_path))
 
 
 def test_learning_rate_follows_the_papers_steps():
@@ -205,7 +237,8 @@ def test_crops_are_made_once(small_data):
     stamp = (folder / "images.npy").stat().st_mtime_ns
     two = load_crops(dataset, size=32, progress=False)
     assert (folder / "images.npy").stat().st_mtime_ns == stamp
-    assert np.array_equal(one.images, two.images) and one.found.all()
+    assert np.array_equal(one.images, two.images)
+    assert one.found.all()
     crops, joints = two.batch([0, 1])
     uvd = crops.to_uvd(joints)
     assert ((uvd > -0.2) & (uvd < 1.2)).all()

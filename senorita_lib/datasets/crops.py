@@ -32,6 +32,8 @@ class CropSet:
         Camera frame, mm; not a number where the data set has no labels.
     found : array, (N,), bool
         False where the frame has no hand in its box; such rows hold nothing.
+    identity : str
+        Digest of names, boxes and labels: which data set this is.
     """
 
     names: list
@@ -41,6 +43,7 @@ class CropSet:
     cube_centres: np.ndarray
     joints: np.ndarray
     found: np.ndarray
+    identity: str = ""
 
     def __len__(self):
         return len(self.names)
@@ -84,7 +87,12 @@ def load_crops(dataset, *, size=256, foreground="otsu", centre="mass", progress=
     labels.update(np.ascontiguousarray(dataset.boxes).tobytes())
     if dataset.joints is not None:
         labels.update(np.ascontiguousarray(dataset.joints).tobytes())
-    folder = f"{dataset.split}_{size}_{foreground}_{centre}_{labels.hexdigest()[:12]}"
+    files = labels.copy()
+    files.update(str(CROPS).encode())
+    for name in dataset.names:  # an image that was written anew is cropped anew
+        status = os.stat(dataset.images / name)
+        files.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+    folder = f"{dataset.split}_{size}_{foreground}_{centre}_{files.hexdigest()[:12]}"
     path = Path(dataset.root) / "crops" / folder
     if not path.is_dir():
         _write(path, dataset, size, foreground, centre, progress)
@@ -92,10 +100,12 @@ def load_crops(dataset, *, size=256, foreground="otsu", centre="mass", progress=
         names=list(dataset.names),
         splits=list(dataset.splits),
         images=np.load(path / "images.npy", mmap_mode="r"),
+        identity=labels.hexdigest(),
         **{name: np.load(path / f"{name}.npy") for name in _SMALL},
     )
 
 
+CROPS = 1  # raise it when the same frame no longer gives the same crop
 _SMALL = ("boxes", "cube_centres", "joints", "found")
 
 
@@ -103,9 +113,12 @@ def _write(path, dataset, size, foreground, centre, progress):
     """Write into a folder aside and rename it, so that a whole name means whole contents."""
     count = len(dataset)
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    shutil.rmtree(aside, ignore_errors=True)
+    for left in path.parent.glob("*.part"):
+        if not _alive(int(left.name.split(".")[-2])):
+            shutil.rmtree(left)
     aside.mkdir(parents=True)
     images = np.lib.format.open_memmap(aside / "images.npy", "w+", np.float16, (count, size, size))
+    options = {"foreground": foreground, "centre": centre}
     small = {
         "boxes": np.zeros((count, 4), np.float32),
         "cube_centres": np.zeros((count, 3), np.float32),
@@ -117,12 +130,15 @@ def _write(path, dataset, size, foreground, centre, progress):
         frame = dataset[index]
         if frame.joints is not None:
             small["joints"][index] = frame.joints
+        x1, y1, x2, y2 = frame.box
+        if x1 >= x2 or y1 >= y2:  # HANDS19 has such boxes
+            return
         try:
-            hand = crop_hand(
-                frame.depth, frame.box, SR300, foreground=foreground, centre=centre, size=size
-            )
+            hand = crop_hand(frame.depth, frame.box, SR300, size=size, **options)
         except HandNotFoundError:
             return
+        except ValueError as error:
+            raise ValueError(f"{dataset.images / frame.name}: {error}") from None
         images[index] = hand.image
         small["boxes"][index] = hand.box
         small["cube_centres"][index] = hand.cube_centre
@@ -135,4 +151,19 @@ def _write(path, dataset, size, foreground, centre, progress):
     images.flush()
     for name, values in small.items():
         np.save(aside / f"{name}.npy", values)
-    os.replace(aside, path)
+    try:
+        os.replace(aside, path)
+    except OSError:  # another process was first
+        if not path.is_dir():
+            raise
+        shutil.rmtree(aside)
+
+
+def _alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return process != os.getpid()

@@ -1,0 +1,97 @@
+"""A trained network over a whole data set, and what a run's folder keeps of it."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from senorita_lib.evaluation import SPLITS, split_errors, write_submission
+
+
+def predict_crops(model, crops, device="cpu", *, batch=64, progress=False):
+    """Initial and refined poses of a ``CropSet``.
+
+    Returns
+    -------
+    initial, refined : arrays, (N, 21, 3), float32
+        Camera frame, mm; zeros for a frame without a hand.
+    """
+    initial, refined = (np.zeros((len(crops), 21, 3), np.float32) for _ in range(2))
+    found = np.flatnonzero(crops.found)
+    model.eval()
+    with torch.inference_mode():
+        starts = range(0, len(found), batch)
+        for start in tqdm(starts, "predicting", disable=not progress):
+            rows = found[start : start + batch]
+            prediction = model(crops.batch(rows, device)[0])
+            initial[rows] = prediction.joints_mm.float().cpu().numpy()
+            refined[rows] = prediction.refinement.joints_mm.float().cpu().numpy()
+    return initial, refined
+
+
+def constant_pose(crops):
+    """The pose, relative to the cube's centre, whose mean joint error on ``crops`` is least.
+
+    Parameters
+    ----------
+    crops : CropSet
+
+    Returns
+    -------
+    array, (21, 3)
+        Geometric median of each joint, mm: the strongest guess that looks at no image.
+    """
+    relative = (crops.joints - crops.cube_centres[:, None])[crops.found].astype(np.float64)
+    median = np.median(relative, axis=0)
+    for _ in range(50):  # Weiszfeld's iteration
+        weight = 1 / np.linalg.norm(relative - median, axis=-1, keepdims=True).clip(1e-6)
+        median = (relative * weight).sum(axis=0) / weight.sum(axis=0)
+    return median
+
+
+def evaluate_run(model, train_crops, test_crops, folder, device, progress=False):
+    """Test a trained model on the five splits.
+
+    Writes ``predictions.npz``, ``submission.zip`` (the refined poses in the challenge's form)
+    and ``result.json``, whose errors are empty where the test frames have no labels, as in
+    HANDS19 itself.
+    """
+    initial, refined = predict_crops(model, test_crops, device, progress=progress)
+    guess = constant_pose(train_crops) + test_crops.cube_centres[:, None]
+    splits = np.array(test_crops.splits)
+    labelled = bool(np.isfinite(test_crops.joints).all())
+    poses = {"constant": guess, "initial": initial, "refined": refined}
+    result = {
+        "recipe": json.loads(model.recipe.to_json()),
+        "data": data_identity(train_crops, test_crops),
+        "device": str(device),
+        "torch": torch.__version__,
+        "frames": {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS},
+        "without_hand": int((~test_crops.found).sum()),
+        "errors": {
+            name: split_errors(joints, test_crops.joints, splits) if labelled else {}
+            for name, joints in poses.items()
+        },
+    }
+    arrays = {"names": np.array(test_crops.names), "splits": splits, "joints": test_crops.joints}
+    aside = folder / "predictions.part.npz"
+    np.savez_compressed(aside, **arrays, initial=initial, refined=refined)
+    os.replace(aside, folder / "predictions.npz")
+    write_submission(folder / "submission.zip", test_crops.names, refined)
+    write_text(folder / "result.json", json.dumps(result, indent=1))
+    return result
+
+
+def data_identity(train_crops, test_crops):
+    """One digest of the data set that a run was trained and tested on."""
+    return hashlib.sha256((train_crops.identity + test_crops.identity).encode()).hexdigest()
+
+
+def write_text(path, text):
+    """Write a text file aside and rename it, so that it is never half there."""
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(text + "\n")
+    os.replace(aside, path)
