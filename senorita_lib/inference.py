@@ -24,7 +24,7 @@ def predict_crops(model, crops, device="cpu", *, batch=64, progress=False):
     model.eval()
     with torch.inference_mode():
         starts = range(0, len(found), batch)
-        for start in tqdm(starts, "predicting", disable=not progress):
+        for start in tqdm(starts, "predicting", disable=not progress, mininterval=1.0):
             rows = found[start : start + batch]
             prediction = model(crops.batch(rows, device)[0])
             initial[rows] = prediction.joints_mm.float().cpu().numpy()

@@ -137,7 +137,11 @@ class _Trainer:
         saved = time.monotonic()
         sums, validate = {}, {round(steps * (i + 1) / _VALIDATIONS) for i in range(_VALIDATIONS)}
         bar = tqdm(
-            total=steps, initial=self.images // batch, desc=f"{name:>6}", disable=not progress
+            total=steps,
+            initial=self.images // batch,
+            desc=f"{name:>6}",
+            disable=not progress,
+            mininterval=1.0,  # a kernel drops messages, the last too, if a client reads them late
         )
         with bar:
             for step in range(self.images // batch, steps):

@@ -145,8 +145,8 @@ def _write(path, dataset, size, foreground, centre, progress):
         small["found"][index] = True
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        work = pool.map(crop, range(count))
-        for _ in tqdm(work, f"crops of {dataset.split}", count, disable=not progress):
+        work, title = pool.map(crop, range(count)), f"crops of {dataset.split}"
+        for _ in tqdm(work, title, count, disable=not progress, mininterval=1.0):
             pass
     images.flush()
     for name, values in small.items():
