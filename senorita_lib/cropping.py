@@ -112,21 +112,10 @@ class CropBatch(_CropGeometry):
     def __len__(self):
         return len(self.image)
 
-    def __getitem__(self, index):
-        return self.map(lambda tensor: tensor[index])
-
-    def map(self, function):
-        """The batch with ``function`` applied to each of its tensors."""
-        return replace(
-            self,
-            image=function(self.image),
-            box=function(self.box),
-            cube_centre=function(self.cube_centre),
-        )
-
     def to(self, *args, **kwargs):
         """The batch on another device, as ``torch.Tensor.to``."""
-        return self.map(lambda tensor: tensor.to(*args, **kwargs))
+        names = ("image", "box", "cube_centre")
+        return replace(self, **{name: getattr(self, name).to(*args, **kwargs) for name in names})
 
 
 def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="mass", size=256):

@@ -42,7 +42,8 @@ def constant_pose(crops):
     Returns
     -------
     array, (21, 3)
-        Geometric median of each joint, mm: the strongest guess that looks at no image.
+        Geometric median of each joint, mm: the strongest guess that knows where the hand is,
+        and nothing else.
     """
     relative = (crops.joints - crops.cube_centres[:, None])[crops.found].astype(np.float64)
     median = np.median(relative, axis=0)

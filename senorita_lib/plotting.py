@@ -94,10 +94,10 @@ def draw_hand(axes, points, *, width=1.6, dots=8, alpha=1.0, style="-"):
         axes.scatter(*points[:, :2].T, s=dots, c=JOINT_COLOURS, alpha=alpha, zorder=3)
 
 
-def draw_box(axes, box, colour="#d1495b", label=None, style="-"):
+def draw_box(axes, box, colour="#d1495b", style="-"):
     """The outline of a box x1, y1, x2, y2."""
     x1, y1, x2, y2 = box
-    axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], style, color=colour, lw=1.5, label=label)
+    axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], style, color=colour, lw=1.5)
 
 
 def draw_patch_boxes(axes, boxes, size, opacity="ff"):

@@ -261,7 +261,7 @@ class _Trainer:
                 f"{path} is damaged ({type(error).__name__}), wanted a checkpoint: "
                 "remove it to start the run anew"
             ) from error
-        _want_same(path, json.loads(state["recipe"]), self.recipe, state["data"], self.identity)
+        _want_same(path, json.loads(state["recipe"]), self.recipe, state.get("data"), self.identity)
         self.stage, self.images = state["stage"], state["images"]
         self.log = json.loads(state["log"])
         self.model.load_state_dict(state["model"])
@@ -282,7 +282,7 @@ def _finished(recipe, folder, identity):
     if not path.exists():
         return None
     result = json.loads(path.read_text())
-    _want_same(path, result["recipe"], recipe, result["data"], identity)
+    _want_same(path, result["recipe"], recipe, result.get("data"), identity)
     model = HandPoseNet.load(folder / "model.safetensors")
     return Run(folder, model, json.loads((folder / "log.json").read_text()), result)
 

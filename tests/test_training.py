@@ -230,6 +230,14 @@ def test_missing_data_set_is_named(recipe, tmp_path):
         train(recipe, tmp_path / "nowhere", tmp_path / "run", progress=False)
 
 
+def test_missing_image_is_named(recipe, small_data, tmp_path):
+    root = tmp_path / "hands19"
+    shutil.copytree(small_data, root, ignore=shutil.ignore_patterns("crops"))
+    (root / "Task 1" / "training_images" / "image_D00000007.png").unlink()
+    with pytest.raises(OSError, match=r"image_D00000007\.png is missing"):
+        train(recipe, root, tmp_path / "run", progress=False)
+
+
 def test_crops_are_made_once(small_data):
     dataset = Hands19(small_data, "interp")
     one = load_crops(dataset, size=32, progress=False)

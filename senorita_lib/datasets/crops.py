@@ -90,8 +90,10 @@ def load_crops(dataset, *, size=256, foreground="otsu", centre="mass", progress=
     files = labels.copy()
     files.update(str(CROPS).encode())
     for name in dataset.names:  # an image that was written anew is cropped anew
-        status = os.stat(dataset.images / name)
-        files.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+        image = dataset.images / name
+        if image.exists():  # the reader says it better where one is missing
+            status = image.stat()
+            files.update(f"{status.st_size} {status.st_mtime_ns}".encode())
     folder = f"{dataset.split}_{size}_{foreground}_{centre}_{files.hexdigest()[:12]}"
     path = Path(dataset.root) / "crops" / folder
     if not path.is_dir():
