@@ -88,7 +88,10 @@ def augment(crops, joints_mm, draws):
     back = roll / scale[:, None, None]
     offset = -2 * (back @ shift[:, :, None])
     grid = F.affine_grid(torch.cat([back, offset], dim=2), image.shape, align_corners=False)
-    image = F.grid_sample(image + 1, grid, align_corners=False) - 1
+    # As in the crop: between the hand's pixels only, or silhouettes get depths of their own.
+    near = torch.cat([image + 1, (image > -1).to(image)], dim=1)
+    near, share = F.grid_sample(near, grid, align_corners=False).split(1, dim=1)
+    image = torch.where(share >= 0.5, near / share.clamp(min=0.5) - 1, -1)
 
     centre = (crops.box[:, :2] + crops.box[:, 2:]) / 2
     axis = centre.new_tensor([crops.camera.cx, crops.camera.cy])

@@ -277,14 +277,21 @@ def _rough_centre(front, square, centre):
 
 
 def _image(hand, mask, z, size):
-    """Image frame; pixel i of n lies at (i + 1/2) / n of the box, as the uvd frame has it."""
-    values = np.where(mask, np.clip((z - hand) / (CUBE_MM / 2), -1, 1), -1).astype(np.float32)
+    """Image frame; pixel i of n lies at (i + 1/2) / n of the box, as the uvd frame has it.
+
+    Interpolates between the hand's pixels only: mixed with the background, a silhouette would
+    get depths at which there is nothing.
+    """
     scale = len(hand) / size
     inverse = np.array([[scale, 0, scale / 2], [0, scale, scale / 2]])
-    return cv2.warpAffine(
-        values,
-        inverse,
-        (size, size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
+    near = np.where(mask, np.clip((z - hand) / CUBE_MM + 0.5, 0, 1), 0)  # 1 near, 0 far
+    near, share = cv2.split(
+        cv2.warpAffine(
+            np.dstack([near, mask]).astype(np.float32),
+            inverse,
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     )
+    return np.where(share >= 0.5, 2 * near / np.maximum(share, 0.5) - 1, -1)

@@ -186,3 +186,14 @@ def test_thresholds_lie_between_hand_and_wall(scene, threshold):
 def test_otsu_does_not_cut_one_surface():
     ramp = np.linspace(450, 550, 100 * 100).reshape(100, 100).astype(np.uint16)
     assert otsu_threshold(ramp) == 0
+
+
+@pytest.mark.parametrize("size", [64, 256])
+def test_silhouettes_get_no_depths_of_their_own(scene, size):
+    """Mixed with the background, a resized border would hold points where there is nothing."""
+    crop = crop_hand(scene, BOX, size=size)
+    hand = crop.steps["hand_depth"]
+    near = (crop.cube_centre[2] - hand[hand > 0]) / 100
+    shown = crop.image[crop.image > -1]
+    assert shown.min() >= near.min() - 1e-6
+    assert shown.max() <= near.max() + 1e-6

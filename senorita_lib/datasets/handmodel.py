@@ -24,7 +24,7 @@ MEDIAN_BONES = np.array(
 )
 # Where the first joint of each finger lies, seen from the wrist; only directions count.
 _BASES = np.array(
-    [[11.0, 4.0, 7.0], [23.5, 70.0, -1.0], [3.5, 67.0, -2.5], [-15.5, 63.0, -0.5], [-32, 50.5, 5.0]]
+    [[9.5, 2.0, 9.5], [25.5, 69.5, -1.0], [4.0, 67.0, -2.5], [-17.0, 62.5, 0.0], [-35, 49.0, 5.0]]
 )
 # Radii at the four joints of a finger, mm, thumb to little finger, MCP to tip.
 _RADII = np.array(
@@ -36,7 +36,9 @@ _RADII = np.array(
         [11.0, 8.5, 7.3, 6.3],
     ]
 )
-_REST_SPREAD = np.radians([0.0, 3.0, 0.0, -3.5, -7.0])  # of straight fingers; positive: to x
+# Straight fingers, positive towards the thumb: the wrist joint lies to the little finger's side
+# of the middle finger's axis, so that they lean away from the line to it.
+_REST_SPREAD = np.radians([0.0, -4.0, -8.0, -13.0, -19.0])
 _REST_ROLL = np.radians([0.0, -8.0, -3.0, 2.0, 8.0])  # bent fingers point to the scaphoid
 
 
@@ -153,8 +155,8 @@ for _finger in FINGERS:
         _SPHERES[f"{_finger}_{_part}"] = len(_SPHERES)
 for _name in (
     "web_im", "web_mr", "web_rp", "carpus_r", "carpus_u", "hypothenar", "heel", "thenar",
-    "thumb_web", "index_web", "wrist_r", "wrist_u", "arm_r", "arm_u", "elbow_r", "elbow_u",
-    "shoulder",
+    "thenar_base", "thumb_web", "index_web", "wrist_r", "wrist_u", "arm_r", "arm_u", "elbow_r",
+    "elbow_u", "shoulder",
 ):  # fmt: skip
     _SPHERES[_name] = len(_SPHERES)
 
@@ -174,15 +176,18 @@ WEDGES = _numbers(
     "index_mcp middle_mcp web_im", "middle_mcp ring_mcp web_mr", "ring_mcp pinky_mcp web_rp",
     "carpus_r index_mcp middle_mcp", "carpus_r carpus_u middle_mcp",
     "carpus_u middle_mcp ring_mcp", "carpus_u ring_mcp pinky_mcp", "heel hypothenar pinky_mcp",
-    "heel hypothenar carpus_u", "thumb_mcp thenar thumb_pip", "thumb_mcp thenar carpus_r",
-    "thumb_web index_web thumb_mcp", "index_web thumb_mcp carpus_r",
-    "carpus_r carpus_u wrist_r", "carpus_u wrist_r wrist_u", "thumb_mcp heel wrist_u",
-    "thumb_mcp wrist_r wrist_u", "thumb_mcp heel hypothenar",
+    "heel hypothenar carpus_u", "thenar_base thenar thumb_pip", "thenar_base thenar heel",
+    "thenar_base thenar carpus_r", "thenar_base thumb_mcp thumb_pip",
+    "thumb_web index_web thenar", "index_web thenar carpus_r", "index_web thenar middle_mcp",
+    "carpus_r carpus_u wrist_r", "carpus_u wrist_r wrist_u", "thenar_base heel wrist_u",
+    "thenar_base wrist_r wrist_u",
     "wrist_r wrist_u arm_r", "wrist_u arm_r arm_u", "arm_r arm_u elbow_r", "arm_u elbow_r elbow_u",
     "elbow_r elbow_u shoulder",
 )  # fmt: skip
 N_SPHERES = len(_SPHERES)
-FOREARM_PIVOT = np.array([-2.0, -22.0, 0.0])  # mm, hand frame: where the hand turns on the arm
+N_HAND_SPHERES = _SPHERES["wrist_r"]  # from there on it is the arm
+HAND_WEDGES = WEDGES[(WEDGES < N_HAND_SPHERES).all(axis=1)]
+FOREARM_PIVOT = np.array([3.0, -27.0, 0.0])  # mm, hand frame: where the hand turns on the arm
 
 
 def hand_spheres(shape, joints, wrist, forearm=240.0, upper_arm=(0.0, -200.0, 0.0), sleeve=1.0):
@@ -223,21 +228,22 @@ def hand_spheres(shape, joints, wrist, forearm=240.0, upper_arm=(0.0, -200.0, 0.
         radii[_SPHERES[name]] = radius * thick
 
     mcp, pip = joints[..., 1:6, :], joints[..., 6::3, :]
-    webs = mcp + 0.36 * (pip - mcp)
+    webs = mcp + 0.5 * (pip - mcp)
     for i, name in enumerate(("web_im", "web_mr", "web_rp"), start=1):
-        put(name, (webs[..., i, :] + webs[..., i + 1, :]) / 2, 6.2)
+        put(name, (webs[..., i, :] + webs[..., i + 1, :]) / 2, 7.5)
     scale = np.array([wide, size, thick])
-    put("carpus_r", np.array([19.0, -2.0, 1.0]) * scale, 15.0)
-    put("carpus_u", np.array([-21.0, -1.0, 0.0]) * scale, 15.0)
-    put("hypothenar", np.array([-31.0, 27.0, 5.0]) * scale, 14.0)
-    put("heel", np.array([-24.0, 6.0, 5.0]) * scale, 15.0)
+    put("carpus_r", np.array([21.0, -5.0, -1.0]) * scale, 14.5)
+    put("carpus_u", np.array([-18.0, -6.0, -1.0]) * scale, 14.5)
+    put("hypothenar", np.array([-33.0, 24.0, 6.0]) * scale, 14.5)
+    put("heel", np.array([-22.0, -3.0, 7.0]) * scale, 15.5)
+    put("thenar_base", np.array([17.0, -1.0, 8.0]) * scale, 15.5)
     base, end = mcp[..., 0, :], pip[..., 0, :]
     middle = joints[..., 3, :]
     inward = middle - end
     inward /= np.linalg.norm(inward, axis=-1, keepdims=True)
-    put("thenar", base + 0.45 * (end - base) + 5 * inward + [0.0, 0.0, 2.0], 15.5)
-    put("thumb_web", base + 0.72 * (end - base), 9.5)
-    put("index_web", mcp[..., 1, :] * 0.84, 10.5)
+    put("thenar", base + 0.5 * (end - base) + 4 * inward + [0.0, 0.0, 2.0], 17.0)
+    put("thumb_web", base + 0.9 * (end - base), 9.5)
+    put("index_web", mcp[..., 1, :] * 0.86, 11.0)
     deviate = wrist[..., 1, None]
     down = forearm_direction(wrist)
     right = np.concatenate([np.cos(deviate), np.sin(deviate), np.zeros_like(deviate)], axis=-1)
@@ -245,9 +251,9 @@ def hand_spheres(shape, joints, wrist, forearm=240.0, upper_arm=(0.0, -200.0, 0.
     right /= np.linalg.norm(right, axis=-1, keepdims=True)
     pivot = FOREARM_PIVOT * scale
     for name, at, half, radius in (
-        ("wrist", 0.0, 13.5, 17.5),
-        ("arm", 0.45, 17.0, 22.0 * (1 + sleeve) / 2),
-        ("elbow", 1.0, 17.0, 32.0 * sleeve),
+        ("wrist", 0.0, 13.0, 15.5),
+        ("arm", 0.45, 16.0, 21.0 * (1 + sleeve) / 2),
+        ("elbow", 1.0, 17.0, 31.0 * sleeve),
     ):
         middle = pivot + at * forearm * down
         put(f"{name}_r", middle + half * wide * right, radius)

@@ -5,7 +5,7 @@ so that a data set can hold some of them back; :func:`bent_fingers` and :func:`v
 both bins back from joints alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from senorita_lib.datasets.handmodel import (
 # Seen in training, and held back: hand shapes, bent-finger patterns, viewpoint bins.
 SEEN_SHAPES, UNSEEN_SHAPES = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
 N_PATTERNS = 32  # bit f is set where finger f, thumb first, is bent
-UNSEEN_PATTERNS = (3, 6, 11, 13, 17, 20, 26, 28)
+UNSEEN_PATTERNS = (3, 6, 11, 13, 17, 20, 22, 26)
 SEEN_PATTERNS = tuple(sorted(set(range(N_PATTERNS)) - set(UNSEEN_PATTERNS)))
 N_AZIMUTHS, N_ELEVATIONS = 8, 3
 _ELEVATION_EDGES = (-20.0, 20.0)  # degrees
@@ -90,20 +90,23 @@ def view_bin(joints):
 # ------------------------------------------------------------------------------ articulation
 def draw_pattern(rng, allowed):
     """One of ``allowed`` patterns; open hand and fist are the most frequent, none is rare."""
-    weights = np.array([3.0 if p in (0, 31) else 1.5 if p in _COMMON else 1.0 for p in allowed])
+    weights = np.array([_WEIGHTS.get(p, 1.0) for p in allowed])
     return int(rng.choice(allowed, p=weights / weights.sum()))
 
 
-_COMMON = (1, 14, 15, 25, 29, 30)  # thumb in, fist with thumb out, ..., victory, pointing
+# Open hand and fist; thumb in, fist with thumb out, three, victory, pointing and the like.
+_WEIGHTS = {0: 3.0, 31: 4.0} | dict.fromkeys((1, 14, 15, 25, 28, 29, 30), 1.5)
 
 
 def draw_angles(rng, pattern, count):
     """Joint angles with a given set of bent fingers.
 
-    Limits and couplings follow textbook ranges of motion (Kapandji, "The Physiology of the
-    Joints", vol. 1; Lin, Wu and Huang, "Modeling the constraints of human hand motion", 2000):
-    MCP -20..92, PIP 0..110, DIP 0..75 following two thirds of the PIP, abduction within
-    +-20 degrees and vanishing in the flexed hand.
+    Ranges of motion after Kapandji, "The Physiology of the Joints", vol. 1: MCP -20..98, PIP
+    0..110, DIP -8..80, abduction within some 20 degrees and vanishing in the flexed hand.
+    Couplings: the DIP follows the PIP (two thirds of it in Rijpkema and Girard, "Computer
+    animation of knowledge-based human grasping", 1991; here by a share that differs between
+    draws, as it does between people), and a finger beside a bent one is never quite straight
+    (Lang and Schieber, "Human finger independence", J. Neurophysiology 92, 2004).
 
     Parameters
     ----------
@@ -119,33 +122,37 @@ def draw_angles(rng, pattern, count):
         Batch of ``count``.
     """
     bent = (pattern >> np.arange(5)) & 1 > 0
-    fingers = np.empty((count, 4, 4))
     # What fingers of the same state have in common, and what each has for itself.
     noise = rng.standard_normal((count, 4, 4))
     shared = rng.uniform(size=(count, 4, 1))
-    straight_mcp = np.clip(-14 + 70 * shared[:, 0] ** 2.2 + 9 * noise[..., 0], -20, 80)
-    bent_mcp = np.clip(-12 + 102 * shared[:, 1] ** 0.85 + 9 * noise[..., 0], -15, 92)
+    straight_mcp = np.clip(-14 + 84 * shared[:, 0] ** 2 + 9 * noise[..., 0], -20, 80)
+    closed = 0.5 if bent[1:].all() else 0.75  # four bent fingers are mostly a fist
+    bent_mcp = np.clip(-10 + 106 * shared[:, 1] ** closed + 10 * noise[..., 0], -15, 98)
     mcp = np.where(bent[1:], bent_mcp, straight_mcp)
-    straight_pip = np.clip(np.abs(18 * shared[:, 2] + 6 * noise[..., 1]), 0, 34)
-    bent_pip = np.clip(50 + 54 * shared[:, 3] + 9 * noise[..., 1], 46, 110)
+    # Tendons join the fingers: a straight one beside a bent one cannot be quite straight.
+    beside = np.convolve(bent[1:], [1.0, 0.0, 1.0], mode="same")
+    straight_pip = np.clip(np.abs(16 * shared[:, 2] + 6 * noise[..., 1]) + 5 * beside, 0, 34)
+    bent_pip = np.clip(48 + 56 * shared[:, 3] + 9 * noise[..., 1], 46, 110)
     pip = np.where(bent[1:], bent_pip, straight_pip)
-    dip = np.clip(0.6 * pip + 9 * noise[..., 2], -5, 75)
+    follow = rng.uniform(0.25, 0.8, size=(count, 1))
+    dip = np.clip(follow * pip + 6 * noise[..., 2], -8, 80)
     spread = rng.beta(1.4, 1.8, size=(count, 1))
-    abduction = spread * [15.0, 2.0, -10.0, -26.0] + 2.2 * noise[..., 3]
-    abduction *= np.clip(1 - mcp / 75, 0.1, 1)
-    fingers[:] = np.stack([mcp, abduction, pip, dip], axis=-1)
-    u, n = rng.uniform(size=(count, 3)), rng.standard_normal((count, 3))
-    if bent[0]:
-        out, rise, turn = -8 + 42 * u[:, 0], 22 + 36 * u[:, 1], 15 + 10 * n[:, 0]
-        flexion = np.clip(34 + 14 * n[:, 1], 12, 60), 44 + 36 * u[:, 2]
-        flexion = np.maximum(flexion[0], 64 - flexion[1]), flexion[1]
-    else:
-        out, rise, turn = 8 + 50 * u[:, 0], 2 + 40 * u[:, 1], 32 + 8 * n[:, 0]
-        flexion = np.clip(8 + 9 * n[:, 1], -10, 25), np.clip(3 + 12 * n[:, 2], -20, 24)
-    thumb = np.stack([out, rise, turn, *flexion], axis=-1)
+    abduction = spread * [18.0, 4.0, -11.0, -34.0] + [-4.0, -2.0, 0.0, 11.0] + 4.5 * noise[..., 3]
+    abduction *= np.clip(1 - mcp / 90, 0.15, 1)
+    fingers = np.stack([mcp, abduction, pip, dip], axis=-1)
+    # The more the thumb bends, the nearer it lies to the fingers.
+    u, n = rng.uniform(size=(count, 3)), rng.standard_normal((count, 4))
+    bend = 60 + 75 * u[:, 0] if bent[0] else 52 * u[:, 0] ** 0.8 - 4
+    first = np.clip(bend * np.clip(0.62 + 0.13 * n[:, 0], 0.3, 0.9), -10, 82)
+    out = np.clip(38 - 0.36 * bend + 11 * n[:, 1], -16, 58)
+    # Over bent fingers it has to pass in front of them.
+    crossed = bent[0] * bent[1:].sum()
+    rise = np.clip(-6 + (50 + 4 * crossed) * u[:, 1] + 0.06 * bend, -6, 62)
+    turn = np.clip(18 * n[:, 2] - 12 + 6 * crossed * u[:, 2], -60, 40)
+    thumb = np.stack([out, rise, turn, first, bend - first], axis=-1)
     n = rng.standard_normal((count, 2))
     wrist = np.stack(
-        [np.clip(-8 + 22 * n[:, 0], -60, 60), np.clip(-4 + 9 * n[:, 1], -28, 20)], axis=-1
+        [np.clip(-8 + 22 * n[:, 0], -60, 60), np.clip(4 + 9 * n[:, 1], -22, 28)], axis=-1
     )
     return HandAngles(np.radians(fingers), np.radians(thumb), np.radians(wrist))
 
@@ -165,8 +172,8 @@ _FINGER_OF = np.repeat(np.arange(5), 9)
 _APART = _FINGER_OF[:, None] < _FINGER_OF  # each pair of points of different fingers once
 for _first in range(1, 4):  # neighbours touch at their roots
     _APART[9 * _first : 9 * _first + 2, 9 * _first + 9 : 9 * _first + 11] = False
-# Neighbouring fingers of a fist press against each other: flesh gives way by as much, mm.
-_SOFT = np.where((_FINGER_OF[:, None] > 0) & (_FINGER_OF[:, None] + 1 == _FINGER_OF), 4.0, 0.0)
+# Fingers press against each other in a fist: flesh gives way by as much, mm.
+_SOFT = np.where(_FINGER_OF[:, None] + 1 == _FINGER_OF, 4.0, 3.0)
 _FREE = np.ones((5, 9), dtype=bool)  # points that may not enter the palm
 _FREE[0, :4] = False
 _FREE[1:, :2] = False
@@ -206,12 +213,16 @@ def draw_view(rng, allowed):
     n = 48
     while True:
         kind = rng.uniform(size=n)
-        azimuth = np.where(kind < 0.35, rng.normal(-12, 38, n), rng.normal(-155, 36, n))
-        azimuth = np.where(kind > 0.62, rng.uniform(-180, 180, n), azimuth)
+        azimuth = np.where(kind < 0.4, rng.normal(-25, 38, n), rng.normal(-158, 36, n))
+        azimuth = np.where(kind > 0.68, rng.uniform(-180, 180, n), azimuth)
         azimuth = (azimuth + 180) % 360 - 180
-        wide = np.where(rng.uniform(size=n) < 0.05, 2.6, 1.0)
-        elevation = np.clip(15.5 * wide * rng.standard_normal(n), -75, 75)
-        roll = np.clip(15.5 * wide * rng.standard_normal(n), -110, 110)
+        wide, worn, leaning = rng.uniform(size=(3, n)) < [[0.04], [0.025], [0.4]]
+        elevation = np.clip(np.where(wide, 40, 16) * rng.standard_normal(n) - 3, -80, 80)
+        roll = np.where(leaning, rng.normal(-16, 15, n), rng.normal(0, 13, n))
+        roll = np.where(wide, rng.normal(0, 80, n), roll)
+        # As a camera on the head sees it: the back of a hand that points away, its arm nearer.
+        azimuth = np.where(worn, (rng.normal(180, 30, n) + 180) % 360 - 180, azimuth)
+        elevation = np.where(worn, np.clip(rng.normal(-58, 12, n), -85, -30), elevation)
         ok = np.flatnonzero(np.isin(_bin(azimuth, elevation), allowed))
         if len(ok):
             return _facing(*np.radians([azimuth[ok[0]], elevation[ok[0]], roll[ok[0]]]))
@@ -270,6 +281,33 @@ class HandPose:
     translation: np.ndarray
 
 
+def turned(pose, degrees):
+    """The pose, with hand and arm turned about the vertical line through the hand's middle.
+
+    Parameters
+    ----------
+    pose : HandPose
+    degrees : float
+        Positive: from the image's right towards the camera.
+
+    Returns
+    -------
+    HandPose
+    """
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    middle = pose.joints.mean(axis=0)
+    joints = (pose.joints - middle) @ turn.T + middle
+    return replace(
+        pose,
+        joints=joints,
+        view=int(view_bin(joints)),
+        rotation=turn @ pose.rotation,
+        translation=turn @ (pose.translation - middle) + middle,
+        upper_arm=turn @ pose.upper_arm,
+    )
+
+
 def draw_pose(rng, camera, shapes=SEEN_SHAPES, views=SEEN_VIEWS, patterns=SEEN_PATTERNS):
     """Draw a pose out of the given bins.
 
@@ -288,7 +326,7 @@ def draw_pose(rng, camera, shapes=SEEN_SHAPES, views=SEEN_VIEWS, patterns=SEEN_P
     shape = SHAPES[number]
     pattern = draw_pattern(rng, patterns)
     target = draw_view(rng, views)
-    angles = draw_angles(rng, pattern, 12)
+    angles = draw_angles(rng, pattern, 24)
     local = hand_joints(shape, angles)
     deep = overlap(shape, local)
     shallow = np.flatnonzero(deep < 3.0)

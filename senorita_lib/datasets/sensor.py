@@ -30,7 +30,7 @@ def _cut(field, rng, shape):
     return field[top : top + shape[0], left : left + shape[1]]
 
 
-def background(rng, camera, joints):
+def background(rng, camera, joints, depth):
     """Depth of what stands behind the hand: a person's head and trunk, or a slanted wall.
 
     Parameters
@@ -39,6 +39,8 @@ def background(rng, camera, joints):
     camera : Camera
     joints : array, (21, 3)
         Camera frame, mm; everything is put behind these.
+    depth : array, (height, width), float32
+        Of hand and arm, mm, ``inf`` where they are not; no wall stands before their end.
 
     Returns
     -------
@@ -54,12 +56,12 @@ def background(rng, camera, joints):
         cy=(camera.cy + 0.5) / c - 0.5, width=camera.width // c, height=camera.height // c,
     )  # fmt: skip
     if kind < 0.50:
-        return _wall(rng, camera, behind)
+        return _wall(rng, camera, float(depth[depth < np.inf].max(initial=behind)))
     return _enlarge(_person(rng, small, joints, behind), camera)
 
 
 def _wall(rng, camera, behind):
-    z = max(behind + rng.uniform(60, 350), rng.uniform(600, 1100))
+    z = max(behind + rng.uniform(20, 300), rng.uniform(600, 1100))
     slant = rng.normal(0, 0.35, 2)  # of the wall against the image plane
     x = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
     y = (np.arange(camera.height, dtype=np.float32) - camera.cy) / camera.fy
@@ -68,7 +70,7 @@ def _wall(rng, camera, behind):
 
 
 def _person(rng, camera, joints, behind):
-    z = max(behind + rng.uniform(140, 330), rng.uniform(620, 950))
+    z = max(behind + rng.uniform(60, 330), rng.uniform(580, 950))
     # The person faces the camera: the right hand's shoulder is on the image's left.
     right = np.array([joints[0, 0] + rng.uniform(-60, 200), rng.uniform(-60, 190), z])
     left = right + [rng.uniform(300, 380), rng.normal(0, 20), rng.uniform(-90, 90)]
@@ -127,7 +129,7 @@ def sense(rng, depth, scene=None):
     lost |= z - near > 60 + 80 * blocks
     # The border's own pixels: lost here and there, which makes it ragged.
     far = cv2.dilate(z, np.ones((3, 3), np.uint8))
-    lost |= (far - z > 60) & ((blocks > 0.8) | (smooth > 0.6))
+    lost |= (far - z > 60) & ((blocks > 0.72) | (smooth > 0.45))
     # Dark or shiny spots, more of them with distance; and nothing beyond about a metre.
     limit = rng.uniform(930, 1080)
     lost |= smooth > 4.1 - z * np.float32(1.1e-3)
