@@ -40,7 +40,7 @@ def background(rng, camera, joints, depth):
     joints : array, (21, 3)
         Camera frame, mm; everything is put behind these.
     depth : array, (height, width), float32
-        Of hand and arm, mm, ``inf`` where they are not; no wall stands before their end.
+        Of hand and arm, mm, ``inf`` where they are not; a wall stands behind both.
 
     Returns
     -------
@@ -56,17 +56,19 @@ def background(rng, camera, joints, depth):
         cy=(camera.cy + 0.5) / c - 0.5, width=camera.width // c, height=camera.height // c,
     )  # fmt: skip
     if kind < 0.50:
-        return _wall(rng, camera, float(depth[depth < np.inf].max(initial=behind)))
+        return _wall(rng, camera, depth)
     return _enlarge(_person(rng, small, joints, behind), camera)
 
 
-def _wall(rng, camera, behind):
-    z = max(behind + rng.uniform(20, 300), rng.uniform(600, 1100))
+def _wall(rng, camera, hand):
+    z, gap = rng.uniform(600, 1100), rng.uniform(20, 300)
     slant = rng.normal(0, 0.35, 2)  # of the wall against the image plane
     x = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
     y = (np.arange(camera.height, dtype=np.float32) - camera.cy) / camera.fy
     inverse = (1 - slant[0] * x - slant[1] * y[:, None]).astype(np.float32) / np.float32(z)
-    return 1 / np.maximum(inverse, np.float32(1e-4))
+    wall = 1 / np.maximum(inverse, np.float32(1e-4))
+    hit = hand < np.inf
+    return wall * max(1, ((hand[hit] + np.float32(gap)) / wall[hit]).max(initial=0))  # behind all
 
 
 def _person(rng, camera, joints, behind):
