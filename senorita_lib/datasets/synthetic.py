@@ -126,6 +126,19 @@ class SyntheticHand:
         return (hand < np.inf) & (hand <= self.surface(pose))
 
 
+def describe_splits():
+    """A table, as text, of how many values of each axis a split draws from, seen or unseen."""
+    axes = ("shapes", "viewpoints", "bent fingers")
+    lines = [f"{'':<8}" + "".join(f"{axis:>16}" for axis in axes)]
+    for split, held_back in _HELD_BACK.items():
+        cells = [
+            f"{len((_SEEN, _UNSEEN)[held][i])} {('seen', 'unseen')[held]}"
+            for i, held in enumerate(held_back)
+        ]
+        lines.append(f"{split:<8}" + "".join(f"{cell:>16}" for cell in cells))
+    return "\n".join(lines)
+
+
 def pose_spheres(pose):
     """Sphere centres (n, 3), camera frame, and radii (n,), mm, of a posed hand."""
     centres, radii = hand_spheres(
