@@ -63,8 +63,11 @@ class Camera:
         array or tensor, (..., 3)
             Camera frame, mm.
         """
-        u, v, z = uvz[..., 0], uvz[..., 1], uvz[..., 2]
-        return stack_last(((u - self.cx) * z / self.fx, (v - self.cy) * z / self.fy, z))
+        return stack_last(self.lift(uvz[..., 0], uvz[..., 1], uvz[..., 2]))
+
+    def lift(self, u, v, z):
+        """:meth:`unproject` for u, v and z apart, which may broadcast: x, y, z in mm."""
+        return (u - self.cx) * z / self.fx, (v - self.cy) * z / self.fy, z
 
 
 # The Intel RealSense SR300 that recorded HANDS19.

@@ -27,11 +27,12 @@ class HandNotFoundError(ValueError):
 class _CropGeometry:
     """uvd ↔ camera frame, for one crop and for a batch (``box``, ``cube_centre``, ``camera``)."""
 
-    def _frame(self, points):
-        box, centre = like(self.box, points), like(self.cube_centre, points)
-        if box.ndim == 2:  # a batch: one box for all joints of a sample
-            box, centre = box[:, None], centre[:, None]
-        return box[..., :2], (box[..., 2] - box[..., 0])[..., None], centre[..., 2]
+    def _frame(self, values):
+        """x1, y1 and side of the box and z of the far face, such that they broadcast."""
+        box, centre = like(self.box, values), like(self.cube_centre, values)
+        if box.ndim == 2:  # a batch: the samples are the values' first axis
+            box, centre = (t.T.reshape(-1, len(t), *[1] * (values.ndim - 1)) for t in (box, centre))
+        return box[0], box[1], box[2] - box[0], centre[2] + CUBE_MM / 2
 
     def to_uvd(self, xyz):
         """Camera frame to uvd.
@@ -46,18 +47,23 @@ class _CropGeometry:
         array or tensor of the same shape
             u, v across the box, d through the cube; inside both they lie in [0, 1].
         """
-        corner, side, z = self._frame(xyz)
         uvz = self.camera.project(xyz)
-        uv = (uvz[..., :2] - corner) / side
-        d = (z + CUBE_MM / 2 - uvz[..., 2]) / CUBE_MM
-        return stack_last((uv[..., 0], uv[..., 1], d))
+        u, v, z = uvz[..., 0], uvz[..., 1], uvz[..., 2]
+        x1, y1, side, far = self._frame(z)
+        return stack_last(((u - x1) / side, (v - y1) / side, (far - z) / CUBE_MM))
 
     def to_camera(self, uvd):
         """uvd to camera frame, mm: the inverse of :meth:`to_uvd`, with the same shapes."""
-        corner, side, z = self._frame(uvd)
-        uv = uvd[..., :2] * side + corner
-        depth = z + CUBE_MM / 2 - uvd[..., 2] * CUBE_MM
-        return self.camera.unproject(stack_last((uv[..., 0], uv[..., 1], depth)))
+        return stack_last(self.lift(uvd[..., 0], uvd[..., 1], uvd[..., 2]))
+
+    def lift(self, u, v, d):
+        """:meth:`to_camera` for u, v and d apart, which may broadcast: x, y, z in mm.
+
+        In a batch the samples are d's first axis. A row of u and a column of v do for a whole
+        depth image d.
+        """
+        x1, y1, side, far = self._frame(d)
+        return self.camera.lift(u * side + x1, v * side + y1, far - d * CUBE_MM)
 
 
 @dataclass(frozen=True)
