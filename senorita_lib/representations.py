@@ -26,6 +26,16 @@ def input_channels(model, layers=LAYERS, voxel_depth=VOXEL_DEPTH):
     return sum(channels[name] for name in inputs_of(model))
 
 
+def second_stem_channels(model, layers=LAYERS, voxel_depth=VOXEL_DEPTH):
+    """How many channels, counted from the last, the release's second stem reads.
+
+    The first stem always reads the depth image. In Models 2 and 3 the second reads it once
+    more, in Model 4 not; Model 1 has nothing else and so no second stem.
+    """
+    channels = input_channels(model, layers, voxel_depth)
+    return channels - CHANNELS["depth"] if model in (1, 4) else channels
+
+
 def inputs_of(model):
     """Names of the inputs of Model 1-4; ``ValueError`` for another number."""
     if model not in MODELS:
