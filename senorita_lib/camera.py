@@ -4,6 +4,7 @@ Camera frame: x right, y down, z forward, mm. Pixel frame: u right, v down, whol
 numbers at pixel centres; u = fx x / z + cx, v = fy y / z + cy.
 """
 
+import math
 from dataclasses import dataclass
 
 from senorita_lib._arrays import stack_last
@@ -33,6 +34,8 @@ class Camera:
     def __post_init__(self):
         if not (self.fx > 0 and self.fy > 0 and self.width > 0 and self.height > 0):
             raise ValueError(f"{self} has a focal length or an image size that is not positive")
+        if not all(map(math.isfinite, (self.fx, self.fy, self.cx, self.cy))):
+            raise ValueError(f"{self} has a focal length or a principal point that is not finite")
 
     def project(self, xyz):
         """Camera frame to pixel frame.

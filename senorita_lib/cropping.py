@@ -108,6 +108,8 @@ class CropBatch(_CropGeometry):
             raise ValueError("crops is empty, wanted at least one HandCrop")
         if any(crop.camera != crops[0].camera for crop in crops):
             raise ValueError("crops come from several cameras, wanted one")
+        if any(crop.image.shape != crops[0].image.shape for crop in crops):
+            raise ValueError("crops have several sizes, wanted one")
         tensors = {
             name: torch.from_numpy(np.stack([getattr(crop, name) for crop in crops]))
             for name in ("image", "box", "cube_centre")
@@ -157,7 +159,9 @@ def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="ma
         raise ValueError(f"foreground is {foreground!r}, wanted one of {sorted(_FOREGROUND)}")
     if centre not in ("mass", "box"):
         raise ValueError(f"centre is {centre!r}, wanted 'mass' or 'box'")
-    depth = _checked_depth(depth_mm, camera)
+    if not isinstance(size, int | np.integer) or not 0 < size < 2**15 - 1:  # as OpenCV has it
+        raise ValueError(f"size is {size!r}, wanted a whole number of pixels from 1 to 32766")
+    depth = checked_depth(depth_mm, camera)
     threshold = _FOREGROUND[foreground]
     steps = {"square": _square(box_xyxy, camera)}
 
@@ -205,8 +209,12 @@ def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="ma
     )
 
 
-def _checked_depth(depth_mm, camera):
-    depth = np.asarray(depth_mm)
+def checked_depth(depth_mm, camera):
+    """A depth frame as uint16, mm, 0 where nothing returned; ``ValueError`` if it is none."""
+    try:
+        depth = np.asarray(depth_mm)
+    except ValueError:
+        raise ValueError("depth_mm has rows of several lengths, wanted an array") from None
     wanted = (camera.height, camera.width)
     if depth.shape != wanted:
         raise ValueError(f"depth_mm has shape {depth.shape}, wanted {wanted} as its camera says")
@@ -215,6 +223,7 @@ def _checked_depth(depth_mm, camera):
     if depth.dtype.kind not in "iuf":
         raise ValueError(f"depth_mm is {depth.dtype}, wanted numbers, in mm")
     if depth.dtype.kind == "f":
+        depth = depth.astype(np.result_type(depth, np.float32), copy=False)  # float16 ends early
         depth = np.nan_to_num(depth, nan=0, posinf=0, neginf=0)
     if 0 < depth.max() < 20:
         raise ValueError(f"depth_mm ends at {depth.max():.3g}, which looks like m, wanted mm")
@@ -231,10 +240,14 @@ def _show(box):
 
 def _square(box_xyxy, camera):
     """The smallest square around the box: x, y, side in whole pixels."""
-    box = np.asarray(box_xyxy, dtype=float)
+    try:
+        box = np.asarray(box_xyxy, dtype=float)
+    except (TypeError, ValueError):
+        box = np.empty(0)
     if box.shape != (4,) or not np.isfinite(box).all():
-        raise ValueError(f"box_xyxy is {box_xyxy!r}, wanted four finite numbers x1, y1, x2, y2")
-    x1, y1, x2, y2 = box
+        shown = " ".join(repr(box_xyxy).split())[:80]
+        raise ValueError(f"box_xyxy is {shown}, wanted four finite numbers x1, y1, x2, y2")
+    x1, y1, x2, y2 = box = box.clip(-1e6, 1e6)
     if int(x2 - x1) < 1 or int(y2 - y1) < 1:
         raise ValueError(f"box {_show(box)} is empty, wanted x1 < x2 and y1 < y2")
     if x2 <= 0 or y2 <= 0 or x1 >= camera.width or y1 >= camera.height:
