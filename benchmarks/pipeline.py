@@ -13,18 +13,17 @@ from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
 from senorita_lib.refinement import crop_bone_patches
 from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
-from senorita_lib.representations import build_input
 
 
-def milliseconds(function, repeats=15):
-    """Median time of a call, after one to warm up."""
-    function()
-    times = []
-    for _ in range(repeats):
+def milliseconds(function, *arguments, seconds=1.0):
+    """Least time of a call in a second of them: whatever else runs can only add to it."""
+    function(*arguments)
+    times, end = [], time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
         start = time.perf_counter()
-        function()
+        function(*arguments)
         times.append(time.perf_counter() - start)
-    return 1e3 * float(np.median(times))
+    return 1e3 * min(times)
 
 
 def plain_volumes(pose, gamma=0.1, n=32):
@@ -72,8 +71,6 @@ def main():
     with torch.no_grad():
         initial = network.estimate(small)
         rows = [
-            ("crop", lambda: crop_hand(frame.depth, frame.box), None),
-            ("all four inputs, 256 px", lambda: build_input(crops, 4), None),
             ("renderer, 20 × 32³", lambda: render_skeleton(pose), lambda: plain_volumes(pose)),
             (
                 "20 patches, 96 + 48 + 24",

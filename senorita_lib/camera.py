@@ -4,6 +4,7 @@ Camera frame: x right, y down, z forward, mm. Pixel frame: u right, v down, whol
 numbers at pixel centres; u = fx x / z + cx, v = fy y / z + cy.
 """
 
+import math
 from dataclasses import dataclass
 
 from senorita_lib._arrays import stack_last
@@ -33,6 +34,8 @@ class Camera:
     def __post_init__(self):
         if not (self.fx > 0 and self.fy > 0 and self.width > 0 and self.height > 0):
             raise ValueError(f"{self} has a focal length or an image size that is not positive")
+        if not all(map(math.isfinite, (self.fx, self.fy, self.cx, self.cy))):
+            raise ValueError(f"{self} has a focal length or a principal point that is not finite")
 
     def project(self, xyz):
         """Camera frame to pixel frame.
@@ -63,8 +66,11 @@ class Camera:
         array or tensor, (..., 3)
             Camera frame, mm.
         """
-        u, v, z = uvz[..., 0], uvz[..., 1], uvz[..., 2]
-        return stack_last(((u - self.cx) * z / self.fx, (v - self.cy) * z / self.fy, z))
+        return stack_last(self.lift(uvz[..., 0], uvz[..., 1], uvz[..., 2]))
+
+    def lift(self, u, v, z):
+        """:meth:`unproject` for u, v and z apart, which may broadcast: x, y, z in mm."""
+        return (u - self.cx) * z / self.fx, (v - self.cy) * z / self.fy, z
 
 
 # The Intel RealSense SR300 that recorded HANDS19.

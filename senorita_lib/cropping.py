@@ -27,11 +27,12 @@ class HandNotFoundError(ValueError):
 class _CropGeometry:
     """uvd ↔ camera frame, for one crop and for a batch (``box``, ``cube_centre``, ``camera``)."""
 
-    def _frame(self, points):
-        box, centre = like(self.box, points), like(self.cube_centre, points)
-        if box.ndim == 2:  # a batch: one box for all joints of a sample
-            box, centre = box[:, None], centre[:, None]
-        return box[..., :2], (box[..., 2] - box[..., 0])[..., None], centre[..., 2]
+    def _frame(self, values):
+        """x1, y1 and side of the box and z of the far face, such that they broadcast."""
+        box, centre = like(self.box, values), like(self.cube_centre, values)
+        if box.ndim == 2:  # a batch: the samples are the values' first axis
+            box, centre = (t.T.reshape(-1, len(t), *[1] * (values.ndim - 1)) for t in (box, centre))
+        return box[0], box[1], box[2] - box[0], centre[2] + CUBE_MM / 2
 
     def to_uvd(self, xyz):
         """Camera frame to uvd.
@@ -46,18 +47,23 @@ class _CropGeometry:
         array or tensor of the same shape
             u, v across the box, d through the cube; inside both they lie in [0, 1].
         """
-        corner, side, z = self._frame(xyz)
         uvz = self.camera.project(xyz)
-        uv = (uvz[..., :2] - corner) / side
-        d = (z + CUBE_MM / 2 - uvz[..., 2]) / CUBE_MM
-        return stack_last((uv[..., 0], uv[..., 1], d))
+        u, v, z = uvz[..., 0], uvz[..., 1], uvz[..., 2]
+        x1, y1, side, far = self._frame(z)
+        return stack_last(((u - x1) / side, (v - y1) / side, (far - z) / CUBE_MM))
 
     def to_camera(self, uvd):
         """uvd to camera frame, mm: the inverse of :meth:`to_uvd`, with the same shapes."""
-        corner, side, z = self._frame(uvd)
-        uv = uvd[..., :2] * side + corner
-        depth = z + CUBE_MM / 2 - uvd[..., 2] * CUBE_MM
-        return self.camera.unproject(stack_last((uv[..., 0], uv[..., 1], depth)))
+        return stack_last(self.lift(uvd[..., 0], uvd[..., 1], uvd[..., 2]))
+
+    def lift(self, u, v, d):
+        """:meth:`to_camera` for u, v and d apart, which may broadcast: x, y, z in mm.
+
+        In a batch the samples are d's first axis. A row of u and a column of v do for a whole
+        depth image d.
+        """
+        x1, y1, side, far = self._frame(d)
+        return self.camera.lift(u * side + x1, v * side + y1, far - d * CUBE_MM)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,8 @@ class CropBatch(_CropGeometry):
             raise ValueError("crops is empty, wanted at least one HandCrop")
         if any(crop.camera != crops[0].camera for crop in crops):
             raise ValueError("crops come from several cameras, wanted one")
+        if any(crop.image.shape != crops[0].image.shape for crop in crops):
+            raise ValueError("crops have several sizes, wanted one")
         tensors = {
             name: torch.from_numpy(np.stack([getattr(crop, name) for crop in crops]))
             for name in ("image", "box", "cube_centre")
@@ -151,7 +159,9 @@ def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="ma
         raise ValueError(f"foreground is {foreground!r}, wanted one of {sorted(_FOREGROUND)}")
     if centre not in ("mass", "box"):
         raise ValueError(f"centre is {centre!r}, wanted 'mass' or 'box'")
-    depth = _checked_depth(depth_mm, camera)
+    if not isinstance(size, int | np.integer) or not 0 < size < 2**15 - 1:  # as OpenCV has it
+        raise ValueError(f"size is {size!r}, wanted a whole number of pixels from 1 to 32766")
+    depth = checked_depth(depth_mm, camera)
     threshold = _FOREGROUND[foreground]
     steps = {"square": _square(box_xyxy, camera)}
 
@@ -199,8 +209,12 @@ def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="ma
     )
 
 
-def _checked_depth(depth_mm, camera):
-    depth = np.asarray(depth_mm)
+def checked_depth(depth_mm, camera):
+    """A depth frame as uint16, mm, 0 where nothing returned; ``ValueError`` if it is none."""
+    try:
+        depth = np.asarray(depth_mm)
+    except ValueError:
+        raise ValueError("depth_mm has rows of several lengths, wanted an array") from None
     wanted = (camera.height, camera.width)
     if depth.shape != wanted:
         raise ValueError(f"depth_mm has shape {depth.shape}, wanted {wanted} as its camera says")
@@ -209,6 +223,7 @@ def _checked_depth(depth_mm, camera):
     if depth.dtype.kind not in "iuf":
         raise ValueError(f"depth_mm is {depth.dtype}, wanted numbers, in mm")
     if depth.dtype.kind == "f":
+        depth = depth.astype(np.result_type(depth, np.float32), copy=False)  # float16 ends early
         depth = np.nan_to_num(depth, nan=0, posinf=0, neginf=0)
     if 0 < depth.max() < 20:
         raise ValueError(f"depth_mm ends at {depth.max():.3g}, which looks like m, wanted mm")
@@ -225,10 +240,14 @@ def _show(box):
 
 def _square(box_xyxy, camera):
     """The smallest square around the box: x, y, side in whole pixels."""
-    box = np.asarray(box_xyxy, dtype=float)
+    try:
+        box = np.asarray(box_xyxy, dtype=float)
+    except (TypeError, ValueError):
+        box = np.empty(0)
     if box.shape != (4,) or not np.isfinite(box).all():
-        raise ValueError(f"box_xyxy is {box_xyxy!r}, wanted four finite numbers x1, y1, x2, y2")
-    x1, y1, x2, y2 = box
+        shown = " ".join(repr(box_xyxy).split())[:80]
+        raise ValueError(f"box_xyxy is {shown}, wanted four finite numbers x1, y1, x2, y2")
+    x1, y1, x2, y2 = box = box.clip(-1e6, 1e6)
     if int(x2 - x1) < 1 or int(y2 - y1) < 1:
         raise ValueError(f"box {_show(box)} is empty, wanted x1 < x2 and y1 < y2")
     if x2 <= 0 or y2 <= 0 or x1 >= camera.width or y1 >= camera.height:

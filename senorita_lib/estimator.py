@@ -4,6 +4,10 @@ import torch
 from monai.networks.nets.resnet import ResNet
 from torch import nn
 
+from senorita_lib.representations import CHANNELS
+
+_DEPTH = CHANNELS["depth"]  # the first channels of every input
+
 
 def soft_argmax(logits):
     """Expected position under the softmax of a heat map (integral regression, Sun et al. 2018).
@@ -47,6 +51,10 @@ class PoseEstimator(nn.Module):
     ----------
     in_channels : int
         Channels of the input, see :func:`senorita_lib.representations.input_channels`.
+    second_stem : int
+        0: one stem reads the concatenated input, as in the paper. More, as released: the
+        first stem reads the depth image alone, a second one so many channels, counted from
+        the last, see :func:`senorita_lib.representations.second_stem_channels`.
     block : {"bottleneck", "basic"}
     layers, widths : four ints each
         Residual blocks of each level and their width.
@@ -55,12 +63,18 @@ class PoseEstimator(nn.Module):
     depth_bins : int
         Cells of the heat maps along d; along u and v they have a quarter of the image.
     joints : int
+
+    Raises
+    ------
+    ValueError
+        If the second stem would read more channels than there are.
     """
 
     def __init__(
         self,
         in_channels=3,
         *,
+        second_stem=0,
         block="bottleneck",
         layers=(3, 4, 6, 3),
         widths=(64, 128, 256, 512),
@@ -69,13 +83,15 @@ class PoseEstimator(nn.Module):
         joints=21,
     ):
         super().__init__()
-        self.joints, self.depth_bins = joints, depth_bins
+        if not 0 <= second_stem <= in_channels:
+            raise ValueError(f"second_stem is {second_stem}, wanted 0 to {in_channels} channels")
+        self.in_channels, self.joints, self.depth_bins = in_channels, joints, depth_bins
         resnet = ResNet(
             block,
             list(layers),
             list(widths),
             spatial_dims=2,
-            n_input_channels=in_channels,
+            n_input_channels=_DEPTH if second_stem else in_channels,
             conv1_t_size=7,
             conv1_t_stride=2,
             shortcut_type="B",
@@ -86,6 +102,8 @@ class PoseEstimator(nn.Module):
         self.backbone = nn.Sequential()
         for name in ("conv1", "bn1", "act", "maxpool", "layer1", "layer2", "layer3", "layer4"):
             self.backbone.add_module(name, getattr(resnet, name))
+        if second_stem:
+            self.backbone = _with_second_stem(self.backbone, second_stem)
         channels = widths[-1] * (4 if block == "bottleneck" else 1)
         self.head = nn.Sequential()
         for _ in range(3):
@@ -111,13 +129,56 @@ class PoseEstimator(nn.Module):
         -------
         tensor, (B, joints, 3)
             uvd frame.
+
+        Raises
+        ------
+        ValueError
+            If the input has other channels.
         """
         return soft_argmax(self.heatmaps(inputs))
 
     def heatmaps(self, inputs):
         """Logits of the heat maps, (B, joints, depth_bins, S/4, S/4)."""
+        if inputs.shape[1] != self.in_channels:
+            raise ValueError(f"inputs have {inputs.shape[1]} channels, wanted {self.in_channels}")
         maps = self.head(self.backbone(inputs))
         return maps.unflatten(1, (self.joints, self.depth_bins))
+
+
+def _with_second_stem(backbone, channels):
+    """The backbone as the release has it: two stems, concatenated as [second, depth]."""
+    width = backbone.conv1.out_channels
+    depth = nn.Sequential(_Channels(slice(_DEPTH)), *backbone[:4])
+    second = nn.Sequential(
+        _Channels(slice(-channels, None)),
+        nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    )
+    # Only the first block's first convolution (of a basic block: 3 x 3) reads both; its
+    # shortcut (of a basic block: the identity) goes on from the depth stem.
+    block = backbone.layer1[0]
+    old = block.conv1
+    block.conv1 = nn.Conv2d(
+        2 * width, old.out_channels, old.kernel_size, padding=old.padding, bias=False
+    )
+    block.downsample = nn.Sequential(_Channels(slice(-width, None)), *(block.downsample or ()))
+    return nn.Sequential(_Stems([second, depth]), *backbone[4:])
+
+
+class _Stems(nn.ModuleList):
+    def forward(self, inputs):
+        return torch.cat([stem(inputs) for stem in self], dim=1)
+
+
+class _Channels(nn.Module):
+    def __init__(self, which):
+        super().__init__()
+        self.which = which
+
+    def forward(self, inputs):
+        return inputs[:, self.which]
 
 
 def _xavier(module):

@@ -81,13 +81,15 @@ def _first_wide_gap(histogram, total):
 def _valley_between_peaks(histogram, total):
     """The cut between the last two peaks (or three) that leaves 10-60 % of the pixels behind."""
     n = len(histogram)
-    reach = n // 6 if n // 6 >= 10 else n // 3
+    if n <= 180:
+        return None
+    reach = n // 6
     peaks = [
         i
         for i in np.flatnonzero(histogram >= 10)
         if histogram[i] >= histogram[max(0, i - reach + 1) : i + reach].max()
     ]
-    if len(peaks) < 2 or n <= 180:
+    if len(peaks) < 2:
         return None
     first = peaks[-3] if len(peaks) > 3 and n > 380 else peaks[-2]
     last = peaks[-1]

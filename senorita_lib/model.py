@@ -12,7 +12,7 @@ from torch import nn
 from senorita_lib.estimator import PoseEstimator
 from senorita_lib.recipes import Recipe
 from senorita_lib.refinement import BoneRefiner, Refinement
-from senorita_lib.representations import build_input, input_channels
+from senorita_lib.representations import build_input, input_channels, second_stem_channels
 
 
 class Prediction(NamedTuple):
@@ -36,8 +36,10 @@ class HandPoseNet(nn.Module):
     def __init__(self, recipe, bone_lengths):
         super().__init__()
         self.recipe = recipe
+        inputs = recipe.model, recipe.depth_layers, recipe.voxel_depth
         self.estimator = PoseEstimator(
-            input_channels(recipe.model, recipe.depth_layers, recipe.voxel_depth),
+            input_channels(*inputs),
+            second_stem=second_stem_channels(*inputs) if recipe.fusion == "stems" else 0,
             block=recipe.block,
             layers=recipe.layers,
             widths=recipe.widths,

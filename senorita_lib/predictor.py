@@ -14,6 +14,7 @@ from senorita_lib.cropping import (
     CropBatch,
     HandCrop,
     HandNotFoundError,
+    checked_depth,
     crop_hand,
 )
 from senorita_lib.model import HandPoseNet
@@ -112,7 +113,7 @@ def find_hand_box(depth_mm, camera):
 
     Parameters
     ----------
-    depth_mm : array, (H, W)
+    depth_mm : array, (camera.height, camera.width)
         mm, 0 where nothing returned.
     camera : Camera
 
@@ -123,14 +124,16 @@ def find_hand_box(depth_mm, camera):
 
     Raises
     ------
+    ValueError
+        If ``depth_mm`` cannot be used.
     HandNotFoundError
         If the frame holds no surface large enough.
     """
-    depth = np.nan_to_num(np.asarray(depth_mm, np.float32), posinf=0, neginf=0)
+    depth = checked_depth(depth_mm, camera)
     near = depth[depth > 0]
     if near.size < 100:
         raise HandNotFoundError(f"depth_mm has {near.size} pixels with a depth, wanted a hand")
-    front = np.partition(near, 50)[50]  # a few stray pixels may lie nearer
+    front = int(np.partition(near, 50)[50])  # a few stray pixels may lie nearer
     mask = ((depth > 0) & (depth < front + 150)).astype(np.uint8)
     _, labels = cv2.connectedComponents(mask)
     nearest = np.bincount(labels[mask.astype(bool) & (depth < front + 50)])

@@ -22,6 +22,7 @@ class Recipe:
     centre: str = "mass"
     depth_layers: int = 64
     voxel_depth: int = 32
+    fusion: str = "concat"  # "stems": the release's second stem beside that of the depth image
 
     # Estimator
     block: str = "bottleneck"
@@ -84,7 +85,7 @@ class Recipe:
         )
         for name, values in _CHOICES.items():
             _want(self, name, getattr(self, name) in values, f"one of {values}")
-        for name in ("volume_size", "learning_rate", "gamma", "depth_bins", "hidden"):
+        for name in _POSITIVE:
             _want(self, name, getattr(self, name) > 0, "more than 0")
         sizes = self.patch_sizes
         _want(self, "patch_sizes", len(sizes) == 3 and min(sizes) >= 8, "three sizes from 8 px")
@@ -116,9 +117,19 @@ class Recipe:
         return cls(**values)
 
 
+_POSITIVE = (
+    "depth_layers",
+    "voxel_depth",
+    "depth_bins",
+    "hidden",
+    "volume_size",
+    "gamma",
+    "learning_rate",
+)
 _CHOICES = {
     "foreground": ("otsu", "valley"),
     "centre": ("mass", "box"),
+    "fusion": ("concat", "stems"),
     "block": ("bottleneck", "basic"),
     "bone_length": ("train", "initial"),
 }

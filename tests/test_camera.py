@@ -34,4 +34,7 @@ def test_matches_the_authors_pinhole(golden):
 def test_impossible_cameras_are_refused(change):
     with pytest.raises(ValueError, match="not positive"):
         dataclasses.replace(SR300, **change)
+    for change in ({"fx": np.inf}, {"cy": np.nan}):
+        with pytest.raises(ValueError, match="not finite"):
+            dataclasses.replace(SR300, **change)
     assert Camera(1, 1, 0, 0, 1, 1)

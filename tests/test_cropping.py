@@ -138,6 +138,8 @@ def test_box_past_the_border_is_padded(scene):
         ({"box_xyxy": (np.nan, 0, 1, 1)}, "finite"),
         ({"foreground": "valey"}, "wanted one of"),
         ({"centre": "middle"}, "wanted 'mass'"),
+        ({"size": 0}, "size is 0, wanted"),
+        ({"size": 256.0}, "wanted a whole number"),
     ],
 )
 def test_unusable_arguments_get_one_sentence(scene, change, sentence):
@@ -145,6 +147,23 @@ def test_unusable_arguments_get_one_sentence(scene, change, sentence):
     with pytest.raises(ValueError, match=sentence) as error:
         crop_hand(**arguments)
     assert "\n" not in str(error.value)
+
+
+def test_crops_that_do_not_fit_together_are_refused(scene):
+    crop = crop_hand(scene, BOX)
+    for others, sentence in (
+        ([], "empty"),
+        ([crop, crop_hand(scene, BOX, size=64)], "several sizes"),
+        ([crop, dataclasses.replace(crop, camera=dataclasses.replace(SR300, cx=0))], "cameras"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            CropBatch.stack(others)
+
+
+def test_float16_is_read_as_far_as_it_goes(scene):
+    np.testing.assert_array_equal(
+        crop_hand(scene.astype(np.float16), BOX).image, crop_hand(scene, BOX).image
+    )
 
 
 def test_box_without_a_hand_is_told_apart(scene):
@@ -181,6 +200,7 @@ def test_thresholds_lie_between_hand_and_wall(scene, threshold):
     window = scene[150:330, 230:410]
     assert window[window < 900].max() <= threshold(window) < 900
     assert threshold(np.zeros((5, 5), np.uint16)) == 0
+    assert threshold(np.full((5, 5), 500, np.uint16)) == 0
 
 
 def test_otsu_does_not_cut_one_surface():

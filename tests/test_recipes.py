@@ -27,6 +27,11 @@ def test_override_is_checked():
         ValueError, match="no 'learning_rat', the nearest known name is 'learning_rate'"
     ):
         find_recipe("tiny", learning_rat=3.0)
+    assert find_recipe("paper").fusion == "concat"
+    stems = find_recipe("tiny", fusion="stems")
+    assert Recipe.from_json(stems.to_json()) == stems
+    with pytest.raises(ValueError, match="no 'fuson', the nearest known name is 'fusion'"):
+        find_recipe("tiny", fuson="stems")
     with pytest.raises(ValueError, match="no 'lr'"):
         Recipe.from_json(json.dumps({"lr": 1}))
     with pytest.raises(ValueError, match="wanted one of"):
@@ -47,6 +52,8 @@ def test_override_is_checked():
         {"refine_images": -1},
         {"foreground": "x"},
         {"block": "x"},
+        {"fusion": "stem"},
+        {"depth_layers": 0},
         {"bone_length": "x"},
         {"depth_bins": 0},
         {"patch_sizes": (4, 4, 2)},

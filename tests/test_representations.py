@@ -125,7 +125,13 @@ def test_layers_are_the_depths_behind_their_plane(crops):
 def test_models_concatenate_their_inputs(crops, model):
     inputs = build_input(crops, model)
     assert inputs.shape == (4, input_channels(model), 64, 64)
-    assert torch.equal(inputs[:, :3], depth_image(crops))
+    alone = {
+        "depth": depth_image,
+        "projection": project_points,
+        "layers": layer_depth,
+        "voxels": voxelize,
+    }
+    assert torch.equal(inputs, torch.cat([alone[name](crops) for name in MODELS[model]], dim=1))
     assert inputs.min() >= -1 and inputs.max() <= 1 and inputs.isfinite().all()
     assert input_channels(model) == {1: 3, 2: 70, 3: 38, 4: 102}[model]
     fewer = build_input(crops, model, layers=16, voxel_depth=8)

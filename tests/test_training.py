@@ -54,9 +54,11 @@ def same(one, two):
     return all(torch.equal(one[name], two[name]) for name in one)
 
 
-@pytest.mark.parametrize("model", [1, 2, 3, 4])
-def test_all_stages_run_for_each_model(recipe, small_data, tmp_path, model):
-    recipe = recipe.override(model=model)
+@pytest.mark.parametrize(
+    ("model", "fusion"), [(1, "concat"), (2, "concat"), (3, "concat"), (4, "concat"), (4, "stems")]
+)
+def test_all_stages_run_for_each_model(recipe, small_data, tmp_path, model, fusion):
+    recipe = recipe.override(model=model, fusion=fusion)
     folder = tmp_path / f"model_{model}"
     run = train(recipe, small_data, folder, progress=False)
     assert list(dict.fromkeys(row["stage"] for row in run.log)) == [

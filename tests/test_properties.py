@@ -1,0 +1,466 @@
+"""What must hold for any input: frames fit together, scenes move their crop, garbage is refused.
+
+The same cases are drawn in every run.
+"""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from senorita_lib.augmentation import Draws, augment
+from senorita_lib.camera import SR300, Camera
+from senorita_lib.cropping import CropBatch, HandCrop, crop_hand
+from senorita_lib.estimator import soft_argmax
+from senorita_lib.foreground import otsu_threshold, valley_threshold
+from senorita_lib.predictor import find_hand_box
+from senorita_lib.renderer import render_skeleton
+from senorita_lib.representations import project_points, voxelize
+
+
+def cases(count):
+    return settings(max_examples=count, derandomize=True, deadline=None, database=None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """A second thread does nothing for tensors this small but wait for a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+seeds = st.integers(0, 2**32 - 1)
+makers = st.sampled_from([np.asarray, torch.from_numpy])
+dtypes = st.sampled_from([np.float32, np.float64])
+
+
+def close(found, wanted, scale):
+    """Equal up to rounding: some 1e2 steps of the type at the size of the largest term."""
+    assert found.dtype == wanted.dtype and found.shape == wanted.shape
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    np.testing.assert_allclose(found, wanted, atol=100 * np.finfo(wanted.dtype).eps * scale)
+
+
+# Round trips ------------------------------------------------------------------------------
+
+
+@st.composite
+def cameras(draw):
+    """From a thumbnail to 4k, fields of view from 30 to 100 degrees."""
+    width, height = draw(st.integers(64, 4000)), draw(st.integers(48, 3000))
+    focal = st.floats(0.42 * width, 1.9 * width)
+    return Camera(draw(focal), draw(focal), width * draw(st.floats(0.3, 0.7)),
+                  height * draw(st.floats(0.3, 0.7)), width, height)  # fmt: skip
+
+
+@given(cameras(), makers, dtypes, seeds)
+@cases(60)
+def test_camera_and_pixel_round_trip(camera, make, dtype, seed):
+    rng = np.random.default_rng(seed)
+    xyz = make(rng.uniform([-500, -500, 100], [500, 500, 2000], (4, 21, 3)).astype(dtype))
+    close(camera.unproject(camera.project(xyz)), xyz, scale=5000)
+    uvz = make(rng.uniform([0, 0, 100], [camera.width, camera.height, 2000], (21, 3)).astype(dtype))
+    close(camera.project(camera.unproject(uvz)), uvz, scale=4000)
+
+
+def geometry(rng, camera, batch=None):
+    """A crop somewhere in the image, without a picture."""
+    shape = () if batch is None else (batch,)
+    side = rng.uniform(20, 400, (*shape, 1))
+    corner = rng.uniform(0, [camera.width, camera.height], (*shape, 2)) - side / 2
+    box = np.concatenate([corner, corner + side], axis=-1).astype(np.float32)
+    centre = rng.uniform([-200, -200, 250], [200, 200, 1500], (*shape, 3)).astype(np.float32)
+    if batch is None:
+        return HandCrop(np.zeros((8, 8), np.float32), box, centre, camera)
+    return CropBatch(
+        torch.zeros(batch, 1, 8, 8), torch.from_numpy(box), torch.from_numpy(centre), camera
+    )
+
+
+@given(cameras(), makers, dtypes, seeds)
+@cases(60)
+def test_camera_and_uvd_round_trip(camera, make, dtype, seed):
+    rng = np.random.default_rng(seed)
+    crop = geometry(rng, camera)
+    uvd = make(rng.uniform(-0.5, 1.5, (21, 3)).astype(dtype))
+    # u and v are pixels less the box's corner, over its side, which may be 20 px.
+    close(crop.to_uvd(crop.to_camera(uvd)), uvd, scale=4000 / 20)
+    xyz = crop.to_camera(uvd)
+    close(crop.to_camera(crop.to_uvd(xyz)), xyz, scale=5000)
+
+
+@given(cameras(), dtypes, seeds)
+@cases(60)
+def test_a_batch_is_its_samples(camera, dtype, seed):
+    rng = np.random.default_rng(seed)
+    batch = geometry(rng, camera, batch=3)
+    uvd = torch.from_numpy(rng.uniform(-0.5, 1.5, (3, 21, 3)).astype(dtype))
+    xyz = batch.to_camera(uvd)
+    close(batch.to_uvd(xyz), uvd, scale=4000 / 20)
+    for i in range(3):
+        crop = HandCrop(None, batch.box[i].numpy(), batch.cube_centre[i].numpy(), camera)
+        close(xyz[i], crop.to_camera(uvd[i]), scale=5000)
+        close(batch.to_uvd(xyz)[i], crop.to_uvd(xyz[i]), scale=4000 / 20)
+    # A row of u and a column of v do for a whole picture of d.
+    u, v, d = uvd[0, :, 0], uvd[1, :, None, 1], uvd[..., 2:].expand(3, 21, 21)
+    picture = torch.stack([u.expand_as(d), v.expand_as(d), d], dim=-1)
+    assert torch.equal(torch.stack(batch.lift(u, v, d), dim=-1), batch.to_camera(picture))
+
+
+@given(st.tuples(*[st.integers(4, 12)] * 3), seeds)
+@cases(40)
+def test_uvd_and_voxel_round_trip(size, seed):
+    """Heat maps and skeleton volumes both have the cell centres of n uvd - 1/2."""
+    depth, height, width = size
+    n = torch.tensor([width, height, depth])
+    cell = torch.from_numpy(np.random.default_rng(seed).integers(0, n))
+    logits = torch.zeros(1, 1, *size, dtype=torch.float64)
+    logits[0, 0, cell[2], cell[1], cell[0]] = 1000
+    uvd = soft_argmax(logits)
+    np.testing.assert_allclose(n * uvd[0, 0] - 0.5, cell, atol=1e-9)
+    # A bone that is one point: the volume is 1 in its cell and less elsewhere.
+    ends = (n * uvd - 0.5).expand(1, 2, 3)
+    volume = render_skeleton(ends, bones=((0, 1),), size=size)[0, 0]
+    z, y, x = np.unravel_index(int(volume.argmax()), size)
+    assert (x, y, z) == tuple(cell.tolist()) and volume.max() == pytest.approx(1)
+
+
+# Scenes -----------------------------------------------------------------------------------
+
+X, Y = (np.arange(640) - SR300.cx) / SR300.fx, (np.arange(480)[:, None] - SR300.cy) / SR300.fy
+# A palm with a thumb and a finger, mm from the palm.
+OFFSETS = np.array([[0, 0, 0], [45, 15, -20], [-12, -58, -15]])
+RADII = (48, 16, 13)
+SIZE = 128  # of a crop
+
+
+def spheres(centres, radii=RADII, wall=900):
+    """Depth frame of spheres before a wall, mm."""
+    depth = np.full((480, 640), float(wall))
+    a = X**2 + Y**2 + 1
+    for centre, radius in zip(centres, radii, strict=True):
+        b = X * centre[0] + Y * centre[1] + centre[2]
+        root = b**2 - a * (centre @ centre - radius**2)
+        hit = root > 0
+        depth[hit] = np.minimum(depth[hit], (b[hit] - np.sqrt(root[hit])) / a[hit])
+    return np.rint(depth).astype(np.int32)
+
+
+def box_around(point, half=75):
+    u, v, _ = np.rint(SR300.project(np.asarray(point, float)))
+    return u - half, v - half, u + half, v + half
+
+
+def assert_lands(crops, joint):
+    """A patch at a joint, the nearest thing to the camera, is where each frame has the joint."""
+    uvd = crops.to_uvd(joint)[0, 0].double().numpy()
+    image = crops.image[0, 0].numpy()
+    # Resampling leaves the patch's edges grey: either moves by less than a pixel.
+    rows, columns = np.nonzero(image > 2 * uvd[2] - 1 - 0.04)
+    np.testing.assert_allclose([columns.mean(), rows.mean()], SIZE * uvd[:2] - 0.5, atol=1)
+    column, row = np.rint(SIZE * uvd[:2] - 0.5).astype(int)
+    assert image[row, column] == pytest.approx(2 * uvd[2] - 1, abs=0.02)
+    # Metric x and y of the cube, not the box's u and v, are those of voxels and projections.
+    x, y, z = (joint[0, 0] - crops.cube_centre[0]).double().numpy() / 200 + 0.5
+    volume = voxelize(crops)[0]
+    nearest = volume.amax(dim=(1, 2)).eq(1).nonzero().max()
+    assert nearest == pytest.approx(32 * uvd[2] - 0.5, abs=0.6)
+    assert 1 - z == pytest.approx(uvd[2], abs=1e-5)
+    # Of a patch 4 cells wide rounding may put a part into the next slice, or leave a gap.
+    cells = (volume[nearest] == 1).nonzero().double().mean(dim=0)
+    np.testing.assert_allclose(cells, [SIZE * y - 0.5, SIZE * x - 0.5], atol=1.5)
+    plane = project_points(crops)[0, 0]
+    cells = (plane > 2 * uvd[2] - 1 - 0.04).nonzero().double().mean(dim=0)
+    np.testing.assert_allclose(cells, [SIZE * y - 0.5, SIZE * x - 0.5], atol=1.5)
+
+
+@given(
+    place=st.tuples(st.integers(-30, 30), st.integers(-30, 30)),
+    height=st.integers(12, 30),
+    palm=st.tuples(st.floats(-90, 90), st.floats(-50, 50), st.floats(420, 600)),
+    angle=st.floats(-30, 30),
+    scale=st.floats(0.75, 1.25),
+    shift=st.tuples(st.floats(-0.02, 0.02), st.floats(-0.02, 0.02)),
+)
+@cases(40)
+def test_a_joint_is_at_one_place_in_every_frame(place, height, palm, angle, scale, shift):
+    palm = np.array(palm)
+    depth = spheres(palm + OFFSETS)
+    u, v, _ = np.rint(SR300.project(palm)).astype(int) + (*place, 0)
+    nearest = int(depth.min()) - height
+    depth[v - 4 : v + 5, u - 4 : u + 5] = nearest
+    crops = CropBatch.stack([crop_hand(depth, box_around(palm), size=SIZE)])
+    joint = torch.from_numpy(SR300.unproject(np.array([[[u, v, nearest]]], np.float32)))
+    assert_lands(crops, joint)
+    draws = Draws(torch.tensor([angle]), torch.tensor([scale]), torch.tensor([shift]))
+    assert_lands(*augment(crops, joint, draws))
+
+
+@given(st.integers(-120, 120), st.integers(-90, 90), st.integers(-80, 80))
+@cases(40)
+def test_a_scene_that_moves_takes_its_crop_along(right, down, away):
+    palm = np.array([0, 0, 520])
+    depth = spheres(palm + OFFSETS)
+    box = np.array(box_around(palm))
+    still = crop_hand(depth, box)
+    # Along the image, every whole number shifts by whole pixels, so all stays as it is.
+    rolled = np.roll(depth, (down, right), axis=(0, 1))
+    moved = crop_hand(rolled, box + [right, down, right, down])
+    np.testing.assert_array_equal(moved.image, still.image)
+    np.testing.assert_array_equal(moved.box, still.box + [right, down, right, down])
+    centre = SR300.project(still.cube_centre.astype(float))
+    uvz = SR300.project(moved.cube_centre.astype(float))
+    np.testing.assert_allclose(uvz, centre + [right, down, 0], atol=1e-3)
+    points = centre + [[0, 0, 0], [9, -20, 31]]
+    uvd = moved.to_uvd(SR300.unproject(points + [right, down, 0]))
+    np.testing.assert_allclose(uvd, still.to_uvd(SR300.unproject(points)), atol=1e-5)
+    # Away from the camera, with the same pixels: a smaller box of the same size in mm.
+    far = crop_hand(depth + away, box)
+    np.testing.assert_allclose(far.cube_centre, SR300.unproject(centre + [0, 0, away]), atol=1e-3)
+    side = far.box[2] - far.box[0]
+    assert 0 <= 210 * 500 / (still.steps["coarse_z"] + away) - side < 1  # cut to whole pixels
+    # Corner and side are cut, so the box's centre lies up to 1 + 1/2 px before the true one.
+    np.testing.assert_allclose(box_centre(far), box_centre(still), atol=1.5)
+    uvd = far.to_uvd(SR300.unproject(points + [0, 0, away]))
+    in_box = (points[:, :2] - far.box[:2]) / side
+    np.testing.assert_allclose(uvd[:, :2], in_box, atol=1e-5)
+    np.testing.assert_allclose(uvd[:, 2], 0.5 - np.array([0, 31]) / 200, atol=1e-5)
+
+
+def box_centre(crop):
+    box = np.asarray(crop.box).reshape(4)
+    return (box[:2] + box[2:]) / 2
+
+
+@given(st.floats(-180, 180), st.tuples(st.floats(-60, 60), st.floats(-40, 40)))
+@cases(40)
+def test_a_scene_that_rolls_takes_its_crop_along(degrees, place):
+    radians = np.deg2rad(degrees)
+    cos, sin = np.cos(radians), np.sin(radians)
+    roll = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])  # of row vectors, x towards y
+    joints = np.array([*place, 500]) + OFFSETS
+    still = crop_hand(spheres(joints), box_around(joints[0]))
+    rolled = crop_hand(spheres(joints @ roll), box_around(joints[0] @ roll))
+    # Some 10,000 pixels drawn anew, each within half a pixel and half a mm.
+    np.testing.assert_allclose(rolled.cube_centre, still.cube_centre @ roll, atol=0.3)
+    assert abs(rolled.steps["coarse_z"] - still.steps["coarse_z"]) < 0.3
+    # The given box is rounded, the crop's corner cut by up to 1 px and its side too: the centre
+    # lies up to 1/2 + 1 + 1/2 px before the true one along u and v, whichever way the scene rolls.
+    axis = np.array([SR300.cx, SR300.cy])
+    wanted = (box_centre(still) - axis) @ roll[:2, :2] + axis
+    off = 2 * np.hypot(2, 2)
+    assert np.linalg.norm(box_centre(rolled) - wanted) < off
+    assert abs((rolled.box[2] - rolled.box[0]) - (still.box[2] - still.box[0])) <= 1
+    before, after = still.to_uvd(joints) - 0.5, rolled.to_uvd(joints @ roll) - 0.5
+    side = rolled.box[2] - rolled.box[0]
+    assert (
+        np.linalg.norm(after[:, :2] - before[:, :2] @ roll[:2, :2], axis=1).max()
+        < (off + 0.5) / side
+    )
+    np.testing.assert_allclose(after[:, 2], before[:, 2], atol=0.3 / 200)
+    # And augmentation does to the crop what the roll does to the scene.
+    draws = Draws(torch.tensor([degrees]), torch.ones(1), torch.zeros(1, 2))
+    mine, _ = augment(CropBatch.stack([still]), torch.zeros(1, 21, 3), draws)
+    np.testing.assert_allclose(mine.cube_centre[0], still.cube_centre @ roll, atol=1e-3)
+    np.testing.assert_allclose(box_centre(mine), wanted, atol=1e-2)
+
+
+# Garbage ----------------------------------------------------------------------------------
+
+SMALL = Camera(47.5, 47.5, 31.6, 24.5, 64, 48)
+H, W = SMALL.height, SMALL.width
+ROWS, COLUMNS = np.mgrid[:H, :W]
+HAND = np.where(np.hypot(COLUMNS - 32, ROWS - 24) < 8, 500, 900).astype(np.uint16)
+
+
+def single_pixel(rng):
+    depth = np.zeros((H, W), np.uint16)
+    depth[rng.integers(H), rng.integers(W)] = rng.integers(1, 65536)
+    return depth
+
+
+def holes(rng, depth):
+    return np.where(rng.random((H, W)) < 0.4, rng.choice([np.nan, np.inf, -np.inf, 0.0]), depth)
+
+
+def noise(rng, low, high, dtype):
+    return rng.integers(low, high, (H, W)).astype(dtype)
+
+
+DEPTHS = {
+    "a hand": lambda rng: HAND,
+    "a hand as float": lambda rng: HAND + rng.random((H, W)).astype(np.float32),
+    "a hand as float16": lambda rng: HAND.astype(np.float16),
+    "a hand in lists": lambda rng: HAND.tolist(),
+    "a hand with holes": lambda rng: holes(rng, HAND.astype(float)),
+    "zero": lambda rng: np.zeros((H, W), np.uint16),
+    "one value": lambda rng: np.full((H, W), rng.integers(1, 65536), np.uint16),
+    "one float": lambda rng: np.full((H, W), rng.random() * 10.0 ** rng.integers(-300, 300)),
+    "two values": lambda rng: np.where(rows_above(rng), 500, rng.integers(400, 700)),
+    "a ramp": lambda rng: (COLUMNS * rng.integers(1, 900) + 1).astype(np.uint16),
+    "one pixel": single_pixel,
+    "few pixels": lambda rng: noise(rng, 0, 1000, np.int32) * (rng.random((H, W)) < 0.03),
+    "noise near": lambda rng: noise(rng, 0, 60, np.uint16),
+    "noise": lambda rng: noise(rng, 0, 1500, np.uint16),
+    "noise of 16 bits": lambda rng: noise(rng, 0, 2**16, np.uint16),
+    "noise far off": lambda rng: noise(rng, 65_400, 2**16, np.uint16),
+    "noise of 62 bits": lambda rng: noise(rng, 0, 2**62, np.int64),
+    "8 bits": lambda rng: noise(rng, 0, 256, np.uint8),
+    "signed bytes": lambda rng: noise(rng, -128, 128, np.int8),
+    "bools": lambda rng: HAND > 600,
+    "metres": lambda rng: HAND / 1000,
+    "whole metres": lambda rng: noise(rng, 0, 10, np.uint16),
+    "negative": lambda rng: -HAND.astype(float),
+    "some negative": lambda rng: noise(rng, -(2**15), 2**15, np.int16),
+    "NaN": lambda rng: np.full((H, W), np.nan),
+    "infinite": lambda rng: np.full((H, W), rng.choice([-np.inf, np.inf])),
+    "negative and NaN": lambda rng: holes(rng, -1.0),
+    "huge": lambda rng: rng.random((H, W)) * 1e300,
+    "huge float32": lambda rng: (rng.random((H, W)) * 1e38).astype(np.float32),
+    "tiny": lambda rng: rng.random((H, W)) * 1e-300,
+    "flat": lambda rng: HAND.ravel(),
+    "transposed": lambda rng: HAND.T,
+    "with channels": lambda rng: HAND[..., None],
+    "a number": lambda rng: 500.0,
+    "nothing": lambda rng: None,
+    "no rows": lambda rng: [],
+    "ragged rows": lambda rng: [[1, 2], [3]],
+    "text": lambda rng: "hand",
+    "complex": lambda rng: HAND * 1j,
+    "objects": lambda rng: HAND.astype(object),
+}
+
+
+def rows_above(rng):
+    return rng.integers(1, H) > ROWS
+
+
+def around(rng):
+    """A box that meets the image, and mostly the hand."""
+    (x1, x2), (y1, y2) = np.sort(rng.uniform(-0.2, 1.2, (2, 2)) * [[W], [H]])
+    return x1, y1, x2 + 2, y2 + 2
+
+
+BOXES = {
+    "around": around,
+    "again around": around,
+    "whole image": lambda rng: (0, 0, W, H),
+    "float32": lambda rng: np.array([20, 10, 44, 40], np.float32),
+    "tensor": lambda rng: torch.tensor([20, 10, 44, 40]),
+    "enormous": lambda rng: np.array([-1, -1, 1, 1]) * 10.0 ** rng.integers(3, 308),
+    "enormous to the right": lambda rng: (0, 0, 10.0 ** rng.integers(3, 308), 9),
+    "thin": lambda rng: (5, 0, 6, H),
+    "less than a pixel": lambda rng: (5, 5, 5.5, 9),
+    "empty": lambda rng: (5, 5, 5, 5),
+    "inverted": lambda rng: (40, 40, 20, 10),
+    "outside": lambda rng: (W + 1, 0, W + 30, 30),
+    "outside, above": lambda rng: (-90, -90, -1, -1),
+    "NaN": lambda rng: (np.nan, 0, 20, 20),
+    "infinite": lambda rng: (-np.inf, -np.inf, np.inf, np.inf),
+    "three numbers": lambda rng: (1, 2, 30),
+    "a number": lambda rng: 3,
+    "nested": lambda rng: np.ones((2, 2)),
+    "ragged": lambda rng: (1, 2, (3, 4), 5),
+    "nothing": lambda rng: None,
+    "text": lambda rng: "abcd",
+    "texts": lambda rng: ("a", "b", "c", "d"),
+    "objects": lambda rng: [object()] * 4,
+    "complex": lambda rng: [1j, 2, 30, 40],
+    "a dict": lambda rng: {},
+}
+GOOD_BOXES = ["around", "again around", "whole image", "thin", "enormous"]
+
+
+def one_sentence(error):
+    """The library's own words, which say what was found and what was wanted."""
+    text = str(error)
+    assert re.match(r"(depth_mm|box|box_xyxy) .*(wanted|outside|holds no)", text), text
+    assert "\n" not in text and len(text) < 200
+
+
+def is_crop(crop, size):
+    assert crop.image.shape == (size, size) and crop.image.dtype == np.float32
+    assert np.isfinite(crop.image).all() and np.abs(crop.image).max() <= 1
+    assert np.isfinite(crop.box).all() and (crop.box[2:] > crop.box[:2]).all()
+    assert np.isfinite(crop.cube_centre).all() and crop.cube_centre[2] > 0
+    assert np.isfinite(crop.to_uvd(crop.cube_centre)).all()
+
+
+def crop_or_sentence(depth, box, **options):
+    """Whether there was a crop."""
+    try:
+        crop = crop_hand(depth, box, SMALL, **options)
+    except ValueError as error:
+        one_sentence(error)
+        return False
+    is_crop(crop, options["size"])
+    return True
+
+
+options = st.fixed_dictionaries(
+    {
+        "foreground": st.sampled_from(["otsu", "valley"]),
+        "centre": st.sampled_from(["mass", "box"]),
+        "size": st.sampled_from([1, 8, 33]),
+    }
+)
+
+
+@pytest.mark.parametrize("name", DEPTHS)
+@given(box=st.sampled_from(GOOD_BOXES), options=options, seed=seeds)
+@cases(12)
+def test_any_depth_gives_a_crop_or_one_sentence(name, box, options, seed):
+    rng = np.random.default_rng(seed)
+    cropped = crop_or_sentence(DEPTHS[name](rng), BOXES[box](rng), **options)
+    assert not (cropped and name in NO_DEPTHS)
+
+
+NO_DEPTHS = [*DEPTHS][[*DEPTHS].index("8 bits") :]
+
+
+@pytest.mark.parametrize("name", BOXES)
+@given(
+    depth=st.sampled_from(["a hand", "noise", "two values", "one value"]),
+    options=options,
+    seed=seeds,
+)
+@cases(8)
+def test_any_box_gives_a_crop_or_one_sentence(name, depth, options, seed):
+    rng = np.random.default_rng(seed)
+    cropped = crop_or_sentence(DEPTHS[depth](rng), BOXES[name](rng), **options)
+    assert not (cropped and name in NO_BOXES)
+
+
+NO_BOXES = [*BOXES][[*BOXES].index("less than a pixel") :]
+
+
+@pytest.mark.parametrize("name", DEPTHS)
+@given(seed=seeds)
+@cases(3)
+def test_any_depth_gives_a_box_or_one_sentence(name, seed):
+    depth = DEPTHS[name](np.random.default_rng(seed))
+    try:
+        box = find_hand_box(depth, SMALL)
+    except ValueError as error:
+        one_sentence(error)
+        return
+    assert name not in NO_DEPTHS
+    assert box.shape == (4,) and np.isfinite(box).all() and (box[2:] > box[:2]).all()
+    centre = (box[:2] + box[2:]) / 2
+    assert (centre >= 0).all() and (centre <= [W, H]).all()
+    crop_or_sentence(depth, box, size=8)
+
+
+@given(st.integers(1, 65535), st.integers(0, 300), st.integers(1, 400), seeds)
+@cases(60)
+def test_thresholds_keep_the_nearest_pixel(nearest, span, count, seed):
+    rng = np.random.default_rng(seed)
+    values = np.minimum(nearest + rng.integers(0, span + 1, count), 65535).astype(np.uint16)
+    for threshold in (otsu_threshold, valley_threshold):
+        found = threshold(values[None])
+        assert found == 0 or values.min() <= found < values.max()
