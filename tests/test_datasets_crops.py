@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -337,6 +338,39 @@ def test_disk_without_room(root, wanted, monkeypatch):
     assert list((root / "crops").iterdir()) == []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 0, need))
     check(load(root), wanted)
+
+
+def test_disk_that_fills_up_keeps_what_was_done(root, wanted, monkeypatch):
+    crop, save = crop_writer._Work.crop, crop_writer._save
+
+    def fill_up(work, frame):
+        full = work if frame[0] < 20 else replace(work, file="/dev/full")
+        return crop(full, frame)
+
+    monkeypatch.setattr(crop_writer._Work, "crop", fill_up)
+    with pytest.raises(OSError, match=r"cannot be written \(No space left on device\), wanted"):
+        load(root, workers=1)
+    assert rows_done(root) == 20
+
+    def full(*rest):
+        raise OSError(28, "not even room for rows.npy")
+
+    monkeypatch.setattr(crop_writer, "_save", full)
+    with pytest.raises(OSError, match="wanted room for more crops"):
+        load(root, workers=1)
+    monkeypatch.setattr(crop_writer, "_save", save)
+    done = []
+    monkeypatch.setattr(
+        crop_writer._Work, "crop", lambda work, frame: done.append(frame[0]) or crop(work, frame)
+    )
+    check(load(root, workers=1), wanted)
+    assert done == list(range(20, COUNT))
+
+
+def test_folder_that_cannot_be_written(root):
+    (root / "crops").write_text("a file where the folder would be")
+    with pytest.raises(OSError, match=r"crops cannot be written \(.*\), wanted a folder for crops"):
+        load(root)
 
 
 def test_size_is_stated_before_the_work(root, capsys):

@@ -222,10 +222,9 @@ def main(arguments=None):
 
 
 class _Callable(types.ModuleType):
-    """Module and function share their name: `senorita_lib.datasets.check` may be either."""
+    """Module and function share a name, and `senorita_lib.datasets.check` is called as either."""
 
-    def __call__(self, *arguments, **options):
-        return check(*arguments, **options)
+    __call__ = staticmethod(check)
 
 
 if __name__ == "__main__":

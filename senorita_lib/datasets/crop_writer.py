@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,7 +80,12 @@ def _lock(aside, progress):
 
     The system drops the lock of a process that is killed.
     """
-    aside.mkdir(parents=True, exist_ok=True)
+    try:
+        aside.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"{aside.parent} cannot be written ({error.strerror}), wanted a folder for crops"
+        ) from None
     try:
         file = open(aside / "images.npy", "ab")  # noqa: SIM115
     except FileNotFoundError:  # renamed this very moment
@@ -148,8 +153,11 @@ def _fill(aside, rows, dataset, options, workers, progress):
                 if time.monotonic() - saved > _SAVE_SECONDS:
                     _save(aside, rows)
                     saved = time.monotonic()
-    finally:
-        _save(aside, rows)
+    except BaseException:
+        with suppress(OSError):  # of a full disk, which is what is being told
+            _save(aside, rows)
+        raise
+    _save(aside, rows)
 
 
 def _save(aside, rows):
@@ -188,10 +196,14 @@ class _Work:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         data = hand.image.astype(np.float16).tobytes()
-        with open(self.file, "rb+", buffering=0) as file:
-            file.seek(self.start + index * len(data))
-            if file.write(data) != len(data):
-                raise OSError(f"{self.file} could not be written whole, wanted room on the disk")
+        try:
+            with open(self.file, "rb+") as file:
+                file.seek(self.start + index * len(data))
+                file.write(data)
+        except OSError as error:
+            raise OSError(
+                f"{self.file} cannot be written ({error.strerror}), wanted room for more crops"
+            ) from None
         record["row"] = (HAND, hand.box, hand.cube_centre)
         return record
 
