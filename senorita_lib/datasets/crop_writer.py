@@ -30,7 +30,9 @@ TODO, HAND, NO_HAND, FAILED = range(4)
 ROW = np.dtype([("state", "u1"), ("box", "<f4", 4), ("cube_centre", "<f4", 3)])
 _RECORD = np.dtype([("index", "<i8"), ("row", ROW)])
 _SAVE_SECONDS = 5  # of work are lost at most
-_FEW = 2000  # frames that threads crop before processes have started
+# Up to so many frames threads are as quick: processes take seconds to start. Beyond, and with more
+# than two cores, threads wait for the interpreter's lock.
+_FEW = 5000
 
 
 def write_crops(path, dataset, options, workers=None, progress=True):
