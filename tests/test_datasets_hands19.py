@@ -1,12 +1,16 @@
 """The reader against every quirk of HANDS19's files, and its complaints."""
 
+import os
 import re
 
 import cv2
 import numpy as np
 import pytest
 
-from senorita_lib.datasets import Frame, Hands19
+from senorita_lib.camera import SR300
+from senorita_lib.datasets import Frame, Hands19, tables
+from senorita_lib.datasets.boxes import hand_box
+from senorita_lib.datasets.files import probe_depth
 from senorita_lib.datasets.hands19 import TEST_SPLITS, encode_depth, image_name, write_annotations
 
 JOINTS = np.random.default_rng(0).normal([0, 0, 500], 40, (10, 21, 3)).round(4)
@@ -132,6 +136,23 @@ def test_degenerate_boxes_are_listed_and_left_out(root):
     assert everything.degenerate == data.degenerate
 
 
+def test_boxes_cut_by_the_border_are_kept(root):
+    boxes = BOXES.copy()
+    boxes[0] = [0, 0, 640, 480]
+    write_annotations(root / "Task 1", "train", [image_name(i) for i in range(10)], boxes, JOINTS)
+    data = Hands19(root)
+    assert data.names[0] == image_name(0)
+    np.testing.assert_array_equal(data.boxes, boxes)
+
+
+def test_empty_files_are_an_empty_data_set(root):
+    for name in ("training_joint_annotation.txt", "training_bbs.txt"):
+        (root / "Task 1" / name).write_text("\n")
+    data = Hands19(root)
+    assert len(data) == 0
+    assert (data.boxes.shape, data.joints.shape) == ((0, 4), (0, 21, 3))
+
+
 def test_missing_root_names_the_command(tmp_path):
     message = complaint(FileNotFoundError, "does not exist", Hands19, tmp_path / "none")
     assert f"`python -m senorita_lib.datasets.synthetic {tmp_path / 'none'}`" in message
@@ -215,10 +236,231 @@ def test_bad_images(root, data, sentence):
     frames = Hands19(root)
     message = complaint(ValueError, sentence, frames.__getitem__, 4)
     assert str(path) in message
+    assert complaint(ValueError, sentence, probe_depth, path) == message  # its ends tell
     assert frames[5].depth.max() == 505  # the others can still be read
+
+
+def test_image_with_a_hole(root):
+    """As an interrupted download leaves it: both ends are there."""
+    path = root / "Task 1" / "training_images" / image_name(4)
+    noise = np.random.default_rng(0).integers(400, 900, (480, 640)).astype(np.uint16)
+    data = bytearray(encode_depth(noise))
+    data[200_000:204_096] = bytes(4096)
+    path.write_bytes(data)
+    complaint(ValueError, "is damaged", Hands19(root).__getitem__, 4)
+    probe_depth(path)  # does not look there
 
 
 def test_missing_image(root):
     (root / "Task 1" / "training_images" / image_name(4)).unlink()
     frames = Hands19(root)
     complaint(FileNotFoundError, "image_D00000004.png is missing", frames.__getitem__, 4)
+
+
+# ------------------------------------------------------------------------------------- index
+@pytest.fixture
+def indexed(root, monkeypatch):
+    """A data set whose index is there and trusted, and a list of the files parsed since."""
+    for path in (root / "Task 1").glob("*.txt"):
+        os.utime(path, ns=(10**18, 10**18))  # older than the index for certain
+    Hands19(root)
+    parsed, parse = [], tables._parse
+    monkeypatch.setattr(
+        tables, "_parse", lambda path, *rest: parsed.append(path.name) or parse(path, *rest)
+    )
+    return root, parsed
+
+
+INDEX = "training_joint_annotation.npz"
+
+
+def test_second_reading_parses_nothing(indexed):
+    root, parsed = indexed
+    assert sorted(p.name for p in (root / "index").iterdir()) == ["training_bbs.npz", INDEX]
+    data = Hands19(root)
+    assert parsed == []
+    assert data.names == [image_name(i) for i in range(10)]
+    assert (data.joints.dtype, data.boxes.dtype) == (np.float32, np.float32)
+    np.testing.assert_array_equal(data.joints, JOINTS.astype(np.float32))
+    np.testing.assert_array_equal(data.boxes, BOXES)
+
+
+def test_stale_index_is_rebuilt(indexed):
+    root, parsed = indexed
+    path = root / "Task 1" / "training_bbs.txt"
+    text = path.read_text()
+    path.write_text(text.replace("\t107\t", "\t117\t"))  # of the same size
+    assert Hands19(root).boxes[7, 0] == 117
+    os.utime(path, ns=(10**18 + 1, 10**18 + 1))
+    assert Hands19(root).boxes[7, 0] == 117
+    assert parsed == ["training_bbs.txt"] * 2
+    path.write_text(text[: text.rindex("image")])
+    os.utime(path, ns=(10**18 + 1, 10**18 + 1))  # of the same time
+    complaint(ValueError, "has 10 lines and training_bbs.txt has 9", Hands19, root)
+
+
+def test_text_as_young_as_its_index_is_not_trusted(indexed):
+    """It may have been written twice in one tick of the file system's clock."""
+    root, parsed = indexed
+    os.utime(root / "index" / INDEX, ns=(10**18, 10**18))
+    Hands19(root)
+    assert parsed == ["training_joint_annotation.txt"]
+
+
+def _flip(data, place):
+    data = bytearray(data)
+    data[place] ^= 255
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: b"no index at all",
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-5],
+        lambda data: _flip(data, 0),
+        lambda data: _flip(data, len(data) // 2),
+        lambda data: _flip(data, -200),
+        lambda data: data[: len(data) // 2] + bytes(64) + data[len(data) // 2 + 64 :],
+    ],
+)
+def test_damaged_index_is_rebuilt(indexed, damage):
+    root, parsed = indexed
+    kept = root / "index" / INDEX
+    kept.write_bytes(damage(kept.read_bytes()))
+    np.testing.assert_array_equal(Hands19(root).joints, JOINTS.astype(np.float32))
+    assert parsed == ["training_joint_annotation.txt"]
+    Hands19(root)
+    assert len(parsed) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: {**arrays, "key": arrays["key"] + [1, 0, 0, 0]},  # another format
+        lambda arrays: {**arrays, "values": arrays["values"][:, :60]},
+        lambda arrays: {**arrays, "values": arrays["values"].astype(np.float64)},
+        lambda arrays: {**arrays, "names": np.arange(10)},
+        lambda arrays: {"key": arrays["key"]},
+        lambda arrays: {**arrays, "names": np.array([Trap()], object)},
+    ],
+)
+def test_index_of_another_kind_is_rebuilt(indexed, change):
+    root, parsed = indexed
+    kept = root / "index" / INDEX
+    with np.load(kept) as arrays:
+        arrays = dict(arrays)
+    np.savez(kept, **change(arrays))
+    np.testing.assert_array_equal(Hands19(root).joints, JOINTS.astype(np.float32))
+    assert parsed == ["training_joint_annotation.txt"]
+
+
+class Trap:
+    """Loading it as a pickle would raise an error that nobody expects."""
+
+    def __reduce__(self):
+        return exec, ("raise SystemExit('code of the index ran')",)
+
+
+def test_folder_that_cannot_be_written(root, monkeypatch):
+    def refuse(path, data):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(tables, "write_aside", refuse)  # root may write everywhere
+    for _ in range(2):
+        assert len(Hands19(root)) == 10
+    assert list((root / "index").iterdir()) == []
+    (root / "index").rmdir()
+    (root / "index").write_text("a file where the folder would be")
+    assert len(Hands19(root)) == 10
+
+
+def test_half_written_index_is_removed(root, monkeypatch):
+    def fail(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert len(Hands19(root)) == 10
+    assert list((root / "index").iterdir()) == []
+
+
+def test_quick_parser_reads_what_the_line_by_line_one_does(tmp_path):
+    rng = np.random.default_rng(1)
+    words = [f"{v:.{rng.integers(0, 9)}f}" for v in rng.normal(0, 400, 4 * 200)]
+    words[:8] = ["1e2", "-3.5E-2", "+7", "0", "-0.0", ".5", "12.", "123456789.123456789"]
+    path = tmp_path / "table.txt"
+    rows = zip(*[iter(words)] * 4, strict=True)
+    path.write_text(
+        "".join(f" image#{i}.png\t {'  '.join(row)}\t\r\n\n" for i, row in enumerate(rows))
+    )
+    quick, slow = (parse(path, 4, "four") for parse in (tables._parse, tables._parse_line_by_line))
+    assert quick[0] == slow[0] == [f"image#{i}.png" for i in range(200)]
+    np.testing.assert_array_equal(quick[1], slow[1])
+    assert quick[1].dtype == slow[1].dtype == np.float32
+
+
+def test_long_names_are_whole(tmp_path):
+    path = tmp_path / "table.txt"
+    names = ["a" * 31, "b" * 32, "c" * 200]
+    path.write_text("".join(f"{name} 1 2\n" for name in names))
+    assert tables.read_table(path, 2, "two", tmp_path / "index")[0] == names
+
+
+# ----------------------------------------------------------------------------------- HANDS17
+@pytest.fixture
+def hands17(tmp_path):
+    root = tmp_path / "hands17"
+    for folder in ("training", "frame"):
+        (root / folder / "images").mkdir(parents=True)
+        for i in range(1, 11):  # numbered from 1
+            (root / folder / "images" / image_name(i)).write_bytes(encode_depth(depth(i)))
+    names = [image_name(i) for i in range(1, 11)]
+    rows = ("\t".join(map(str, [n, *j.ravel()])) for n, j in zip(names, JOINTS, strict=True))
+    (root / "training" / "Training_Annotation.txt").write_text("\t\n".join(rows))
+    rows = ("\t".join(map(str, [n, *b])) for n, b in zip(names, BOXES, strict=True))
+    (root / "frame" / "BoundingBox.txt").write_text("\n".join(rows))
+    return root
+
+
+def test_hands17_training(hands17):
+    data = Hands19(hands17)
+    assert data.layout == "HANDS17"
+    assert data.names == [image_name(i) for i in range(1, 11)]
+    np.testing.assert_allclose(data.joints, JOINTS, atol=1e-4)
+    for frame, joints in zip(data, JOINTS, strict=True):
+        np.testing.assert_array_equal(frame.box, hand_box(joints, SR300))
+        uv = SR300.project(joints)[:, :2]
+        assert ((uv > frame.box[:2]) & (uv < frame.box[2:])).all()
+    np.testing.assert_array_equal(data[0].depth, depth(1))
+    assert len(Hands19(hands17)) == 10  # from the index
+
+
+def test_hands17_joint_behind_the_camera_has_no_box(hands17):
+    path = hands17 / "training" / "Training_Annotation.txt"
+    fields = path.read_text().split("\t")
+    fields[3] = "-3"
+    path.write_text("\t".join(fields))
+    data = Hands19(hands17)
+    assert data.degenerate == [image_name(1)]
+    assert len(data) == 9
+
+
+def test_hands17_test_frames(hands17):
+    data = Hands19(hands17, "test")
+    assert data.joints is None
+    np.testing.assert_array_equal(data.boxes, BOXES)
+    np.testing.assert_array_equal(data[9].depth, depth(10))
+    assert set(data.splits) == {"test"}
+    complaint(FileNotFoundError, "test_splits.txt is missing", Hands19, hands17, "extrap")
+
+
+def test_hands17_in_parts(hands17):
+    """One of the two may not have been downloaded."""
+    (hands17 / "frame" / "BoundingBox.txt").unlink()
+    assert len(Hands19(hands17)) == 10
+    complaint(FileNotFoundError, "BoundingBox.txt is missing", Hands19, hands17, "test")
+    path = hands17 / "training" / "Training_Annotation.txt"
+    path.write_text(path.read_text().replace("\t", " x ", 1))
+    complaint(ValueError, "Training_Annotation.txt line 1 has 64 numbers", Hands19, hands17)

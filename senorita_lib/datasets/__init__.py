@@ -1,14 +1,15 @@
 """Data sets: HANDS19 as it lies on disk, and a synthetic one in the same layout."""
 
+from importlib import import_module
+
+from senorita_lib.datasets.checkup import check
 from senorita_lib.datasets.hands19 import Frame, Hands19
 
-__all__ = ["Frame", "Hands19", "SyntheticHand", "write_synthetic"]
+__all__ = ["Frame", "Hands19", "SyntheticHand", "check", "write_synthetic"]
 
 
 def __getattr__(name):
     # Late, so that `python -m senorita_lib.datasets.synthetic` does not find itself imported.
     if name in ("SyntheticHand", "write_synthetic"):
-        from senorita_lib.datasets import synthetic
-
-        return getattr(synthetic, name)
+        return getattr(import_module("senorita_lib.datasets.synthetic"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,18 +1,25 @@
-"""A data set's frames as crops, made once and kept beside it."""
+"""A data set's frames as crops, made once and kept beside it.
 
+``python -m senorita_lib.datasets.crops ROOT --split train --size 256`` makes them.
+"""
+
+import argparse
 import hashlib
 import os
-import shutil
-from concurrent.futures import ThreadPoolExecutor
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from senorita_lib.camera import SR300
-from senorita_lib.cropping import CropBatch, HandNotFoundError, crop_hand
+from senorita_lib.cropping import CropBatch
+from senorita_lib.datasets.crop_writer import HAND, show_bytes, write_crops
+from senorita_lib.datasets.hands19 import SPLITS, Hands19
+
+CROPS = 3  # raise it when the same frame no longer gives the same crop, or in other files
+_SMALL = ("boxes", "cube_centres", "joints", "found")
 
 
 @dataclass(frozen=True)
@@ -68,20 +75,33 @@ class CropSet:
         return crops, torch.from_numpy(self.joints[indices]).to(device)
 
 
-def load_crops(dataset, *, size=256, foreground="otsu", centre="mass", progress=True):
+def load_crops(dataset, *, size=256, foreground="otsu", centre="mass", workers=None, progress=True):
     """Crop every frame of a data set, or open what an earlier call has cropped.
+
+    A call that was killed is taken up where it stood; of several processes one works and the
+    others wait for it.
 
     Parameters
     ----------
     dataset : Hands19
     size, foreground, centre
         As in :func:`senorita_lib.cropping.crop_hand`.
+    workers : int, optional
+        Processes; by default one a core, or threads where frames are few. The crops do not
+        depend on it.
     progress : bool
 
     Returns
     -------
     CropSet
         Frames in the data set's order.
+
+    Raises
+    ------
+    OSError
+        If an image is missing, or the disk has no room for the crops.
+    ValueError
+        If an image cannot be used, or the crops are damaged.
     """
     labels = hashlib.sha256("\n".join(dataset.names).encode())
     labels.update(np.ascontiguousarray(dataset.boxes).tobytes())
@@ -89,83 +109,78 @@ def load_crops(dataset, *, size=256, foreground="otsu", centre="mass", progress=
         labels.update(np.ascontiguousarray(dataset.joints).tobytes())
     files = labels.copy()
     files.update(str(CROPS).encode())
-    for name in dataset.names:  # an image that was written anew is cropped anew
-        image = dataset.images / name
-        if image.exists():  # the reader says it better where one is missing
-            status = image.stat()
-            files.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+    files.update(_stamps(dataset))
+    options = {"size": size, "foreground": foreground, "centre": centre}
     folder = f"{dataset.split}_{size}_{foreground}_{centre}_{files.hexdigest()[:12]}"
     path = Path(dataset.root) / "crops" / folder
     if not path.is_dir():
-        _write(path, dataset, size, foreground, centre, progress)
+        write_crops(path, dataset, options, workers, progress)
+    images, rows = _open(path, (len(dataset), size, size))
+    joints = dataset.joints
+    if joints is None:
+        joints = np.full((len(dataset), 21, 3), np.nan, np.float32)
     return CropSet(
         names=list(dataset.names),
         splits=list(dataset.splits),
-        images=np.load(path / "images.npy", mmap_mode="r"),
+        images=images,
+        boxes=rows["box"].copy(),
+        cube_centres=rows["cube_centre"].copy(),
+        joints=joints,
+        found=rows["state"] == HAND,
         identity=labels.hexdigest(),
-        **{name: np.load(path / f"{name}.npy") for name in _SMALL},
     )
 
 
-CROPS = 1  # raise it when the same frame no longer gives the same crop
-_SMALL = ("boxes", "cube_centres", "joints", "found")
-
-
-def _write(path, dataset, size, foreground, centre, progress):
-    """Write into a folder aside and rename it, so that a whole name means whole contents."""
-    count = len(dataset)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    for left in path.parent.glob("*.part"):
-        if not _alive(int(left.name.split(".")[-2])):
-            shutil.rmtree(left)
-    aside.mkdir(parents=True)
-    images = np.lib.format.open_memmap(aside / "images.npy", "w+", np.float16, (count, size, size))
-    options = {"foreground": foreground, "centre": centre}
-    small = {
-        "boxes": np.zeros((count, 4), np.float32),
-        "cube_centres": np.zeros((count, 3), np.float32),
-        "joints": np.full((count, 21, 3), np.nan, np.float32),
-        "found": np.zeros(count, bool),
-    }
-
-    def crop(index):
-        frame = dataset[index]
-        if frame.joints is not None:
-            small["joints"][index] = frame.joints
-        x1, y1, x2, y2 = frame.box
-        if x1 >= x2 or y1 >= y2:  # HANDS19 has such boxes
-            return
-        try:
-            hand = crop_hand(frame.depth, frame.box, SR300, size=size, **options)
-        except HandNotFoundError:
-            return
-        except ValueError as error:
-            raise ValueError(f"{dataset.images / frame.name}: {error}") from None
-        images[index] = hand.image
-        small["boxes"][index] = hand.box
-        small["cube_centres"][index] = hand.cube_centre
-        small["found"][index] = True
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        work, title = pool.map(crop, range(count)), f"crops of {dataset.split}"
-        for _ in tqdm(work, title, count, disable=not progress, mininterval=1.0):
-            pass
-    images.flush()
-    for name, values in small.items():
-        np.save(aside / f"{name}.npy", values)
+def _stamps(dataset):
+    """Size and time of each image, as bytes: one that was written anew is cropped anew."""
+    stamps = np.zeros((len(dataset), 2), np.int64)
+    folder = os.open(dataset.images, os.O_RDONLY)
     try:
-        os.replace(aside, path)
-    except OSError:  # another process was first
-        if not path.is_dir():
-            raise
-        shutil.rmtree(aside)
+        for i, name in enumerate(dataset.names):
+            try:
+                status = os.stat(name, dir_fd=folder)
+            except FileNotFoundError:  # the reader says it better
+                continue
+            stamps[i] = status.st_size, status.st_mtime_ns
+    finally:
+        os.close(folder)
+    return stamps.tobytes()
 
 
-def _alive(process):
+def _open(path, shape):
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return process != os.getpid()
+        images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
+        rows = np.load(path / "rows.npy", allow_pickle=False)
+        if (images.shape, rows.shape) != (shape, shape[:1]):
+            raise ValueError("of another shape")
+    except (OSError, ValueError, EOFError):
+        raise ValueError(
+            f"{path} is damaged, wanted {shape[0]:,} whole crops: remove it to make them anew"
+        ) from None
+    return images, rows
+
+
+def main(arguments=None):
+    """Command line: crop a split as training does, and say what it holds."""
+    parser = argparse.ArgumentParser(
+        prog="python -m senorita_lib.datasets.crops",
+        description="Crop the hands of a data set, once for all runs.",
+    )
+    parser.add_argument("root", help="the folder that holds 'Task 1'")
+    parser.add_argument("--split", choices=SPLITS, default="train")
+    parser.add_argument("--size", type=int, default=256, help="side of a crop, px")
+    chosen = parser.parse_args(arguments)
+    start = time.monotonic()
+    try:
+        dataset = Hands19(chosen.root, chosen.split, skip_degenerate=chosen.split == "train")
+        crops = load_crops(dataset, size=chosen.size)
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
+    print(
+        f"{len(crops):,} frames, {crops.found.sum():,} hands found, "
+        f"{show_bytes(crops.images.nbytes)}, {time.monotonic() - start:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import posing
+from senorita_lib.datasets.boxes import hand_box
 from senorita_lib.datasets.handmodel import (
     HAND_WEDGES,
     N_HAND_SPHERES,
@@ -150,30 +151,6 @@ def pose_spheres(pose):
         pose.sleeve,
     )
     return centres @ pose.rotation.T + pose.translation, radii
-
-
-def hand_box(joints, camera, margin=14.0):
-    """Box around joints, as HANDS19's: whole pixels, clipped to the image.
-
-    Parameters
-    ----------
-    joints : array, (21, 3)
-        Camera frame, mm.
-    camera : Camera
-    margin : float
-        mm around the joints, for the flesh.
-
-    Returns
-    -------
-    array of int, (4,)
-        x1, y1, x2, y2, pixel frame.
-    """
-    uvz = camera.project(joints)
-    border = margin / uvz[:, 2:] * [camera.fx, camera.fy]
-    size = [camera.width, camera.height]
-    low = np.floor((uvz[:, :2] - border).min(axis=0))
-    high = np.ceil((uvz[:, :2] + border).max(axis=0))
-    return np.concatenate([np.clip(low, 0, size), np.clip(high, 0, size)]).astype(np.int64)
 
 
 # ---------------------------------------------------------------------------------- data set

@@ -1,0 +1,83 @@
+"""Worker processes that send fixed-size records back over one pipe.
+
+Plain processes rather than multiprocessing, which would import the caller's main module anew:
+that breaks scripts without a guard, and input from a terminal.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def run_workers(module, function, tasks, dtype):
+    """Call ``function(*task)`` in a process for each task; yields the records as they come.
+
+    Parameters
+    ----------
+    module, function : str
+        A generator function of records, arrays (1,) of ``dtype``.
+    tasks : list of tuples
+        Its arguments.
+    dtype : numpy.dtype
+        Under 4096 bytes (PIPE_BUF), so that records of several workers do not mix.
+
+    Yields
+    ------
+    array, (n,), dtype
+
+    Raises
+    ------
+    RuntimeError
+        If a worker died.
+    """
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    read, write = os.pipe()
+    children = []
+    try:
+        for task in tasks:
+            code = "from senorita_lib.datasets.workers import _work; _work()"
+            command = [sys.executable, "-c", code, module, function, str(write)]
+            with tempfile.TemporaryFile() as file:  # a pipe would make this process wait for each
+                pickle.dump(task, file)
+                file.seek(0)
+                children.append(
+                    subprocess.Popen(command, stdin=file, pass_fds=[write], env=environment)
+                )
+        os.close(write)
+        write = None
+        pending = b""
+        while block := os.read(read, 1 << 16):
+            pending += block
+            whole = len(pending) // dtype.itemsize
+            yield np.frombuffer(pending, dtype, count=whole)
+            pending = pending[whole * dtype.itemsize :]
+        if any(child.wait() for child in children):
+            raise RuntimeError("a worker died before its work was done; call again to go on")
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+        for end in (read, write):
+            if end is not None:
+                os.close(end)
+
+
+def _work():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+    cv2.setNumThreads(1)
+    module, function, write = sys.argv[1:]
+    try:
+        for record in getattr(import_module(module), function)(*pickle.load(sys.stdin.buffer)):
+            os.write(int(write), record.tobytes())
+    except BrokenPipeError:  # the parent is gone
+        sys.exit(1)
