@@ -117,6 +117,6 @@ def input_pictures(hands, pose, layers=64, layer=32):
         "projection x-y": front,
         "projection z-y": side,
         "projection z-x": above,
-        f"layer of {layers}": layer_depth(crops, layers)[0, layer].numpy(),
+        "depth layer": layer_depth(crops, layers)[0, layer].numpy(),
         "voxels, from the side": voxels.repeat_interleave(256 // voxels.shape[1], dim=1).numpy(),
     }
