@@ -6,11 +6,8 @@
 import argparse
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -35,10 +32,12 @@ from senorita_lib.datasets.hands19 import (
 )
 from senorita_lib.datasets.sensor import background, sense
 from senorita_lib.datasets.spheremesh import render_depth
+from senorita_lib.datasets.workers import gather
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
-_SPLIT_IDS = {name: i for i, name in enumerate(("train", *TEST_SPLITS))}
+SPLITS = ("train", *TEST_SPLITS)
+_SPLIT_IDS = {name: i for i, name in enumerate(SPLITS)}
 _SEEN = (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS)
 _UNSEEN = (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS)
 # Which of shape, viewpoint, articulation a split takes from those that training never sees.
@@ -177,8 +176,7 @@ def hand_box(joints, camera, margin=14.0):
 
 
 # ---------------------------------------------------------------------------------- data set
-# A worker sends one record for each frame; it is shorter than PIPE_BUF, so that records of
-# several workers on one pipe do not mix.
+# What is known of a frame without its image.
 _RECORD = np.dtype([("job", "<i4"), ("box", "<i4", 4), ("joints", "<f4", (21, 3))])
 
 
@@ -233,7 +231,8 @@ def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, 
     bar = tqdm(total=len(jobs), desc="synthetic frames", unit="frame", disable=not progress)
     labels = np.zeros(len(jobs), dtype=_RECORD)
     with bar:
-        for records in _run(folder, settings, workers, len(jobs)):
+        tasks = [[str(folder), settings, start, workers] for start in range(workers)]
+        for records in gather(_make, tasks, _RECORD, len(jobs)):
             labels[records["job"]] = records
             bar.update(len(records))
     names = [path.name for path, _, _ in jobs]
@@ -303,6 +302,7 @@ def _words(settings):
 
 def _make(folder, settings, start, step):
     """Make every ``step``-th frame that is missing; yields the records of all of them."""
+    folder = Path(folder)
     hands = SyntheticHand(settings["seed"])
     for number, (path, split, index) in enumerate(_jobs(folder, settings)):
         if number % step != start:
@@ -316,52 +316,6 @@ def _make(folder, settings, start, step):
             write_aside(path, encode_depth(frame.depth))
             record[0] = (number, frame.box, frame.joints)
         yield record
-
-
-def _run(folder, settings, workers, total):
-    """Yield records from ``workers`` processes, or from this one."""
-    if workers == 1:
-        yield from _make(folder, settings, 0, 1)
-        return
-    # Plain processes rather than multiprocessing, which would import the caller's main module
-    # anew: that breaks scripts without a guard, and input from a terminal.
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    read, write = os.pipe()
-    children = []
-    try:
-        for start in range(workers):
-            task = json.dumps([str(folder), settings, start, workers])
-            code = "from senorita_lib.datasets.synthetic import _work; _work()"
-            command = [sys.executable, "-c", code, task]
-            children.append(subprocess.Popen(command, stdout=write, env=environment))
-        os.close(write)
-        write = None
-        pending, done = b"", 0
-        while block := os.read(read, 1 << 16):
-            pending += block
-            whole = len(pending) // _RECORD.itemsize
-            yield np.frombuffer(pending, dtype=_RECORD, count=whole)
-            pending = pending[whole * _RECORD.itemsize :]
-            done += whole
-        failed = [child for child in children if child.wait()]
-        if failed or done != total:
-            raise RuntimeError(f"a worker died after {done} of {total} frames; call again to go on")
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-        for end in (read, write):
-            if end is not None:
-                os.close(end)
-
-
-def _work():
-    cv2.setNumThreads(1)
-    folder, settings, start, step = json.loads(sys.argv[1])
-    for record in _make(Path(folder), settings, start, step):
-        os.write(1, record.tobytes())
 
 
 def main(arguments=None):
