@@ -1,12 +1,13 @@
-"""Synthetic frames a second: drawn, and written as a data set, on one core and on all."""
+"""Synthetic frames a second, drawn and written as a data set; crops a second out of the stream."""
 
 import os
 import tempfile
 import time
 
 import cv2
+import torch
 
-from senorita_lib.datasets import SyntheticHand, write_synthetic
+from senorita_lib.datasets import SyntheticHand, SyntheticStream, write_synthetic
 
 FRAMES = 300
 
@@ -24,20 +25,53 @@ def written(workers):
         write_synthetic(root, FRAMES - 5, 1, workers=workers, progress=False)
 
 
+def streamed(device, size, batch, batches, compiled):
+    """Crops a second of the stream, after its first batches."""
+    stream = SyntheticStream(
+        batch=batch, size=size, device=device, pool=1000, compiled=compiled, progress=False
+    )
+    for i in range(3):  # compiles
+        stream.batch(i)
+
+    def work():
+        for i in range(batches):
+            stream.batch(i)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return rate(work, batch * batches)
+
+
 def main():
     """Print the table."""
     hands = SyntheticHand()
     hands.frame(0)
     cores = os.cpu_count()
-    rows = [("a data set written, one process", rate(lambda: written(1)))]
+    rows = [("a data set written, one process", rate(lambda: written(1)), "")]
     if cores > 1:
-        rows.append((f"a data set written, {cores} processes", rate(lambda: written(cores))))
+        rows.append((f"a data set written, {cores} processes", rate(lambda: written(cores)), ""))
     cv2.setNumThreads(1)
-    rows.insert(0, ("poses alone, one core", rate(lambda: [hands.pose(i) for i in range(FRAMES)])))
-    rows.insert(1, ("frames, one core", rate(lambda: [hands.frame(i) for i in range(FRAMES)])))
-    print(f"{'':<36}{'frames a second':>16}{'budget':>10}")
-    for name, value in rows:
-        print(f"{name:<36}{value:>16.0f}" + (f"{60:>10}" if name.startswith("frames") else ""))
+    poses, frames = (
+        rate(lambda draw=draw: [draw(i) for i in range(FRAMES)])
+        for draw in (hands.pose, hands.frame)
+    )
+    rows = [("poses alone, one core", poses, ""), ("frames, one core", frames, "60"), *rows]
+    for size, batch in ((64, 64), (256, 16)):
+        for compiled in (False, True):
+            value = streamed("cpu", size, batch, 3, compiled)
+            how = "compiled" if compiled else "not compiled"
+            rows.append((f"stream of {size} px, CPU, {how}", value, ""))
+    if torch.cuda.is_available():
+        for size in (64, 256):
+            name = f"stream of {size} px, {torch.cuda.get_device_name()}"
+            rows.append((name, streamed("cuda", size, 64, 100, True), "5000"))
+    else:
+        print("no graphics card here, so without the stream's budget of 5000 crops a second on one")
+    print(f"{'':<48}{'a second':>10}{'budget':>10}")
+    for name, value, budget in rows:
+        print(f"{name:<48}{value:>10.0f}{budget:>10}")
 
 
 if __name__ == "__main__":

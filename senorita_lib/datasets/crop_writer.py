@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from senorita_lib.camera import SR300
 from senorita_lib.cropping import HandNotFoundError, crop_hand
 from senorita_lib.datasets.files import read_depth
-from senorita_lib.datasets.workers import run_workers
+from senorita_lib.datasets.workers import gather
 
 TODO, HAND, NO_HAND, FAILED = range(4)
 ROW = np.dtype([("state", "u1"), ("box", "<f4", 4), ("cube_centre", "<f4", 3)])
@@ -219,7 +219,7 @@ def _run(work, workers):
         return
     count = workers or cores
     tasks = [(replace(work, frames=work.frames[k::count]),) for k in range(count)]
-    yield from run_workers("senorita_lib.datasets.crop_writer", "crop_frames", tasks, _RECORD)
+    yield from gather(crop_frames, tasks, _RECORD)
 
 
 def crop_frames(work):

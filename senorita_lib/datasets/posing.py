@@ -23,7 +23,7 @@ N_PATTERNS = 32  # bit f is set where finger f, thumb first, is bent
 UNSEEN_PATTERNS = (3, 6, 11, 13, 17, 20, 22, 26)
 SEEN_PATTERNS = tuple(sorted(set(range(N_PATTERNS)) - set(UNSEEN_PATTERNS)))
 N_AZIMUTHS, N_ELEVATIONS = 8, 3
-_ELEVATION_EDGES = (-20.0, 20.0)  # degrees
+ELEVATION_EDGES = (-20.0, 20.0)  # degrees
 N_VIEWS = N_AZIMUTHS * N_ELEVATIONS
 UNSEEN_VIEWS = (3, 4, 15, 16, 17, 20)
 SEEN_VIEWS = tuple(sorted(set(range(N_VIEWS)) - set(UNSEEN_VIEWS)))
@@ -79,7 +79,7 @@ def view_angles(joints):
 
 def _bin(azimuth, elevation):
     column = np.floor((azimuth + 180) / (360 / N_AZIMUTHS)).astype(int) % N_AZIMUTHS
-    return column * N_ELEVATIONS + np.searchsorted(_ELEVATION_EDGES, elevation)
+    return column * N_ELEVATIONS + np.searchsorted(ELEVATION_EDGES, elevation)
 
 
 def view_bin(joints):

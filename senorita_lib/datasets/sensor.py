@@ -12,7 +12,7 @@ _COARSE = 4  # the background is rendered at this fraction of the resolution
 
 
 @lru_cache(maxsize=1)
-def _bank():
+def noise_bank():
     """Fixed noise fields, larger than an image, to cut windows from: far cheaper than drawing.
 
     Returns white normal noise, smooth normal noise and uniform noise that is constant on blocks
@@ -122,7 +122,7 @@ def sense(rng, depth, scene=None):
         return result
     window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     z = np.minimum(depth[window], np.float32(4000))  # no further: inf - inf is no number
-    white, smooth, blocks = (_cut(field, rng, z.shape) for field in _bank())
+    white, smooth, blocks = (_cut(field, rng, z.shape) for field in noise_bank())
     # Behind a step in depth, and at grazing incidence, no pattern comes back. The projector
     # sits beside the camera, so that the shadow is wider on one side.
     near = cv2.erode(z, np.ones((3, 4), np.uint8), anchor=(2, 1))

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-_TRIANGLE_SLACK = 1e-4  # widens a triangle by this share of itself: no cracks along its cones
+TRIANGLE_SLACK = 1e-4  # widens a triangle by this share of itself: no cracks along its cones
 
 
 def render_depth(centres, radii, pills, wedges, camera):
@@ -191,7 +191,7 @@ def _draw_triangles(canvas, centres, radii, wedges):
         ],
         axis=1,
     ).astype(np.int64)
-    slack = (-_TRIANGLE_SLACK / corners[:, 0, 2]).astype(np.float32)
+    slack = (-TRIANGLE_SLACK / corners[:, 0, 2]).astype(np.float32)
     windows = boxes.tolist()
     for i in _visible(boxes):
         depth, x, y, _ = canvas.window(windows[i])

@@ -33,11 +33,12 @@ from senorita_lib.datasets.hands19 import (
 )
 from senorita_lib.datasets.sensor import background, sense
 from senorita_lib.datasets.spheremesh import render_depth
-from senorita_lib.datasets.workers import run_workers
+from senorita_lib.datasets.workers import gather
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
-_SPLIT_IDS = {name: i for i, name in enumerate(("train", *TEST_SPLITS))}
+SPLITS = ("train", *TEST_SPLITS)
+_SPLIT_IDS = {name: i for i, name in enumerate(SPLITS)}
 _SEEN = (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS)
 _UNSEEN = (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS)
 # Which of shape, viewpoint, articulation a split takes from those that training never sees.
@@ -207,7 +208,8 @@ def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, 
     bar = tqdm(total=len(jobs), desc="synthetic frames", unit="frame", disable=not progress)
     labels = np.zeros(len(jobs), dtype=_RECORD)
     with bar:
-        for records in _run(folder, settings, workers):
+        tasks = [(folder, settings, start, workers) for start in range(workers)]
+        for records in gather(_make, tasks, _RECORD):
             labels[records["job"]] = records
             bar.update(len(records))
     names = [path.name for path, _, _ in jobs]
@@ -290,14 +292,6 @@ def _make(folder, settings, start, step):
             write_aside(path, encode_depth(frame.depth))
             record[0] = (number, frame.box, frame.joints)
         yield record
-
-
-def _run(folder, settings, workers):
-    """Records of all frames, from ``workers`` processes or from this one."""
-    if workers == 1:
-        return _make(folder, settings, 0, 1)
-    tasks = [(folder, settings, start, workers) for start in range(workers)]
-    return run_workers(__spec__.name, "_make", tasks, _RECORD)
 
 
 def main(arguments=None):

@@ -17,13 +17,13 @@ import cv2
 import numpy as np
 
 
-def run_workers(module, function, tasks, dtype):
-    """Call ``function(*task)`` in a process for each task; yields the records as they come.
+def gather(function, tasks, dtype):
+    """Call ``function(*task)`` in a process for each task, or in this one if there is but one.
 
     Parameters
     ----------
-    module, function : str
-        A generator function of records, arrays (1,) of ``dtype``.
+    function : generator function
+        At the top of its module; yields records, arrays (1,) of ``dtype``.
     tasks : list of tuples
         Its arguments.
     dtype : numpy.dtype
@@ -32,12 +32,17 @@ def run_workers(module, function, tasks, dtype):
     Yields
     ------
     array, (n,), dtype
+        In any order.
 
     Raises
     ------
     RuntimeError
         If a worker died.
     """
+    if len(tasks) == 1:
+        yield from function(*tasks[0])
+        return
+    module = function.__globals__["__spec__"].name  # also where __module__ is __main__
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
@@ -46,7 +51,7 @@ def run_workers(module, function, tasks, dtype):
     try:
         for task in tasks:
             code = "from senorita_lib.datasets.workers import _work; _work()"
-            command = [sys.executable, "-c", code, module, function, str(write)]
+            command = [sys.executable, "-c", code, module, function.__name__, str(write)]
             with tempfile.TemporaryFile() as file:  # a pipe would make this process wait for each
                 pickle.dump(task, file)
                 file.seek(0)
