@@ -9,7 +9,7 @@ import torch
 
 from senorita_lib.datasets import SyntheticHand, SyntheticStream, write_synthetic
 
-FRAMES = 300
+FRAMES, WRITTEN = 300, 1500
 
 
 def rate(work, count=FRAMES):
@@ -22,7 +22,7 @@ def rate(work, count=FRAMES):
 def written(workers):
     """Write a data set of as many frames."""
     with tempfile.TemporaryDirectory() as root:
-        write_synthetic(root, FRAMES - 5, 1, workers=workers, progress=False)
+        write_synthetic(root, WRITTEN - 5, 1, workers=workers, progress=False)
 
 
 def streamed(device, size, batch, batches, compiled):
@@ -49,9 +49,11 @@ def main():
     hands = SyntheticHand()
     hands.frame(0)
     cores = os.cpu_count()
-    rows = [("a data set written, one process", rate(lambda: written(1)), "")]
+    rows = [("a data set written, one process", rate(lambda: written(1), WRITTEN), "")]
     if cores > 1:
-        rows.append((f"a data set written, {cores} processes", rate(lambda: written(cores)), ""))
+        rows.append(
+            (f"a data set written, {cores} processes", rate(lambda: written(cores), WRITTEN), "")
+        )
     cv2.setNumThreads(1)
     poses, frames = (
         rate(lambda draw=draw: [draw(i) for i in range(FRAMES)])

@@ -14,7 +14,7 @@ from senorita_lib.renderer import render_skeleton
 from senorita_lib.representations import project_points
 
 
-def pipeline_figure(index=24):
+def pipeline_figure(index=32):
     """One synthetic frame on its way through the kit."""
     frame = SyntheticHand(seed=0).frame(index)
     crop = crop_hand(frame.depth, frame.box)

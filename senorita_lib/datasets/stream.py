@@ -21,7 +21,7 @@ from senorita_lib.datasets.spherecast import Hulls, cast_depth
 from senorita_lib.datasets.synthetic import SPLITS
 
 _TURN = np.radians(5.0)  # about each axis, one standard deviation
-_WALLS = 0.02  # share of frames with a wall that enters the cube
+_WALLS = 0.02  # of the crops have one
 # How many random numbers a crop takes for what: uniform ones and normal ones.
 _UNIFORM = {"pick": 1, "cut": 1, "spot": 2, "wall": 2, "noise": 2, "limit": 1}
 _NORMAL = {"turn": 3, "distance": 1, "aside": 2, "slope": 2}
