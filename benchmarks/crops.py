@@ -10,9 +10,7 @@ def main(count=400):
     """Print one table for boxes as given, and for rougher ones."""
     hands = SyntheticHand(seed=4)
     for slack in (0.0, 0.1, 0.2):
-        print(
-            f"{count} frames, boxes moved by {slack:.0%} of their side, grown by 0-{2 * slack:.0%}"
-        )
+        print(f"{count} frames, boxes moved by {slack:.0%} (sd), grown by 0-{2 * slack:.0%} a side")
         print(quality_table(compare_crops(hands, range(count), slack=slack)))
 
 

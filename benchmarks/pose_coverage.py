@@ -123,4 +123,7 @@ def main(folder, count=16000):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *(int(number) for number in sys.argv[2:]))
+    if len(sys.argv) > 1:
+        main(sys.argv[1], *(int(number) for number in sys.argv[2:]))
+    else:  # as `make bench` calls it
+        print("no folder of real poses named (pose_coverage.py FOLDER): nothing to compare with")

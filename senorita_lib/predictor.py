@@ -19,6 +19,9 @@ from senorita_lib.cropping import (
 )
 from senorita_lib.model import HandPoseNet
 
+# Of the square that a hand takes at its depth: a fist seen from its end shows a tenth.
+_LEAST_SHARE = 0.03
+
 
 @dataclass(frozen=True)
 class HandPose:
@@ -140,6 +143,10 @@ def find_hand_box(depth_mm, camera):
     blob = labels == nearest.argmax()
     points = np.argwhere(blob)[:, ::-1].astype(np.float32)
     side = SIDE_PX * NOMINAL_MM / float(np.median(depth[blob])) * camera.fx / SR300.fx
+    if len(points) < _LEAST_SHARE * side * side:
+        raise HandNotFoundError(
+            f"depth_mm has {len(points)} connected pixels at {front} mm, too few for a hand"
+        )
     # An arm comes in over the image's border, or from below; the hand is at its other end.
     limits = np.array([camera.width, camera.height]) - 4
     root = points[((points < 3) | (points > limits)).any(axis=1)]

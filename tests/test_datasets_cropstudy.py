@@ -10,7 +10,7 @@ HANDS = SyntheticHand(seed=2)
 
 
 def test_mask_is_the_hand_without_its_arm():
-    arm = 0
+    arm, shown = 0, []
     for index in range(8):
         pose = HANDS.pose(index)
         mask, surface = HANDS.mask(pose), HANDS.surface(pose)
@@ -18,9 +18,13 @@ def test_mask_is_the_hand_without_its_arm():
         uv = np.rint(HANDS.camera.project(pose.joints)[:, :2]).astype(int)
         seen = ((uv >= 0) & (uv < [640, 480])).all(axis=1)
         u, v = uv[seen].T
-        assert (mask[v, u] | (surface[v, u] < pose.joints[seen, 2])).all()
+        assert (mask[v, u] | (surface[v, u] < pose.joints[seen, 2] - 20)).all()  # behind the arm
+        shown.append(mask[v, u].mean())
+        away = np.linalg.norm(np.argwhere(mask)[:, ::-1, None] - uv.T, axis=1).min(axis=1)
+        assert away.max() < 60 * HANDS.camera.fx / pose.joints[:, 2].min()  # no elbow
         arm += (np.isfinite(surface) & ~mask).sum()
     assert arm > 10000
+    assert np.mean(shown) > 0.9
 
 
 def test_given_boxes_lose_next_to_nothing_and_keep_no_wall():

@@ -1,5 +1,6 @@
 """The synthetic HANDS19: anatomy, handedness, splits, sensor, and the files it writes."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -437,3 +438,38 @@ def test_command_line(small, capsys):
         synthetic.main([str(small), "--train", "13"])
     assert stop.value.code == 1
     assert "wanted train=13" in capsys.readouterr().err
+
+
+def test_what_a_worker_meets_is_told(tmp_path):
+    (tmp_path / "Task 1" / "training_images" / image_name(3)).mkdir(parents=True)
+    with pytest.raises(OSError, match=image_name(3)):
+        write_synthetic(tmp_path, train=6, test_per_split=1, workers=2, progress=False)
+
+
+@pytest.mark.parametrize("folder", ["Task1", "Task_1", "."])
+def test_a_data_set_of_another_name_is_not_shadowed(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "training_bbs.txt").write_text("")
+    with pytest.raises(ValueError, match="not synthetic, wanted an empty folder"):
+        write_synthetic(tmp_path, train=2, test_per_split=1, progress=False)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_whole_numbers_may_be_floats_and_other_cameras_work(tmp_path):
+    write_synthetic(tmp_path, train=2.0, test_per_split=1, workers=1.0, progress=False)
+    assert len(Hands19(tmp_path)) == 2
+    wide = dataclasses.replace(SR300, width=847, height=479)
+    frames = [SyntheticHand(camera=wide).frame(i) for i in range(6)]
+    assert {frame.depth.shape for frame in frames} == {(479, 847)}
+    with pytest.raises(ValueError, match="camera is 1280x720, wanted up to 1024 px a side"):
+        SyntheticHand(camera=dataclasses.replace(SR300, width=1280, height=720))
+
+
+def test_two_writers_of_one_folder_take_turns(tmp_path):
+    code = (
+        "import sys; from senorita_lib.datasets import write_synthetic\n"
+        "write_synthetic(sys.argv[1], 20, 1, workers=2, progress=False)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    assert [run.wait() for run in [subprocess.Popen(command) for _ in range(2)]] == [0, 0]
+    assert len(Hands19(tmp_path)) == 20

@@ -76,3 +76,10 @@ def test_real_frames_give_a_hand_inside_their_cube(predictor):
         hands.append(uvd)
     sheet = ROOT / "runs" / "real_frames.png"
     sheet.write_bytes(png(gallery_figure(images, hands, titles=sorted(boxes), columns=7)))
+
+
+def test_speckle_is_no_hand():
+    depth = np.zeros((480, 640), np.uint16)
+    depth[::40, ::20] = 500
+    with pytest.raises(HandNotFoundError, match="too few for a hand"):
+        find_hand_box(depth, SR300)

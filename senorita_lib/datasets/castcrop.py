@@ -66,13 +66,13 @@ def rough_box(surfaces, joints, camera, compiled=None):
     near = hand & ((depth - z[:, None, None]).abs() <= CUBE_MM / 2)
     mean = torch.where(near, depth, 0).sum((1, 2)) / near.sum((1, 2)).clamp_min(1)
     coarse_z = torch.where(found, mean, z)
-    side = (NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx).floor()[:, None]
-    corner = (rough - side / 2).trunc()
+    side = (NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx)[:, None]
+    corner, side = (rough - side / 2).trunc(), side.floor()
     return torch.cat([corner, corner + side], dim=1), coarse_z
 
 
 def _square(joints, camera, margin=14.0):
-    """Middle pixel (B, 2) and side (B, 1) of the square around synthetic.hand_box's box."""
+    """Middle pixel (B, 2) and side (B, 1) of the square around boxes.hand_box's box."""
     uvz = camera.project(joints)
     low, high = [], []
     for axis, focal, size in ((0, camera.fx, camera.width), (1, camera.fy, camera.height)):

@@ -26,7 +26,7 @@ from senorita_lib.cropping import HandNotFoundError, crop_hand
 from senorita_lib.datasets.files import read_depth
 from senorita_lib.datasets.workers import gather
 
-TODO, HAND, NO_HAND, FAILED = range(4)
+TODO, HAND, NO_HAND = range(3)
 ROW = np.dtype([("state", "u1"), ("box", "<f4", 4), ("cube_centre", "<f4", 3)])
 _RECORD = np.dtype([("index", "<i8"), ("row", ROW)])
 _SAVE_SECONDS = 5  # of work are lost at most
@@ -138,7 +138,6 @@ def _fill(aside, rows, dataset, options, workers, progress):
         start=images.stat().st_size - 2 * size * size * count,
         options=options,
     )
-    frames = dict(zip(todo.tolist(), work.frames, strict=True))
     title = f"{count:,} crops, {show_bytes(2 * size * size * count)} in {aside.parent}"
     bar = tqdm(
         desc=title, total=count, initial=count - len(todo), disable=not progress, mininterval=1.0
@@ -147,10 +146,7 @@ def _fill(aside, rows, dataset, options, workers, progress):
     try:
         with bar, closing(_run(work, workers)) as results:
             for records in results:
-                good = records["row"]["state"] != FAILED
-                rows[records["index"][good]] = records["row"][good]
-                for index in records["index"][~good]:
-                    rows[index] = work.crop(frames[index])["row"][0]  # raises what the worker met
+                rows[records["index"]] = records["row"]
                 bar.update(len(records))
                 if time.monotonic() - saved > _SAVE_SECONDS:
                     _save(aside, rows)
@@ -223,14 +219,8 @@ def _run(work, workers):
 
 
 def crop_frames(work):
-    """Records of a worker's frames; of one that fails, so that the parent meets it too."""
-    for frame in work.frames:
-        try:
-            yield work.crop(frame)
-        except (OSError, ValueError):
-            failed = np.zeros(1, _RECORD)
-            failed["index"], failed["row"]["state"] = frame[0], FAILED
-            yield failed
+    """Records of a worker's frames."""
+    return map(work.crop, work.frames)
 
 
 def show_bytes(number):

@@ -46,8 +46,8 @@ def compare_crops(hands, indices, split="train", *, slack=0.0):
     indices : iterable of int
     split : str
     slack : float
-        How rough the boxes are, as a detector's: moved by normal draws of this share of their
-        longer side, and each side grown by up to twice as much.
+        How rough the boxes are, as a detector's: moved by normal draws with a standard deviation
+        of this share of their longer side, and on each side grown by up to twice as much.
 
     Returns
     -------

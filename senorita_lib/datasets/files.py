@@ -20,6 +20,9 @@ class DepthImageError(ValueError):
         super().__init__(sentence)
         self.kind = kind
 
+    def __reduce__(self):  # a worker sends it
+        return type(self), (str(self), self.kind)
+
 
 def image_name(number):
     """File name of the frame with a number, which counts from 0."""

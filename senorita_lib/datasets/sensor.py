@@ -11,17 +11,20 @@ from senorita_lib.datasets.spheremesh import render_depth
 _COARSE = 4  # the background is rendered at this fraction of the resolution
 
 
+MOST_PIXELS = 1024  # of an image's side
+
+
 @lru_cache(maxsize=1)
 def noise_bank():
     """Fixed noise fields, larger than an image, to cut windows from: far cheaper than drawing.
 
     Returns white normal noise, smooth normal noise and uniform noise that is constant on blocks
-    of 2 x 2 pixels, each (1024, 1024) float32.
+    of 2 x 2 pixels, each (MOST_PIXELS, MOST_PIXELS) float32.
     """
-    rng = np.random.default_rng(300)
-    white = rng.standard_normal((1024, 1024), dtype=np.float32)
-    smooth = cv2.GaussianBlur(rng.standard_normal((1024, 1024), dtype=np.float32), (0, 0), 2.5)
-    blocks = rng.random((512, 512), dtype=np.float32).repeat(2, axis=0).repeat(2, axis=1)
+    n, rng = MOST_PIXELS, np.random.default_rng(300)
+    white = rng.standard_normal((n, n), dtype=np.float32)
+    smooth = cv2.GaussianBlur(rng.standard_normal((n, n), dtype=np.float32), (0, 0), 2.5)
+    blocks = rng.random((n // 2, n // 2), dtype=np.float32).repeat(2, axis=0).repeat(2, axis=1)
     return white, smooth / smooth.std(), blocks
 
 
@@ -53,7 +56,7 @@ def background(rng, camera, joints, depth):
     c = _COARSE
     small = replace(
         camera, fx=camera.fx / c, fy=camera.fy / c, cx=(camera.cx + 0.5) / c - 0.5,
-        cy=(camera.cy + 0.5) / c - 0.5, width=camera.width // c, height=camera.height // c,
+        cy=(camera.cy + 0.5) / c - 0.5, width=-(-camera.width // c), height=-(-camera.height // c),
     )  # fmt: skip
     if kind < 0.50:
         return _wall(rng, camera, depth)
@@ -89,11 +92,12 @@ def _person(rng, camera, joints, behind):
 
 def _enlarge(depth, camera):
     hit = np.isfinite(depth).astype(np.float32)
-    size = (camera.width, camera.height)
+    size = (depth.shape[1] * _COARSE, depth.shape[0] * _COARSE)
     total = cv2.resize(np.where(hit > 0, depth, 0), size, interpolation=cv2.INTER_LINEAR)
     share = cv2.resize(hit, size, interpolation=cv2.INTER_LINEAR)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(share > 0.5, total / share, np.float32(np.inf))
+        whole = np.where(share > 0.5, total / share, np.float32(np.inf))
+    return whole[: camera.height, : camera.width]
 
 
 def sense(rng, depth, scene=None):

@@ -164,7 +164,7 @@ def cast_depth(surfaces, x, y, compiled=None):
     if (x.is_cuda if compiled is None else compiled) and not _refused:
         try:
             return _compiled()(surfaces, x, y)
-        except RuntimeError as error:  # no Triton or no C++ compiler on this machine, say
+        except torch._dynamo.exc.TorchDynamoException as error:  # no Triton, say
             _refused.append(str(error).strip().partition("\n")[0])
             warnings.warn(
                 f"rays are cast without torch.compile, many times slower: {_refused[0]}",

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -31,7 +32,8 @@ from senorita_lib.datasets.hands19 import (
     write_annotations,
     write_aside,
 )
-from senorita_lib.datasets.sensor import background, sense
+from senorita_lib.datasets.layouts import find_layout
+from senorita_lib.datasets.sensor import MOST_PIXELS, background, sense
 from senorita_lib.datasets.spheremesh import render_depth
 from senorita_lib.datasets.workers import gather
 
@@ -55,9 +57,19 @@ class SyntheticHand:
     ----------
     seed : int
     camera : Camera
+        Of up to 1024 pixels a side.
+
+    Raises
+    ------
+    ValueError
+        If the camera has more.
     """
 
     def __init__(self, seed=0, camera=SR300):
+        if max(camera.width, camera.height) > MOST_PIXELS:
+            raise ValueError(
+                f"camera is {camera.width}x{camera.height}, wanted up to {MOST_PIXELS} px a side"
+            )
         self.seed, self.camera = seed, camera
 
     def _draw(self, index, split):
@@ -182,6 +194,8 @@ def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, 
     ------
     ValueError
         If root holds something else already, or a number makes no sense.
+    OSError
+        If something cannot be written.
     """
     for name, value, least in (
         ("train", train, 1), ("test_per_split", test_per_split, 1), ("seed", seed, 0),
@@ -189,17 +203,29 @@ def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, 
     ):  # fmt: skip
         if int(value) != value or value < least:
             raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
+    train, test_per_split, seed = int(train), int(test_per_split), int(seed)
     settings = {
-        "train": int(train), "test_per_split": int(test_per_split), "seed": int(seed),
-        "generator": GENERATOR,
+        "train": train, "test_per_split": test_per_split, "seed": seed, "generator": GENERATOR,
     }  # fmt: skip
     root = Path(root)
     folder = root / "Task 1"
-    jobs = _jobs(folder, settings)
-    if _finished(folder, settings) and all(_present(folder, jobs)):
-        return root
+    _finished(root, folder, settings)  # refuses before anything is made
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be writing: wait for it
+        _write(root, folder, settings, workers and int(workers), progress)
+    finally:
+        os.close(lock)
+    return root
+
+
+def _write(root, folder, settings, workers, progress):
+    jobs, train = _jobs(folder, settings), settings["train"]
+    if _finished(root, folder, settings) and all(_present(folder, jobs)):
+        return
     for part in ("training_images", "test_images"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / part).mkdir(exist_ok=True)
         for left in (folder / part).glob("*.part"):
             left.unlink()
     write_aside(folder / STAMP, _stamp(settings, complete=False))
@@ -220,7 +246,6 @@ def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, 
             splits[rows] if kind == "test" else None,
         )  # fmt: skip
     write_aside(folder / STAMP, _stamp(settings, complete=True))
-    return root
 
 
 def _jobs(folder, settings):
@@ -249,17 +274,19 @@ def _stamp(settings, complete):
     return (json.dumps({"settings": settings, "complete": complete}, indent=2) + "\n").encode()
 
 
-def _finished(folder, settings):
+def _finished(root, folder, settings):
     """Whether the data set of these settings is there; refuses what is there of others."""
     try:
         stamp = json.loads((folder / STAMP).read_text())
         found, complete = stamp["settings"], stamp["complete"]
     except FileNotFoundError:
-        if (folder / "training_bbs.txt").exists() or (folder / "test_bbs.txt").exists():
-            raise ValueError(
-                f"{folder} holds a data set that is not synthetic, wanted an empty folder"
-            ) from None
-        return False
+        try:
+            other, _ = find_layout(root)
+        except FileNotFoundError:
+            return False
+        raise ValueError(
+            f"{other} holds a data set that is not synthetic, wanted an empty folder"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise ValueError(
             f"{folder / STAMP} is damaged, wanted the settings of a synthetic data set; remove "

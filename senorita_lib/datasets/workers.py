@@ -36,8 +36,8 @@ def gather(function, tasks, dtype):
 
     Raises
     ------
-    RuntimeError
-        If a worker died.
+    OSError, ValueError
+        What a worker met first; OSError as well if one was killed.
     """
     if len(tasks) == 1:
         yield from function(*tasks[0])
@@ -47,17 +47,19 @@ def gather(function, tasks, dtype):
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     read, write = os.pipe()
-    children = []
+    children, files = [], []
     try:
         for task in tasks:
             code = "from senorita_lib.datasets.workers import _work; _work()"
             command = [sys.executable, "-c", code, module, function.__name__, str(write)]
-            with tempfile.TemporaryFile() as file:  # a pipe would make this process wait for each
-                pickle.dump(task, file)
-                file.seek(0)
-                children.append(
-                    subprocess.Popen(command, stdin=file, pass_fds=[write], env=environment)
-                )
+            # Its task, then its error: with a pipe this process would wait for each.
+            file = tempfile.TemporaryFile()  # noqa: SIM115
+            files.append(file)
+            pickle.dump(task, file)
+            file.seek(0)
+            children.append(
+                subprocess.Popen(command, stdin=file, pass_fds=[write], env=environment)
+            )
         os.close(write)
         write = None
         pending = b""
@@ -66,15 +68,26 @@ def gather(function, tasks, dtype):
             whole = len(pending) // dtype.itemsize
             yield np.frombuffer(pending, dtype, count=whole)
             pending = pending[whole * dtype.itemsize :]
-        if any(child.wait() for child in children):
-            raise RuntimeError("a worker died before its work was done; call again to go on")
+            _raise_first(zip(children, files, strict=True), lambda child: child.poll())
+        _raise_first(zip(children, files, strict=True), lambda child: child.wait())
     finally:
-        for child in children:
+        for child, file in zip(children, files, strict=False):
             child.kill()
             child.wait()
+            file.close()
         for end in (read, write):
             if end is not None:
                 os.close(end)
+
+
+def _raise_first(workers, status):
+    for child, file in workers:
+        if status(child):
+            file.seek(0)
+            error = pickle.load(file)  # or still its task
+            if isinstance(error, Exception):
+                raise error
+            raise ChildProcessError("a worker was killed before its work was done; call again")
 
 
 def _work():
@@ -85,4 +98,8 @@ def _work():
         for record in getattr(import_module(module), function)(*pickle.load(sys.stdin.buffer)):
             os.write(int(write), record.tobytes())
     except BrokenPipeError:  # the parent is gone
+        sys.exit(1)
+    except (OSError, ValueError) as error:
+        os.ftruncate(0, 0)
+        os.pwrite(0, pickle.dumps(error), 0)
         sys.exit(1)
