@@ -10,7 +10,8 @@ def main(count=400):
     """Print one table for boxes as given, and for rougher ones."""
     hands = SyntheticHand(seed=4)
     for slack in (0.0, 0.1, 0.2):
-        print(f"{count} frames, boxes moved by {slack:.0%} (sd), grown by 0-{2 * slack:.0%} a side")
+        how = f"moved by {slack:.0%} (sd), each side grown by up to {2 * slack:.0%}"
+        print(f"{count} frames, boxes", how if slack else "as given")
         print(quality_table(compare_crops(hands, range(count), slack=slack)))
 
 

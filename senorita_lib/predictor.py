@@ -145,7 +145,8 @@ def find_hand_box(depth_mm, camera):
     side = SIDE_PX * NOMINAL_MM / float(np.median(depth[blob])) * camera.fx / SR300.fx
     if len(points) < _LEAST_SHARE * side * side:
         raise HandNotFoundError(
-            f"depth_mm has {len(points)} connected pixels at {front} mm, too few for a hand"
+            f"depth_mm has {len(points)} connected pixels nearest, at {front} mm, wanted a hand's "
+            f"{_LEAST_SHARE * side * side:.0f} or more"
         )
     # An arm comes in over the image's border, or from below; the hand is at its other end.
     limits = np.array([camera.width, camera.height]) - 4

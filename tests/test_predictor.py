@@ -81,5 +81,7 @@ def test_real_frames_give_a_hand_inside_their_cube(predictor):
 def test_speckle_is_no_hand():
     depth = np.zeros((480, 640), np.uint16)
     depth[::40, ::20] = 500
-    with pytest.raises(HandNotFoundError, match="too few for a hand"):
+    with pytest.raises(
+        HandNotFoundError, match="connected pixels nearest, at 500 mm, wanted a hand"
+    ):
         find_hand_box(depth, SR300)
