@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import SPLITS, split_errors, write_submission
 
 
@@ -82,17 +83,10 @@ def evaluate_run(model, train_crops, test_crops, folder, device, progress=False)
     np.savez_compressed(aside, **arrays, initial=initial, refined=refined)
     os.replace(aside, folder / "predictions.npz")
     write_submission(folder / "submission.zip", test_crops.names, refined)
-    write_text(folder / "result.json", json.dumps(result, indent=1))
+    write_aside(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
     return result
 
 
 def data_identity(train_crops, test_crops):
     """One digest of the data set that a run was trained and tested on."""
     return hashlib.sha256((train_crops.identity + test_crops.identity).encode()).hexdigest()
-
-
-def write_text(path, text):
-    """Write a text file aside and rename it, so that it is never half there."""
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(text + "\n")
-    os.replace(aside, path)

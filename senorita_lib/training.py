@@ -18,10 +18,11 @@ from tqdm.auto import tqdm
 
 from senorita_lib.augmentation import augment, draw
 from senorita_lib.datasets.crops import load_crops
+from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
 from senorita_lib.hand import joints_to_bones
-from senorita_lib.inference import data_identity, evaluate_run, predict_crops, write_text
+from senorita_lib.inference import data_identity, evaluate_run, predict_crops
 from senorita_lib.losses import balance_weights, pose_loss, residual_orientation_loss
 from senorita_lib.model import HandPoseNet
 from senorita_lib.renderer import skeleton_volume_loss
@@ -84,7 +85,7 @@ def train(recipe, data, folder, *, device=None, progress=True, checkpoint_second
         trainer.run_stage(progress, checkpoint_seconds)
     model = trainer.model.eval()
     model.save(folder / "model.safetensors")
-    write_text(folder / "log.json", json.dumps(trainer.log))
+    write_aside(folder / "log.json", (json.dumps(trainer.log) + "\n").encode())
     result = evaluate_run(model, crops, test, folder, device, progress)
     return Run(folder, model.cpu(), trainer.log, result)
 

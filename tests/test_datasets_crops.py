@@ -17,7 +17,7 @@ from senorita_lib.camera import SR300
 from senorita_lib.cropping import crop_hand
 from senorita_lib.datasets import Hands19, crop_writer, crops, write_synthetic
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.datasets.hands19 import encode_depth, image_name
+from senorita_lib.datasets.files import encode_depth, image_name
 
 COUNT = 30
 EMPTY, BARE = 4, 9  # frames with an empty box, and with none but empty pixels in it

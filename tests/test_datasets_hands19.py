@@ -10,8 +10,8 @@ import pytest
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import Frame, Hands19, tables
 from senorita_lib.datasets.boxes import hand_box
-from senorita_lib.datasets.files import probe_depth
-from senorita_lib.datasets.hands19 import TEST_SPLITS, encode_depth, image_name, write_annotations
+from senorita_lib.datasets.files import encode_depth, image_name, probe_depth
+from senorita_lib.datasets.layouts import TEST_SPLITS, write_annotations
 
 JOINTS = np.random.default_rng(0).normal([0, 0, 500], 40, (10, 21, 3)).round(4)
 BOXES = np.array([[100 + i, 90, 260, 250 + i] for i in range(10)])

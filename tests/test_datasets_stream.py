@@ -10,13 +10,14 @@ import torch
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand, SyntheticStream, posing, spherecast, stream
+from senorita_lib.datasets.boxes import hand_box
 from senorita_lib.datasets.castcrop import crop_depth, pixels_of, rays_of, rough_box
 from senorita_lib.datasets.handmodel import PILLS, SHAPES, WEDGES
 from senorita_lib.datasets.posepool import draw_pool
 from senorita_lib.datasets.sensor import sense
 from senorita_lib.datasets.spherecast import Hulls, Surfaces, cast_depth
 from senorita_lib.datasets.spheremesh import render_depth
-from senorita_lib.datasets.synthetic import hand_box, pose_spheres
+from senorita_lib.datasets.synthetic import pose_spheres
 from senorita_lib.hand import joints_to_bones
 
 SMALL = Camera(119.0, 121.0, 78.4, 61.3, 160, 120)

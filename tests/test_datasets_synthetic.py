@@ -13,9 +13,11 @@ import pytest
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import Hands19, SyntheticHand, posing, synthetic, write_synthetic
+from senorita_lib.datasets.boxes import hand_box
+from senorita_lib.datasets.files import image_name
 from senorita_lib.datasets.handmodel import MEDIAN_BONES, PILLS, SHAPES, WEDGES, palm_frame
-from senorita_lib.datasets.hands19 import TEST_SPLITS, image_name
-from senorita_lib.datasets.synthetic import hand_box, pose_spheres
+from senorita_lib.datasets.layouts import TEST_SPLITS
+from senorita_lib.datasets.synthetic import pose_spheres
 from senorita_lib.hand import joints_to_bones
 
 SHARED = Path(os.environ.get("SENORITA_SHARED", Path(__file__).parents[1].parent / "shared"))

@@ -7,26 +7,9 @@ import numpy as np
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets.boxes import hand_box, is_empty
-from senorita_lib.datasets.files import (
-    encode_depth,
-    image_name,
-    is_whole_png,
-    read_depth,
-    write_aside,
-)
-from senorita_lib.datasets.layouts import (
-    LAYOUTS,
-    SPLITS_FILE,
-    TEST_SPLITS,
-    find_layout,
-    write_annotations,
-)
+from senorita_lib.datasets.files import read_depth
+from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, TEST_SPLITS, find_layout
 from senorita_lib.datasets.tables import lines, read_table, want_same_names
-
-__all__ = [
-    "SPLITS", "TEST_SPLITS", "Frame", "Hands19", "encode_depth", "image_name", "is_whole_png",
-    "read_depth", "write_annotations", "write_aside",
-]  # fmt: skip
 
 SPLITS = ("train", "test", *TEST_SPLITS)
 

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import posing
 from senorita_lib.datasets.boxes import hand_box
+from senorita_lib.datasets.files import encode_depth, image_name, is_whole_png, write_aside
 from senorita_lib.datasets.handmodel import (
     HAND_WEDGES,
     N_HAND_SPHERES,
@@ -23,16 +24,8 @@ from senorita_lib.datasets.handmodel import (
     WEDGES,
     hand_spheres,
 )
-from senorita_lib.datasets.hands19 import (
-    TEST_SPLITS,
-    Frame,
-    encode_depth,
-    image_name,
-    is_whole_png,
-    write_annotations,
-    write_aside,
-)
-from senorita_lib.datasets.layouts import find_layout
+from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.datasets.layouts import TEST_SPLITS, find_layout, write_annotations
 from senorita_lib.datasets.sensor import MOST_PIXELS, background, sense
 from senorita_lib.datasets.spheremesh import render_depth
 from senorita_lib.datasets.workers import gather
