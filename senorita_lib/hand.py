@@ -4,8 +4,6 @@ Joints are ``(..., 21, 3)``, bones ``(..., 20, 3)``; every function takes NumPy
 arrays and torch tensors alike, in any frame (see :mod:`senorita_lib`).
 """
 
-import numpy as np
-
 from senorita_lib._arrays import like
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
@@ -32,11 +30,11 @@ BONE_FINGER = tuple(JOINT_FINGER[child] for child, _ in BONES)
 _CHILD, _PARENT = (list(ends) for ends in zip(*BONES, strict=True))
 
 # joints = wrist + _CHAIN @ bones: row j marks the bones between the wrist and joint j.
-_CHAIN = np.zeros((21, 20), dtype=np.float32)
+_CHAIN = [[0.0] * 20 for _ in range(21)]
 for _bone in reversed(range(20)):
     _child_, _parent_ = BONES[_bone]
-    _CHAIN[_child_] = _CHAIN[_parent_]
-    _CHAIN[_child_, _bone] = 1
+    _CHAIN[_child_] = list(_CHAIN[_parent_])
+    _CHAIN[_child_][_bone] = 1.0
 
 
 def joints_to_bones(joints):

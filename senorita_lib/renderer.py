@@ -3,24 +3,45 @@
 Eq. 1:  V_p = exp(-gamma * dist(p, bone));   eq. 2:  dist = min over r in [0, 1] of
 |p - (r * child + (1 - r) * parent)|^2, with p a voxel centre. The renderer has no
 parameters; its gradient with respect to the joints is exact.
+
+What runs over voxels is written once, as plain tensor arithmetic. For large volumes it is
+compiled, which takes seconds at the first call and saves two thirds of the time and all memory.
 """
 
-import torch
+import math
 
+import torch
+from torch import nn
+
+from senorita_lib._compiled import Compiled
 from senorita_lib.hand import BONES
 
-_DISTANCES, _ENDS = ("squared", "euclidean"), ("clamp", "gate")
+_CHOICES = {
+    "distance": ("squared", "euclidean"),
+    "ends": ("clamp", "gate"),
+    "difference": ("l1", "smooth_l1"),
+}
+_WORTH_COMPILING = 1 << 19  # voxels of all bones; one pose of 20 bones in 32³ has more
+_IN_CACHE, _IN_MEMORY = 1 << 18, 1 << 26  # voxels in a piece of work, on CPUs and elsewhere
 
 
 def render_skeleton(
-    joints_voxel, bones=BONES, *, size=(32, 32, 32), gamma=0.1, distance="squared", ends="clamp"
+    joints_voxel,
+    bones=BONES,
+    *,
+    size=(32, 32, 32),
+    gamma=0.1,
+    distance="squared",
+    ends="clamp",
+    compiled=None,
 ):
     """Draw each bone into a volume of its own.
 
     Parameters
     ----------
     joints_voxel : tensor, (B, J, 3)
-        Joints in the voxel frame, cells: x, y, z along W, H, D.
+        Joints in the voxel frame, cells: x, y, z along W, H, D. They may lie anywhere: of a
+        bone far outside nothing is seen. Half precision is computed in single.
     bones : sequence of (child, parent)
         Pairs of joint indices; a bone of length zero is drawn as a point (with ``gate``
         not at all).
@@ -31,24 +52,28 @@ def render_skeleton(
         Eq. 2, or its square root as in the authors' release.
     ends : {"clamp", "gate"}
         Bones with round caps (eq. 2), or 0 beyond a bone's two ends (release).
+    compiled : bool, optional
+        Whether ``torch.compile`` makes one kernel of it: by default if there are half a million
+        voxels, all bones counted, as one pose has in 32³. The first call then takes seconds,
+        so that it is worth it for hundreds of calls. Uncompiled, the result can be
+        differentiated more than once.
 
     Returns
     -------
     tensor, (B, len(bones), D, H, W)
-        In [0, 1], 1 on the bone.
+        In [0, 1], 1 on the bone. Differentiable in joints and gamma.
 
     Raises
     ------
     ValueError
-        If an argument has another shape or value, or a joint is not finite.
+        If an argument has another shape or value, or a joint on the CPU is not finite.
+        (Elsewhere its volumes are not finite either: looking would make the device wait.)
     """
-    child, parent = _ends_of(joints_voxel, bones, distance, ends)
-    axes = _axes(size, joints_voxel)
-    squared, _, along = _squared_distance(child, parent, axes)
-    # The root has no gradient at zero; there the volume is at its peak and needs none.
-    length = squared if distance == "squared" else squared.clamp_min(1e-12).sqrt()
-    volumes = torch.exp(-gamma * length)
-    return volumes if ends == "clamp" else volumes * _gate(along)
+    _check(joints_voxel, bones, size, gamma, distance=distance, ends=ends)
+    (child, parent), rest = _arguments([joints_voxel], bones, size, gamma)
+    draw = _fused_volumes if _compile(compiled, child, size) else _volumes_in_pieces
+    volumes = draw(child, parent, *rest, distance, ends)
+    return volumes.to(joints_voxel.dtype).view(len(joints_voxel), len(bones), *size)
 
 
 def skeleton_volume_loss(
@@ -60,153 +85,243 @@ def skeleton_volume_loss(
     gamma=0.1,
     distance="squared",
     ends="clamp",
+    difference="l1",
+    compiled=None,
 ):
-    """Eq. 4: L1 distance between the skeleton volumes of two poses.
+    """Eq. 4: the distance between the skeleton volumes of two poses.
 
-    Forward and exact gradient come out of one pass over the voxels, bone by bone, so that
-    no more than one bone's volumes are in memory.
+    Forward and exact gradient come out of one pass over the voxels; compiled, no volume is
+    ever in memory.
 
     Parameters
     ----------
     predicted_voxel, target_voxel : tensor, (B, J, 3)
         Joints in the voxel frame, cells; only the prediction receives a gradient.
-    bones, size, gamma, distance, ends
-        As in :func:`render_skeleton`; ``gamma`` receives no gradient here.
+    bones, size, gamma, distance, ends, compiled
+        As in :func:`render_skeleton`, but for gamma's gradient, which there is none of.
+    difference : {"l1", "smooth_l1"}
+        Eq. 4, or as in the release. Voxels never differ by more than 1, so that smooth L1 is
+        half the square.
 
     Returns
     -------
     scalar tensor
-        Sum over bones and voxels, mean over the batch.
+        Sum over bones and voxels, mean over the batch. It can be differentiated once.
 
     Raises
     ------
     ValueError
-        If the two poses differ in shape, hold a value that is not finite, or an argument has
-        another value.
+        If the two poses differ in shape, gamma wants a gradient, or as :func:`render_skeleton`.
     """
     if predicted_voxel.shape != target_voxel.shape or not len(predicted_voxel):
         raise ValueError(
             f"predicted_voxel and target_voxel have shapes {tuple(predicted_voxel.shape)} and "
             f"{tuple(target_voxel.shape)}, wanted the same and at least one pose"
         )
+    choices = {"distance": distance, "ends": ends, "difference": difference}
     for joints in (predicted_voxel, target_voxel):
-        _ends_of(joints, bones, distance, ends)
-    if predicted_voxel.dtype in (torch.float16, torch.bfloat16):  # too coarse for these sums
-        predicted_voxel = predicted_voxel.float()
-    target_voxel = target_voxel.to(predicted_voxel.dtype)
-    options = (tuple(map(tuple, bones)), tuple(size), float(gamma), distance, ends)
-    return _VolumeLoss.apply(predicted_voxel, target_voxel.detach(), options)
+        _check(joints, bones, size, gamma, **choices)
+    if isinstance(gamma, torch.Tensor) and gamma.requires_grad:
+        raise ValueError(
+            "gamma requires a gradient, wanted a constant: the loss alone would drive it to "
+            "infinity, where all volumes are empty"
+        )
+    poses = [predicted_voxel, target_voxel.detach().to(predicted_voxel.dtype)]
+    rows, rest = _arguments(poses, bones, size, gamma)
+    compiled = _compile(compiled, rows[0], size)
+    return _VolumeLoss.apply(compiled, *rows, *rest, *choices.values()) / len(predicted_voxel)
+
+
+class SkeletonVolumeLoss(nn.Module):
+    """:func:`skeleton_volume_loss` as a module, for any joints and bones.
+
+    Parameters
+    ----------
+    bones : sequence of (child, parent)
+    **options
+        As in :func:`skeleton_volume_loss`.
+    """
+
+    def __init__(self, bones=BONES, **options):
+        super().__init__()
+        self.bones, self.options = tuple(map(tuple, bones)), options
+
+    def forward(self, predicted_voxel, target_voxel):
+        """Poses (B, J, 3) and (B, J, 3), voxel frame, cells, to a scalar."""
+        return skeleton_volume_loss(predicted_voxel, target_voxel, self.bones, **self.options)
+
+    def extra_repr(self):  # noqa: D102
+        named = [f"{name}={value!r}" for name, value in self.options.items()]
+        return ", ".join([f"{len(self.bones)} bones", *named])
 
 
 class _VolumeLoss(torch.autograd.Function):
-    """Loss and gradient together: the residual p - q is orthogonal to the bone at the best r, so
-    d dist²/d child = -2 r (p - q) and d dist²/d parent = -2 (1 - r) (p - q)."""
+    @staticmethod
+    def forward(ctx, compiled, child, parent, *rest):
+        run = _fused_loss if compiled else _loss_in_pieces
+        loss, *gradients = run(child, parent, *rest)
+        ctx.save_for_backward(child, parent, *gradients)
+        return loss.sum()
 
     @staticmethod
-    def forward(ctx, predicted, target, options):
-        bones, size, gamma, distance, ends = options
-        axes = _axes(size, predicted)
-        loss = predicted.new_zeros(())
-        gradient = torch.zeros_like(predicted)
-        for child, parent in bones:
-            bone = ((0, 1),)
-            true = render_skeleton(
-                target[:, [child, parent]],
-                bone,
-                size=size,
-                gamma=gamma,
-                distance=distance,
-                ends=ends,
-            )[:, 0]
-            a, b = predicted[:, child], predicted[:, parent]
-            squared, r, along = _squared_distance(a, b, axes)
-            length = squared if distance == "squared" else squared.clamp_min(1e-12).sqrt()
-            volume = torch.exp(-gamma * length)
-            if ends == "gate":
-                volume = volume * _gate(along)
-            difference = volume - true
-            loss = loss + difference.abs().sum()
-            # weight = d|V - V*| / d dist², for each voxel
-            weight = difference.sign() * volume * -gamma
-            if distance == "euclidean":  # the root has no slope on the bone itself
-                weight = torch.where(squared > 1e-12, weight / (2 * length), 0)
-            for joint, share in ((child, r), (parent, 1 - r)):
-                moved = weight * share
-                total = moved.sum(dim=(1, 2, 3))
-                along_bone = (moved * r).sum(dim=(1, 2, 3))
-                first = torch.stack(
-                    [
-                        (moved.sum(dim=(1, 2)) * axes[0]).sum(dim=1),
-                        (moved.sum(dim=(1, 3)) * axes[1]).sum(dim=1),
-                        (moved.sum(dim=(2, 3)) * axes[2]).sum(dim=1),
-                    ],
-                    dim=1,
-                )
-                # sum of moved * (p - q), with q = b + r (a - b)
-                pull = first - total[:, None] * b - along_bone[:, None] * (a - b)
-                gradient[:, joint] -= 2 * pull
-        ctx.save_for_backward(gradient / len(predicted))
-        return loss / len(predicted)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, upstream):
-        (gradient,) = ctx.saved_tensors
-        return upstream * gradient, None, None
+        child, parent, at_child, at_parent = ctx.saved_tensors
+        if torch.is_grad_enabled():  # whoever differentiates again must not get zero
+            at_child, at_parent = _Once.apply(at_child, child), _Once.apply(at_parent, parent)
+        return None, upstream * at_child, upstream * at_parent, *[None] * 9
 
 
-def _ends_of(joints, bones, distance, ends):
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gradient, joints):
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx, upstream):
+        raise RuntimeError(
+            "skeleton_volume_loss can be differentiated once, found a second time: "
+            "render_skeleton(..., compiled=False) can be differentiated again"
+        )
+
+
+# Below, rows are bones, (N, 3), and volumes are (N, D, H, W).
+def _volumes(child, parent, gamma, x, y, z, distance, ends):
+    """Eq. 1."""
+    squared, _, along = _squared_distance(child, parent, x, y, z)
+    volumes = _fall_off(_length(squared, distance), gamma)
+    return volumes if ends == "clamp" else volumes * _gate(along)
+
+
+def _loss_and_gradient(
+    child, parent, true_child, true_parent, gamma, x, y, z, distance, ends, difference
+):
+    """Each bone's share of eq. 4, (N,), and its gradient at both ends, (N, 3) each.
+
+    At the best r the residual p - q, with q = r child + (1 - r) parent, is orthogonal to the
+    bone, so d dist/d child = -2 r (p - q) and d dist/d parent = -2 (1 - r) (p - q): sums over
+    voxels of weights times 1, r, r² and p are all that is needed.
+    """
+    true = _volumes(true_child, true_parent, gamma, x, y, z, distance, ends)
+    squared, r, along = _squared_distance(child, parent, x, y, z)
+    length = _length(squared, distance)
+    volumes = _fall_off(length, gamma)
+    if ends == "gate":
+        volumes = volumes * _gate(along)
+    off = volumes - true
+    loss, slope = (off.abs(), off.sign()) if difference == "l1" else (off * off / 2, off)
+    weight = -gamma * slope * volumes  # d loss / d dist
+    if distance == "euclidean":  # the root has no slope on the bone itself
+        weight = torch.where(squared > 1e-12, weight / (2 * length), 0)
+    at_child = weight * r
+
+    def total(values):
+        return values.sum(dim=(1, 2, 3))
+
+    def moment(weights):
+        places = x[None, None, None], y[None, None, :, None], z[None, :, None, None]
+        return torch.stack([total(weights * place) for place in places], dim=1)
+
+    bone, once, twice = child - parent, total(at_child)[:, None], total(at_child * r)[:, None]
+    pull_both = moment(weight) - total(weight)[:, None] * parent - once * bone
+    pull_child = moment(at_child) - once * parent - twice * bone
+    return total(loss), -2 * pull_child, -2 * (pull_both - pull_child)
+
+
+# Uncompiled, a few bones at a time, so that what they need stays in the processor's cache.
+def _volumes_in_pieces(child, parent, *rest):
+    return torch.cat([_volumes(*piece, *rest) for piece in _pieces([child, parent], *rest)])
+
+
+def _loss_in_pieces(child, parent, true_child, true_parent, *rest):
+    pieces = _pieces([child, parent, true_child, true_parent], *rest)
+    parts = [_loss_and_gradient(*piece, *rest) for piece in pieces]
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+
+def _pieces(rows, gamma, x, y, z, *_):
+    most = _IN_CACHE if x.device.type == "cpu" else _IN_MEMORY
+    count = max(1, most // (len(x) * len(y) * len(z)))
+    return zip(*(ends.split(count) for ends in rows), strict=True)
+
+
+_fused_volumes = Compiled(_volumes, _volumes_in_pieces, dynamic=True)
+_fused_loss = Compiled(_loss_and_gradient, _loss_in_pieces, dynamic=True)
+
+
+def _squared_distance(child, parent, x, y, z):
+    """Eq. 2 at all voxels: dist and clamped r, (N, D, H, W), and r unclamped.
+
+    |p - parent|² and (p - parent) · bone are sums of three one-dimensional arrays, so no
+    (N, D, H, W, 3) tensor is needed.
+    """
+    bone = child - parent
+    norm = (bone * bone).sum(dim=1)[:, None, None, None]
+    from_parent = [axis - parent[:, i, None] for i, axis in enumerate((x, y, z))]
+    square = _outer_sum([offset * offset for offset in from_parent])
+    dot = _outer_sum([offset * bone[:, i, None] for i, offset in enumerate(from_parent)])
+    along = dot / norm.clamp_min(1e-12)
+    r = along.clamp(0, 1)
+    return (square - r * (2 * dot - r * norm)).clamp_min(0), r, along
+
+
+def _outer_sum(parts):
+    x, y, z = parts
+    return x[:, None, None, :] + y[:, None, :, None] + z[:, :, None, None]
+
+
+def _fall_off(length, gamma):
+    # exp(-gamma length), to another base: on CPUs the compiler writes every exp that it uses
+    # twice into memory.
+    return torch.exp2(length * (gamma * -1.4426950408889634))
+
+
+def _length(squared, distance):
+    # The root has no gradient at zero; there the volume is at its peak and needs none.
+    return squared if distance == "squared" else squared.clamp_min(1e-12).sqrt()
+
+
+def _gate(along):
+    return ((along > 1e-6) & (along <= 1)).to(along.dtype)
+
+
+def _compile(compiled, rows, size):
+    return len(rows) * math.prod(size) >= _WORTH_COMPILING if compiled is None else compiled
+
+
+def _arguments(poses, bones, size, gamma):
+    """Children and parents of all bones of each pose, (B * bones, 3) each; gamma, voxel centres."""
+    dtype, device = poses[0].dtype, poses[0].device
+    if dtype in (torch.float16, torch.bfloat16):  # too coarse for squares of cells
+        dtype = torch.float32
+    rows = []
+    for joints in poses:
+        for column in zip(*bones, strict=True):
+            # Cloned, as compiled code would look at what a view is a view of.
+            rows.append(joints[:, list(column)].to(dtype).flatten(0, 1).clone())
+    gamma = torch.as_tensor(gamma, dtype=dtype, device=device)
+    centres = [torch.arange(n, dtype=dtype, device=device) for n in reversed(size)]  # x, y, z
+    return rows, (gamma, *centres)
+
+
+def _check(joints, bones, size, gamma, **choices):
     if not isinstance(joints, torch.Tensor):
         raise ValueError(f"joints_voxel is {type(joints).__name__}, wanted a tensor")
     if joints.ndim != 3 or joints.shape[-1] != 3:
         raise ValueError(f"joints_voxel has shape {tuple(joints.shape)}, wanted (B, J, 3)")
     if not joints.is_floating_point():
         raise ValueError(f"joints_voxel is {joints.dtype}, wanted a floating-point type")
-    if not joints.isfinite().all():
+    if joints.device.type == "cpu" and not joints.isfinite().all():
         raise ValueError("joints_voxel has values that are not finite, wanted cells")
-    if distance not in _DISTANCES:
-        raise ValueError(f"distance is {distance!r}, wanted one of {_DISTANCES}")
-    if ends not in _ENDS:
-        raise ValueError(f"ends is {ends!r}, wanted one of {_ENDS}")
+    for name, value in choices.items():
+        if value not in _CHOICES[name]:
+            raise ValueError(f"{name} is {value!r}, wanted one of {_CHOICES[name]}")
     named = [joint for bone in bones for joint in bone]
     if not named or min(named) < 0 or max(named) >= joints.shape[1]:
         raise ValueError(
             f"bones name the joints {sorted(set(named))}, wanted at least one pair out of "
             f"0 to {joints.shape[1] - 1}"
         )
-    child, parent = (list(column) for column in zip(*bones, strict=True))
-    return joints[:, child], joints[:, parent]
-
-
-def _axes(size, joints):
-    """Voxel centres along x (W), y (H) and z (D)."""
-    depth, height, width = size
-    return tuple(
-        torch.arange(n, dtype=joints.dtype, device=joints.device) for n in (width, height, depth)
-    )
-
-
-def _squared_distance(child, parent, axes):
-    """Eq. 2 for bones (..., 3) at all voxels: dist² and clamped r, (..., D, H, W), and r unclamped.
-
-    |p - parent|² and (p - parent) · bone are sums of three one-dimensional arrays, so no
-    (..., D, H, W, 3) tensor is needed.
-    """
-    bone = child - parent
-    norm = (bone * bone).sum(dim=-1)[..., None, None, None]
-    from_parent = [axis - parent[..., i, None] for i, axis in enumerate(axes)]
-    square = _outer_sum([offset * offset for offset in from_parent])
-    dot = _outer_sum([offset * bone[..., i, None] for i, offset in enumerate(from_parent)])
-    along = dot / norm.clamp_min(1e-12)
-    r = along.clamp(0, 1)
-    squared = (square - r * (2 * dot - r * norm)).clamp_min(0)
-    return squared, r, along
-
-
-def _outer_sum(parts):
-    x, y, z = parts
-    return x[..., None, None, :] + y[..., None, :, None] + z[..., :, None, None]
-
-
-def _gate(along):
-    return ((along > 1e-6) & (along <= 1)).to(along.dtype)
+    if len(size) != 3 or min(size) < 1:
+        raise ValueError(f"size is {tuple(size)}, wanted cells along (D, H, W)")
+    if not isinstance(gamma, torch.Tensor) and not 0 <= gamma < math.inf:
+        raise ValueError(f"gamma is {gamma}, wanted 0 or more")

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from senorita_lib.renderer import skeleton_volume_loss
 STAGES = ("pose", "volume", "refine")
 _LOG_STEPS = 10
 _VALIDATIONS = 4  # in each stage
+_WORTH_COMPILING = 50_000  # images with eq. 4
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,16 @@ class Run:
     result: dict
 
 
-def train(recipe, data, folder, *, device=None, progress=True, checkpoint_seconds=20.0):
+def train(
+    recipe,
+    data,
+    folder,
+    *,
+    device=None,
+    progress=True,
+    checkpoint_seconds=20.0,
+    volume_loss=skeleton_volume_loss,
+):
     """Train a recipe through all its stages and test it, or go on where an earlier call stopped.
 
     Parameters
@@ -58,6 +69,9 @@ def train(recipe, data, folder, *, device=None, progress=True, checkpoint_second
     progress : bool
     checkpoint_seconds : float
         Time between two checkpoints.
+    volume_loss : callable
+        What stands for eq. 4, called as :func:`~senorita_lib.renderer.skeleton_volume_loss` is.
+        The recipe does not know of another: give its runs folders of their own.
 
     Returns
     -------
@@ -79,7 +93,7 @@ def train(recipe, data, folder, *, device=None, progress=True, checkpoint_second
     finished = _finished(recipe, folder, identity)
     if finished:
         return finished
-    trainer = _Trainer(recipe, crops, folder, device, identity)
+    trainer = _Trainer(recipe, crops, folder, device, identity, volume_loss)
     trainer.resume()
     while trainer.stage < len(STAGES):
         trainer.run_stage(progress, checkpoint_seconds)
@@ -101,9 +115,12 @@ def learning_rate(recipe, stage, images):
 class _Trainer:
     """Everything a checkpoint holds, and one step of each stage."""
 
-    def __init__(self, recipe, crops, folder, device, identity):
+    def __init__(self, recipe, crops, folder, device, identity, volume_loss):
         self.recipe, self.crops, self.folder, self.device = recipe, crops, folder, device
         self.identity = identity
+        # In a short stage, compiling takes longer than it saves.
+        how = {} if recipe.volume_images > _WORTH_COMPILING else {"compiled": False}
+        self.volume_loss = partial(volume_loss, **how)
         rows = np.flatnonzero(crops.found)
         held = max(1, round(len(rows) * recipe.validation_share))
         self.train_rows, self.validation_rows = rows[:-held], rows[-held:]
@@ -192,7 +209,7 @@ class _Trainer:
             losses = {"L_jt": loss}
             if name == "volume":
                 cells = recipe.volume_size
-                losses["L_3dske"] = skeleton_volume_loss(
+                losses["L_3dske"] = self.volume_loss(
                     cells * uvd - 0.5, cells * true_uvd - 0.5, size=(cells,) * 3, gamma=recipe.gamma
                 )
                 loss = loss + recipe.volume_weight * losses["L_3dske"]

@@ -140,26 +140,11 @@ def test_shapes_that_do_not_fit_are_refused(small):
         cast_depth(surfaces, torch.zeros(2, 4), torch.zeros(1, 4))
 
 
-def test_without_a_compiler_it_says_so_once(monkeypatch):
-    def refuse():
-        raise torch._dynamo.exc.TorchDynamoException("no compiler here\nand more")
-
-    monkeypatch.setattr(spherecast, "_compiled", refuse)
-    monkeypatch.setattr(spherecast, "_refused", [])
-    surfaces = surfaces_of([[0, 0, 300.0]], [9.0], [], [])
-    rays = rays_of_camera(SMALL)
-    with pytest.warns(UserWarning, match=r"without torch.compile.*: no compiler here$"):
-        depth = cast_depth(surfaces, *rays, compiled=True)
-    assert torch.equal(depth, cast_depth(surfaces, *rays, compiled=True))
-    assert torch.equal(depth, cast_depth(surfaces, *rays))
-
-
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # of the compiler's own code
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 def test_compiled_is_the_same():
     eager, compiled = (make(size=32, pool=20, compiled=flag).batch(0)[0] for flag in (False, True))
-    assert not spherecast._refused
+    assert spherecast._fused_cast.refused is None
     assert torch.equal(eager.box, compiled.box)
     assert ((eager.image - compiled.image).abs() > 1e-3).float().mean() < 1e-3
 
@@ -363,7 +348,6 @@ def test_negative_batches_are_refused(small):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
-@pytest.mark.filterwarnings("default")  # of the compiler's own code
 def test_graphics_card_gives_the_batches_of_the_cpu():
     there = make(size=96, device="cuda")
     there.batch(0)  # compiles

@@ -1,9 +1,16 @@
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
+from senorita_lib import renderer
 from senorita_lib.hand import BONES
-from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
+from senorita_lib.renderer import SkeletonVolumeLoss, render_skeleton, skeleton_volume_loss
 
 OPTIONS = [(d, e) for d in ("squared", "euclidean") for e in ("clamp", "gate")]
 
@@ -24,25 +31,30 @@ def test_released_mode_matches_the_authors_volumes(golden, name, gamma):
     data = golden("renderer")
     options = {"gamma": 6.25 * gamma, "distance": "euclidean", "ends": "gate"}
     joints, label = released(data, "joint"), released(data, "label")
-    volumes = render_skeleton(joints, **options)
+    volumes = render_skeleton(joints, **options, compiled=False)
     np.testing.assert_allclose(volumes[:, :, ::4, ::4, ::4], data[f"{name}_vol_stride4"], atol=1e-5)
     np.testing.assert_allclose(
         volumes.sum(dim=(2, 3, 4)), data[f"{name}_vol_sum_per_bone"], rtol=1e-5
     )
-    loss = skeleton_volume_loss(joints, label, **options)
+    loss = skeleton_volume_loss(joints, label, **options, compiled=False)
     assert loss.item() == pytest.approx(float(data[f"{name}_loss_L1_sum_over_batch"]), rel=1e-5)
 
 
 @pytest.mark.parametrize(("name", "gamma"), [("g010", 0.1), ("g005", 0.05)])
 def test_gradient_is_the_exact_one_not_the_released(golden, name, gamma):
+    """The fused gradient and autograd's: the authors' top gradient is that of smooth L1."""
     data = golden("renderer")
-    options = {"gamma": 6.25 * gamma, "distance": "euclidean", "ends": "gate"}
-    joints = released(data, "joint").requires_grad_()
-    target = render_skeleton(released(data, "label"), **options)
-    (0.5 * (render_skeleton(joints, **options) - target) ** 2).sum().backward()
-    gradient = joints.grad.numpy() / 6.25  # per 1/200 of the cube
+    options = {"gamma": 6.25 * gamma, "distance": "euclidean", "ends": "gate", "compiled": False}
+    joints, label = released(data, "joint").requires_grad_(), released(data, "label")
+    difference = render_skeleton(joints, **options) - render_skeleton(label, **options)
+    loss = skeleton_volume_loss(joints, label, difference="smooth_l1", **options)
+    half_square = data[f"{name}_loss_half_L2_sum_over_batch"]
+    assert loss.item() == pytest.approx(float(half_square), rel=1e-5)
     exact = data[f"{name}_grad_exact_gated"]
-    np.testing.assert_allclose(gradient, exact, atol=2e-3 * np.abs(exact).max())
+    for total in (difference.square().sum() / 2, loss * len(joints)):
+        (gradient,) = torch.autograd.grad(total, joints)
+        gradient = gradient.numpy() / 6.25  # per 1/200 of the cube
+        np.testing.assert_allclose(gradient, exact, atol=2e-3 * np.abs(exact).max())
     assert np.abs(gradient).mean() > 1e4 * np.abs(data[f"{name}_grad_reference_code"]).mean()
 
 
@@ -126,11 +138,12 @@ def test_bounds_peak_and_fall_off():
 
 
 def test_ends_of_a_bone_may_be_swapped_and_cells_shifted():
-    joints = poses()
+    joints = poses(1)
     swapped = [(parent, child) for child, parent in BONES]
-    torch.testing.assert_close(render_skeleton(joints), render_skeleton(joints, swapped))
-    moved = render_skeleton(joints + torch.tensor([1, 2, 3]), size=(24, 24, 24))
-    still = render_skeleton(joints, size=(24, 24, 24))
+    one, two = (render_skeleton(joints, bones, size=(16, 16, 16)) for bones in (BONES, swapped))
+    torch.testing.assert_close(one, two)
+    moved = render_skeleton(joints + torch.tensor([1, 2, 3]), size=(20, 20, 20))
+    still = render_skeleton(joints, size=(20, 20, 20))
     torch.testing.assert_close(moved[..., 3:, 2:, 1:], still[..., :-3, :-2, :-1])
 
 
@@ -158,6 +171,8 @@ def test_bones_without_length_have_finite_gradients(distance, ends):
         ({"bones": []}, "at least one pair"),
         ({"joints_voxel": np.zeros((1, 21, 3))}, "ndarray, wanted a tensor"),
         ({"joints_voxel": torch.full((1, 21, 3), torch.nan)}, "not finite"),
+        ({"size": (32, 32)}, r"size is \(32, 32\), wanted cells along"),
+        ({"gamma": -0.1}, "gamma is -0.1, wanted 0 or more"),
     ],
 )
 def test_unusable_arguments_get_one_sentence(arguments, sentence):
@@ -165,6 +180,155 @@ def test_unusable_arguments_get_one_sentence(arguments, sentence):
         render_skeleton(**({"joints_voxel": torch.zeros(1, 21, 3)} | arguments))
 
 
-def test_poses_of_different_shape_are_refused():
+def test_loss_refuses_poses_of_different_shape_and_a_gamma_to_learn():
     with pytest.raises(ValueError, match="wanted the same"):
         skeleton_volume_loss(torch.zeros(1, 21, 3), torch.zeros(2, 21, 3))
+    with pytest.raises(ValueError, match=r"difference is 'l2', wanted one of"):
+        skeleton_volume_loss(*torch.zeros(2, 1, 21, 3), size=(4, 4, 4), difference="l2")
+    gamma = torch.tensor(0.1, requires_grad=True)
+    with pytest.raises(ValueError, match="wanted a constant"):
+        skeleton_volume_loss(*torch.zeros(2, 1, 21, 3), size=(4, 4, 4), gamma=gamma)
+
+
+# Other kinds of call are the same definition; each takes the compiler some ten seconds.
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        (torch.float32, {}),
+        (
+            torch.float64,
+            {"distance": "euclidean", "ends": "gate", "difference": "smooth_l1", "gamma": 0.2},
+        ),
+    ],
+)
+def test_compiled_is_the_same(dtype, options):
+    options = {"size": (9, 10, 11)} | options
+    how = {key: value for key, value in options.items() if key != "difference"}
+    joints, target = poses(3, 10).to(dtype), poses(3, 10, seed=1).to(dtype)
+    results = []
+    for compiled in (True, False):
+        leaf = joints.clone().requires_grad_()
+        loss = skeleton_volume_loss(leaf, target, **options, compiled=compiled)
+        volumes = render_skeleton(leaf, **how, compiled=compiled)
+        unrecorded = render_skeleton(joints, **how, compiled=compiled)
+        gradients = [torch.autograd.grad(value, leaf)[0] for value in (loss, volumes.sum())]
+        results.append((loss.detach(), volumes.detach(), unrecorded, *gradients))
+    assert renderer._fused_volumes.refused is renderer._fused_loss.refused is None
+    single = dtype == torch.float32
+    torch.testing.assert_close(*results, atol=2e-3 if single else 1e-8, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_compiled_loss_keeps_no_volume():
+    """In a process of its own: how its peak grows from a batch of one to one of 64."""
+    code = """
+import resource, torch
+from senorita_lib.renderer import skeleton_volume_loss
+def peak(batch):
+    poses = torch.rand(batch, 21, 3).mul_(32).requires_grad_()
+    skeleton_volume_loss(poses, poses.detach() + 1, compiled=True).backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+peak(1)
+print(-peak(2) + peak(64))
+"""
+    one_volume = 64 * 20 * 32**3 * 4 / 2**20  # MB: 160
+    assert float(run(code).stdout) < 0.1 * one_volume
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
+@pytest.mark.parametrize("compiled", [True, False])
+def test_on_a_graphics_card(compiled):
+    joints, target = poses(3, 32).float(), poses(3, 32, seed=1).float()
+    results = []
+    for device, how in (("cpu", False), ("cuda", compiled)):
+        leaf = joints.to(device).requires_grad_()
+        loss = skeleton_volume_loss(leaf, target.to(device), compiled=how)
+        volumes = render_skeleton(leaf, compiled=how)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        results.append([value.detach().cpu() for value in (loss, volumes, gradient)])
+    torch.testing.assert_close(*results, atol=2e-3, rtol=1e-5)
+
+
+def test_smooth_l1_is_torchs():
+    joints, target = poses(2), poses(2, seed=1)
+    ours = skeleton_volume_loss(joints, target, size=(8, 8, 8), difference="smooth_l1")
+    volumes = [render_skeleton(p, size=(8, 8, 8)) for p in (joints, target)]
+    plain = torch.nn.functional.smooth_l1_loss(*volumes, reduction="sum") / 2
+    assert ours.item() == pytest.approx(plain.item())
+
+
+def test_any_joints_and_bones_as_a_module():
+    """17 body joints in someone else's network."""
+    bones = [(i, i - 1) for i in range(1, 17)]
+    module = SkeletonVolumeLoss(bones, size=(12, 12, 12), gamma=0.3)
+    network = torch.nn.Linear(4, 17 * 3)
+    predicted = network(torch.ones(2, 4)).unflatten(1, (17, 3)) + 6
+    loss = module(predicted, predicted.detach().roll(1, dims=0) + 1)
+    loss.backward()
+    assert network.weight.grad.abs().sum() > 0
+    assert "16 bones" in repr(module) and "gamma=0.3" in repr(module)
+
+
+def test_bones_and_samples_do_not_see_each_other():
+    joints = poses(3)
+    volumes = render_skeleton(joints, size=(8, 8, 8))
+    assert render_skeleton(joints[:0], size=(8, 8, 8)).shape == (0, 20, 8, 8, 8)
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(1)).tolist()
+    mixed = render_skeleton(joints, [BONES[i] for i in order], size=(8, 8, 8))
+    torch.testing.assert_close(mixed, volumes[:, order])
+    torch.testing.assert_close(render_skeleton(joints[1:2], size=(8, 8, 8))[0], volumes[1])
+    target = poses(3, seed=4)
+    size = {"size": (8, 8, 8)}
+    alone = [skeleton_volume_loss(joints[i : i + 1], target[i : i + 1], **size) for i in range(3)]
+    assert skeleton_volume_loss(joints, target, **size).item() == pytest.approx(
+        sum(alone).item() / 3, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize(("distance", "ends"), OPTIONS)
+def test_volumes_shrink_with_gamma_and_stay_bounded(distance, ends):
+    options = {"size": (10, 10, 10), "distance": distance, "ends": ends}
+    joints = poses(2) * 3 - 16  # partly far outside
+    previous = torch.ones(())
+    for gamma in (0.0, 0.05, 0.2, 1.0, 10.0):
+        volumes = render_skeleton(joints, gamma=gamma, **options)
+        assert volumes.min() >= 0 and (volumes <= previous + 1e-12).all()
+        previous = volumes
+    far = render_skeleton(joints + 1e4, gamma=0.1, **options)
+    assert far.isfinite().all() and far.max() == 0
+
+
+def test_loss_cannot_be_differentiated_twice_but_volumes_can():
+    joints, weight = poses(1, 6).requires_grad_(), torch.ones((), requires_grad=True)
+    loss = skeleton_volume_loss(joints, poses(1, 6, seed=1), size=(4, 4, 4))
+    (gradient,) = torch.autograd.grad(weight * loss, joints, create_graph=True)
+    # The weight of a loss may well be found by the gradient's magnitude.
+    (slope,) = torch.autograd.grad(gradient.norm(), weight, retain_graph=True)
+    assert slope.item() == pytest.approx(gradient.norm().item())
+    with pytest.raises(RuntimeError, match="once, found a second time"):
+        gradient.square().sum().backward()
+    torch.autograd.gradgradcheck(lambda j: render_skeleton(j, BONES[:2], size=(3, 3, 3)), (joints,))
+
+
+def run(code, **environment):
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_needs_torch_alone(tmp_path):
+    for name in ("numpy", "cv2", "monai", "plotly", "matplotlib", "tqdm"):
+        (tmp_path / f"{name}.py").write_text("raise ModuleNotFoundError('not installed')")
+    code = """
+import torch
+from senorita_lib.renderer import render_skeleton
+print(render_skeleton(torch.ones(1, 21, 3), size=(2, 2, 2), compiled=False).sum().item())
+"""
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+    assert float(run(code, PYTHONPATH=paths).stdout) > 0

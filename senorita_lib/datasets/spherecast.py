@@ -6,20 +6,15 @@ meets every piece and the nearest wins, which is a reduction over a broadcast di
 ``torch.compile`` makes kernels of it that keep one number a pixel, and no shape depends on data.
 """
 
-import warnings
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from senorita_lib._compiled import Compiled
 from senorita_lib.datasets.spheremesh import TRIANGLE_SLACK
 
 _CACHED, _LARGE = 1 << 16, 1 << 26  # numbers in a piece of work, on a CPU and on other devices
-# From how many reads and operations on Inductor would keep an intermediate, here (B, pieces, H, W).
-_INLINE = dict.fromkeys(
-    ("realize_reads_threshold", "realize_acc_reads_threshold", "realize_opcount_threshold"), 1000
-)
 
 
 class Surfaces(NamedTuple):
@@ -161,26 +156,8 @@ def cast_depth(surfaces, x, y, compiled=None):
             f"x and y have shapes {tuple(x.shape)} and {tuple(y.shape)}, "
             f"wanted ({count}, W) and ({count}, H)"
         )
-    if (x.is_cuda if compiled is None else compiled) and not _refused:
-        try:
-            return _compiled()(surfaces, x, y)
-        except torch._dynamo.exc.TorchDynamoException as error:  # no Triton, say
-            _refused.append(str(error).strip().partition("\n")[0])
-            warnings.warn(
-                f"rays are cast without torch.compile, many times slower: {_refused[0]}",
-                stacklevel=2,
-            )
-    return _cast(surfaces, x, y)
-
-
-_refused = []  # why torch.compile does not work here
-
-
-@cache
-def _compiled():
-    known = torch._inductor.list_options()  # other versions may name them otherwise
-    options = {name: value for name, value in _INLINE.items() if name in known}
-    return torch.compile(_cast, dynamic=False, options=options)
+    cast = _fused_cast if (x.is_cuda if compiled is None else compiled) else _cast
+    return cast(surfaces, x, y)
 
 
 def _cast(surfaces, x, y):
@@ -200,6 +177,9 @@ def _cast(surfaces, x, y):
                 depth = torch.minimum(depth, meet(piece[..., None, None].unbind(2), *rays).amin(1))
         parts.append(depth)
     return torch.cat(parts)
+
+
+_fused_cast = Compiled(_cast, dynamic=False)
 
 
 def _spheres_met(spheres, x, y, square):
