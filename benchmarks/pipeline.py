@@ -1,4 +1,4 @@
-"""Milliseconds for each stage of one frame, beside a plain form of it in the same run."""
+"""Milliseconds for patches and networks on one frame; inputs.py and renderer.py have the rest."""
 
 import time
 
@@ -12,7 +12,6 @@ from senorita_lib.hand import BONES
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
 from senorita_lib.refinement import crop_bone_patches
-from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
 
 
 def milliseconds(function, *arguments, seconds=1.0):
@@ -24,19 +23,6 @@ def milliseconds(function, *arguments, seconds=1.0):
         function(*arguments)
         times.append(time.perf_counter() - start)
     return 1e3 * min(times)
-
-
-def plain_volumes(pose, gamma=0.1, n=32):
-    """Eq. 1 and 2 as one would write them down: a (D, H, W, 3) tensor for each bone."""
-    z, y, x = torch.meshgrid(*[torch.arange(float(n))] * 3, indexing="ij")
-    p = torch.stack([x, y, z], dim=-1)
-    volumes = []
-    for child, parent in BONES:
-        a, b = (pose[:, None, None, None, joint] for joint in (child, parent))
-        r = ((p - b) * (a - b)).sum(-1, keepdim=True) / (a - b).square().sum(-1, keepdim=True)
-        r = r.clamp(0, 1)
-        volumes.append(torch.exp(-gamma * (p - (r * a + (1 - r) * b)).square().sum(-1)))
-    return torch.stack(volumes, dim=1)
 
 
 def plain_patches(image, uvd, size):
@@ -58,20 +44,12 @@ def main():
     crop = crop_hand(frame.depth, frame.box)
     crops = CropBatch.stack([crop])
     uvd = torch.from_numpy(crop.to_uvd(frame.joints))[None].float()
-    pose = 32 * uvd - 0.5
-    target = pose + 1.5
-    leaf = pose.clone().requires_grad_()
     network = HandPoseNet(find_recipe("tiny"), torch.full((20,), 40.0)).eval()
     small = CropBatch.stack([crop_hand(frame.depth, frame.box, size=64)])
-
-    def plain_loss():
-        loss = (plain_volumes(leaf) - plain_volumes(target)).abs().sum()
-        torch.autograd.grad(loss, leaf)
 
     with torch.no_grad():
         initial = network.estimate(small)
         rows = [
-            ("renderer, 20 × 32³", lambda: render_skeleton(pose), lambda: plain_volumes(pose)),
             (
                 "20 patches, 96 + 48 + 24",
                 lambda: crop_bone_patches(crops.image, uvd),
@@ -87,8 +65,6 @@ def main():
         times = [
             (name, milliseconds(ours), plain and milliseconds(plain)) for name, ours, plain in rows
         ]
-    ours = milliseconds(lambda: torch.autograd.grad(skeleton_volume_loss(leaf, target), leaf))
-    times.append(("volume loss and gradient", ours, milliseconds(plain_loss)))
     print(
         f"{'one frame':<26}{'ms':>8}{'plain':>9}{'ratio':>8}   ({torch.get_num_threads()} threads)"
     )

@@ -53,8 +53,8 @@ def render_skeleton(
     ends : {"clamp", "gate"}
         Bones with round caps (eq. 2), or 0 beyond a bone's two ends (release).
     compiled : bool, optional
-        Whether ``torch.compile`` makes one kernel of it: by default if there are half a million
-        voxels, all bones counted, as one pose has in 32³. The first call then takes seconds,
+        Whether ``torch.compile`` makes one kernel of it: by default from half a million
+        voxels on, all bones counted, as one pose has in 32³. The first call then takes seconds,
         so that it is worth it for hundreds of calls. Uncompiled, the result can be
         differentiated more than once.
 
@@ -285,7 +285,7 @@ def _gate(along):
 
 
 def _compile(compiled, rows, size):
-    return len(rows) * math.prod(size) >= _WORTH_COMPILING if compiled is None else compiled
+    return len(rows) * math.prod(size) > _WORTH_COMPILING if compiled is None else compiled
 
 
 def _arguments(poses, bones, size, gamma):

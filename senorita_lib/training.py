@@ -52,7 +52,7 @@ def train(
     device=None,
     progress=True,
     checkpoint_seconds=20.0,
-    volume_loss=skeleton_volume_loss,
+    volume_loss=None,
 ):
     """Train a recipe through all its stages and test it, or go on where an earlier call stopped.
 
@@ -69,9 +69,9 @@ def train(
     progress : bool
     checkpoint_seconds : float
         Time between two checkpoints.
-    volume_loss : callable
-        What stands for eq. 4, called as :func:`~senorita_lib.renderer.skeleton_volume_loss` is.
-        The recipe does not know of another: give its runs folders of their own.
+    volume_loss : callable, optional
+        What stands for eq. 4, called as :func:`~senorita_lib.renderer.skeleton_volume_loss` is,
+        the default. The recipe does not know of another: give its runs folders of their own.
 
     Returns
     -------
@@ -118,9 +118,10 @@ class _Trainer:
     def __init__(self, recipe, crops, folder, device, identity, volume_loss):
         self.recipe, self.crops, self.folder, self.device = recipe, crops, folder, device
         self.identity = identity
-        # In a short stage, compiling takes longer than it saves.
-        how = {} if recipe.volume_images > _WORTH_COMPILING else {"compiled": False}
-        self.volume_loss = partial(volume_loss, **how)
+        if volume_loss is None:  # in a short stage, compiling takes longer than it saves
+            compiled = None if recipe.volume_images > _WORTH_COMPILING else False
+            volume_loss = partial(skeleton_volume_loss, compiled=compiled)
+        self.volume_loss = volume_loss
         rows = np.flatnonzero(crops.found)
         held = max(1, round(len(rows) * recipe.validation_share))
         self.train_rows, self.validation_rows = rows[:-held], rows[-held:]

@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from senorita_lib import studies
+from senorita_lib.evaluation import SPLITS
+from senorita_lib.released import released_volume_loss
+
+
+@pytest.fixture
+def small_study(monkeypatch, tmp_path):
+    """Of two steps, in a folder of its own."""
+    shared = {"batch": 8, "pose_images": 8, "volume_images": 8, "refine_images": 0}
+    shared |= {"volume_size": 8, "validation_share": 0.2}
+    variants = {
+        "without": ({"volume_weight": 0.0}, None),
+        "with": ({}, None),
+        "released": ({}, released_volume_loss),
+    }
+    monkeypatch.setitem(studies.STUDIES, "small", (shared, variants))
+    monkeypatch.setattr(studies, "SEEDS", (0, 1))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_runs_differ_in_what_they_say_and_are_not_trained_twice(small_study, small_data):
+    study = studies.run_study("small", small_data, progress=False)
+    assert {name: len(seeds) for name, seeds in study["errors"].items()} == {
+        "without": 2, "with": 2, "released": 2,
+    }  # fmt: skip
+    first, other, released = (study["errors"][name] for name in ("without", "with", "released"))
+    assert first[0] != first[1] and first[0] != other[0] != released[0]
+    again = studies.run_study("small", small_data, progress=False)
+    assert json.dumps(again) == json.dumps(study)
+
+
+def test_table_has_means_and_the_difference_of_the_same_seeds():
+    def errors(*values):
+        return [dict.fromkeys(SPLITS, value) for value in values]
+
+    study = {"errors": {"a": errors(10.0, 20.0, 30.0), "bb": errors(12.0, 21.0, 30.0)}}
+    head, first, second = studies.study_table(study).splitlines()
+    assert head.split() == [*SPLITS, "all", "difference"]
+    assert first.split() == ["a", *["20.00"] * 6]
+    assert second.split() == ["bb", *["21.00"] * 6, "+1.00", "±", "1.00"]
+
+
+def test_unknown_and_missing_studies_are_named(monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match="study is 'volumes', wanted one of"):
+        studies.run_study("volumes")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"python -m senorita_lib.studies volume_loss"):
+        studies.load_study("volume_loss")
