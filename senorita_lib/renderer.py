@@ -187,8 +187,8 @@ class _Once(torch.autograd.Function):
 # Below, rows are bones, (N, 3), and volumes are (N, D, H, W).
 def _volumes(child, parent, gamma, x, y, z, distance, ends):
     """Eq. 1."""
-    squared, _, along = _squared_distance(child, parent, x, y, z)
-    volumes = _fall_off(_length(squared, distance), gamma)
+    residual, _, along = _residual(child, parent, x, y, z)
+    volumes = _fall_off(_distance(residual, distance), gamma)
     return volumes if ends == "clamp" else volumes * _gate(along)
 
 
@@ -198,33 +198,27 @@ def _loss_and_gradient(
     """Each bone's share of eq. 4, (N,), and its gradient at both ends, (N, 3) each.
 
     At the best r the residual p - q, with q = r child + (1 - r) parent, is orthogonal to the
-    bone, so d dist/d child = -2 r (p - q) and d dist/d parent = -2 (1 - r) (p - q): sums over
-    voxels of weights times 1, r, r² and p are all that is needed.
+    bone, so d dist/d child = -2 r (p - q) and d dist/d parent = -2 (1 - r) (p - q).
     """
     true = _volumes(true_child, true_parent, gamma, x, y, z, distance, ends)
-    squared, r, along = _squared_distance(child, parent, x, y, z)
-    length = _length(squared, distance)
+    residual, r, along = _residual(child, parent, x, y, z)
+    length = _distance(residual, distance)
     volumes = _fall_off(length, gamma)
     if ends == "gate":
         volumes = volumes * _gate(along)
     off = volumes - true
     loss, slope = (off.abs(), off.sign()) if difference == "l1" else (off * off / 2, off)
-    weight = -gamma * slope * volumes  # d loss / d dist
-    if distance == "euclidean":  # the root has no slope on the bone itself
-        weight = torch.where(squared > 1e-12, weight / (2 * length), 0)
-    at_child = weight * r
+    # Of d loss / d q: the root's own slope is 1 / (2 length), and none on the bone itself.
+    pull = 2 * gamma * slope * volumes
+    if distance == "euclidean":
+        pull = torch.where(length > 1e-6, pull / (2 * length), 0)
 
     def total(values):
         return values.sum(dim=(1, 2, 3))
 
-    def moment(weights):
-        places = x[None, None, None], y[None, None, :, None], z[None, :, None, None]
-        return torch.stack([total(weights * place) for place in places], dim=1)
-
-    bone, once, twice = child - parent, total(at_child)[:, None], total(at_child * r)[:, None]
-    pull_both = moment(weight) - total(weight)[:, None] * parent - once * bone
-    pull_child = moment(at_child) - once * parent - twice * bone
-    return total(loss), -2 * pull_child, -2 * (pull_both - pull_child)
+    both = torch.stack([total(pull * part) for part in residual], dim=1)
+    at_child = torch.stack([total(pull * r * part) for part in residual], dim=1)
+    return total(loss), at_child, both - at_child
 
 
 # Uncompiled, a few bones at a time, so that what they need stays in the processor's cache.
@@ -248,25 +242,29 @@ _fused_volumes = Compiled(_volumes, _volumes_in_pieces, dynamic=True)
 _fused_loss = Compiled(_loss_and_gradient, _loss_in_pieces, dynamic=True)
 
 
-def _squared_distance(child, parent, x, y, z):
-    """Eq. 2 at all voxels: dist and clamped r, (N, D, H, W), and r unclamped.
+def _residual(child, parent, x, y, z):
+    """p - q of eq. 2 at all voxels, as its three parts, with r clamped to the bone and r unclamped.
 
-    |p - parent|² and (p - parent) · bone are sums of three one-dimensional arrays, so no
-    (N, D, H, W, 3) tensor is needed.
+    (p - parent) · bone is a sum of three one-dimensional arrays, one for each axis.
     """
     bone = child - parent
     norm = (bone * bone).sum(dim=1)[:, None, None, None]
     from_parent = [axis - parent[:, i, None] for i, axis in enumerate((x, y, z))]
-    square = _outer_sum([offset * offset for offset in from_parent])
     dot = _outer_sum([offset * bone[:, i, None] for i, offset in enumerate(from_parent)])
     along = dot / norm.clamp_min(1e-12)
     r = along.clamp(0, 1)
-    return (square - r * (2 * dot - r * norm)).clamp_min(0), r, along
+    parts = zip(_spread(from_parent), bone[:, :, None, None, None].unbind(dim=1), strict=True)
+    return [offset - r * length for offset, length in parts], r, along
+
+
+def _spread(parts):
+    x, y, z = parts
+    return x[:, None, None, :], y[:, None, :, None], z[:, :, None, None]
 
 
 def _outer_sum(parts):
-    x, y, z = parts
-    return x[:, None, None, :] + y[:, None, :, None] + z[:, :, None, None]
+    x, y, z = _spread(parts)
+    return x + y + z
 
 
 def _fall_off(length, gamma):
@@ -275,7 +273,9 @@ def _fall_off(length, gamma):
     return torch.exp2(length * (gamma * -1.4426950408889634))
 
 
-def _length(squared, distance):
+def _distance(residual, distance):
+    x, y, z = residual
+    squared = x * x + y * y + z * z
     # The root has no gradient at zero; there the volume is at its peak and needs none.
     return squared if distance == "squared" else squared.clamp_min(1e-12).sqrt()
 

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from senorita_lib.datasets import write_synthetic
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import SPLITS
+from senorita_lib.hand import joints_to_bones
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import find_recipe
 from senorita_lib.released import GATED, released_volume_loss
@@ -63,8 +64,8 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=Tr
     Returns
     -------
     dict
-        As in ``results/studies/NAME.json``: ``errors`` maps a run's name to one
-        {split: mm} of the initial pose for each seed.
+        As in ``results/studies/NAME.json``: of the initial pose, ``errors`` maps a run's name
+        to one {split: mm} for each seed, ``bone_lengths`` to mean bone lengths, true = 1.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=Tr
     if name not in STUDIES:
         raise ValueError(f"study is {name!r}, wanted one of {list(STUDIES)}")
     shared, variants = STUDIES[name]
-    errors = {}
+    errors, lengths = {}, {}
     bar = tqdm(total=len(variants) * len(SEEDS), desc=name, disable=not progress)
     for seed in SEEDS:
         for variant, (changes, volume_loss) in variants.items():
@@ -82,6 +83,7 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=Tr
             folder = project_path(f"runs/studies/{name}") / f"{variant}, seed {seed}"
             run = train(used, project_path(data), folder, progress=False, volume_loss=volume_loss)
             errors.setdefault(variant, []).append(run.result["errors"]["initial"])
+            lengths.setdefault(variant, []).append(_bone_length(folder / "predictions.npz"))
             bar.update()
     return {
         "study": name,
@@ -92,7 +94,14 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=Tr
         "torch": torch.__version__,
         "frames": run.result["frames"],
         "errors": errors,
+        "bone_lengths": lengths,
     }
+
+
+def _bone_length(path):
+    with np.load(path) as poses:
+        bones = [np.linalg.norm(joints_to_bones(poses[k]), axis=-1) for k in ("initial", "joints")]
+    return float(bones[0].mean() / bones[1].mean())
 
 
 def study_table(study):
@@ -106,22 +115,21 @@ def study_table(study):
     Returns
     -------
     str
-        A line for each run: mm on each split and over all five, and the mean difference of the
-        last with its standard deviation over seeds.
+        A line for each run: mm on each split and over all five, the mean difference of the last
+        with its standard deviation over seeds, and the bone lengths.
     """
     width = max(map(len, study["errors"]))
-    lines = [" " * width + "".join(f"{name:>8}" for name in (*SPLITS, "all")) + "   difference"]
+    lines = [" " * width + "".join(f"{name:>8}" for name in (*SPLITS, "all"))]
+    lines[0] += "   difference  bones"
     first = None
     for name, seeds in study["errors"].items():
         mm = np.array([[errors[split] for split in SPLITS] for errors in seeds])
         mm = np.concatenate([mm, mm.mean(axis=1, keepdims=True)], axis=1)
         line = f"{name:<{width}}" + "".join(f"{value:8.2f}" for value in mm.mean(axis=0))
-        if first is None:
-            first = mm
-        else:
-            change = (mm - first)[:, -1]
-            line += f"{change.mean():+8.2f} ± {change.std(ddof=1):.2f}"
-        lines.append(line)
+        first = mm if first is None else first
+        change = (mm - first)[:, -1]
+        line += f"{change.mean():+8.2f} ± {change.std(ddof=1):.2f}"
+        lines.append(f"{line}{np.mean(study['bone_lengths'][name]):7.2f}")
     return "\n".join(lines)
 
 

@@ -29,6 +29,7 @@ def test_runs_differ_in_what_they_say_and_are_not_trained_twice(small_study, sma
     }  # fmt: skip
     first, other, released = (study["errors"][name] for name in ("without", "with", "released"))
     assert first[0] != first[1] and first[0] != other[0] != released[0]
+    assert all(0 < length < 2 for runs in study["bone_lengths"].values() for length in runs)
     again = studies.run_study("small", small_data, progress=False)
     assert json.dumps(again) == json.dumps(study)
 
@@ -38,10 +39,11 @@ def test_table_has_means_and_the_difference_of_the_same_seeds():
         return [dict.fromkeys(SPLITS, value) for value in values]
 
     study = {"errors": {"a": errors(10.0, 20.0, 30.0), "bb": errors(12.0, 21.0, 30.0)}}
+    study["bone_lengths"] = {"a": [1.0, 1.0, 1.0], "bb": [0.8, 0.9, 1.0]}
     head, first, second = studies.study_table(study).splitlines()
-    assert head.split() == [*SPLITS, "all", "difference"]
-    assert first.split() == ["a", *["20.00"] * 6]
-    assert second.split() == ["bb", *["21.00"] * 6, "+1.00", "±", "1.00"]
+    assert head.split() == [*SPLITS, "all", "difference", "bones"]
+    assert first.split() == ["a", *["20.00"] * 6, "+0.00", "±", "0.00", "1.00"]
+    assert second.split() == ["bb", *["21.00"] * 6, "+1.00", "±", "1.00", "0.90"]
 
 
 def test_unknown_and_missing_studies_are_named(monkeypatch, tmp_path):
