@@ -1,0 +1,29 @@
+"""Figures of studies: training runs that differ in one thing (:mod:`senorita_lib.studies`)."""
+
+import numpy as np
+
+from senorita_lib.evaluation import SPLITS
+from senorita_lib.plotting import new_figure
+
+
+def study_figure(study):
+    """Error and bone length of each run: a dot for each seed, a line at their mean.
+
+    Parameters
+    ----------
+    study : dict
+        Of :func:`senorita_lib.studies.load_study`.
+    """
+    names = list(study["errors"])
+    errors = [[np.mean([e[s] for s in SPLITS]) for e in study["errors"][name]] for name in names]
+    lengths = [study["bone_lengths"][name] for name in names]
+    figure, axes = new_figure(1, 2, width=9, height=0.36 * len(names) + 0.9, sharey=True)
+    for cell, values in zip(axes[0], (errors, lengths), strict=True):
+        for place, seeds in enumerate(values):
+            cell.plot(seeds, [place] * len(seeds), "o", color="#2e86ab", ms=4, alpha=0.8)
+            cell.plot([np.mean(seeds)] * 2, [place - 0.3, place + 0.3], color="#20242b")
+        cell.axvline(np.mean(values[0]), color="#999999", lw=0.8, ls=":")
+    axes[0, 0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    axes[0, 0].set_xlabel("mean joint error over five splits (mm)")
+    axes[0, 1].set_xlabel("mean bone length (true = 1)")
+    return figure

@@ -1,0 +1,13 @@
+from senorita_lib.evaluation import SPLITS
+from senorita_lib.plotting_studies import study_figure
+
+
+def test_dots_are_the_seeds():
+    errors = {"a": [dict.fromkeys(SPLITS, mm) for mm in (10.0, 20.0)]}
+    errors["b"] = [dict.fromkeys(SPLITS, mm) for mm in (12.0, 16.0)]
+    study = {"errors": errors, "bone_lengths": {"a": [0.9, 1.0], "b": [0.7, 0.8]}}
+    left, right = study_figure(study).axes
+    dots = [line for line in left.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in dots] == [[10.0, 20.0], [12.0, 16.0]]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["a", "b"]
+    assert list(right.lines[0].get_xdata()) == [0.9, 1.0]
