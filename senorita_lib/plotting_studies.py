@@ -9,6 +9,8 @@ from senorita_lib.plotting import new_figure
 def study_figure(study):
     """Error and bone length of each run: a dot for each seed, a line at their mean.
 
+    An error half as large again as the first run's is off the axis, and written there.
+
     Parameters
     ----------
     study : dict
@@ -23,6 +25,14 @@ def study_figure(study):
             cell.plot(seeds, [place] * len(seeds), "o", color="#2e86ab", ms=4, alpha=0.8)
             cell.plot([np.mean(seeds)] * 2, [place - 0.3, place + 0.3], color="#20242b")
         cell.axvline(np.mean(values[0]), color="#999999", lw=0.8, ls=":")
+    most = 1.5 * np.mean(errors[0])
+    inside = [mm for seeds in errors for mm in seeds if mm < most]
+    axes[0, 0].set_xlim(min(inside) - 0.5, max(inside) + 0.8)
+    for place, seeds in enumerate(errors):
+        if np.mean(seeds) > most:
+            axes[0, 0].text(
+                max(inside), place, f"{np.mean(seeds):.0f} mm →", ha="right", va="center"
+            )
     axes[0, 0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     axes[0, 0].set_xlabel("mean joint error over five splits (mm)")
     axes[0, 1].set_xlabel("mean bone length (true = 1)")
