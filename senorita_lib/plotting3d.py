@@ -196,10 +196,13 @@ def cube_layout(size, scenes=1):
     reach = [-0.02 * size, 1.12 * size]
     bare = {f"{axis}axis": {"visible": False, "range": reach} for axis in "xyz"}
     bare["zaxis"] = {"visible": False, "range": reach[::-1]}  # else a right hand seems a left one
-    eye, centre = {"x": 0.45, "y": -0.45, "z": -1.3}, {"x": -0.02, "y": -0.06, "z": 0}
+    eye, centre = {"x": 0.5, "y": -0.5, "z": -1.45}, {"x": 0, "y": -0.04, "z": 0}
     camera = {"eye": eye, "center": centre, "up": {"x": 0, "y": -1, "z": 0}}
     layout = {"template": "none", "height": 480, "uirevision": "kept"}
-    layout |= {"margin": dict.fromkeys("lrtb", 0), "legend": {"x": 1, "xanchor": "right", "y": 1}}
+    layout |= {
+        "margin": dict.fromkeys("lrtb", 0),
+        "legend": {"x": 1, "xanchor": "right", "y": 0.92},
+    }
     for i in range(scenes):
         domain = {"x": [i / scenes, (i + 1) / scenes]}
         scene = bare | {"aspectmode": "cube", "camera": camera, "domain": domain}

@@ -41,9 +41,11 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
     spreads += [_angle(value, -25, 25, "towards the thumb") for value in APART[1:]]
     views = [_angle(turn[0], -180, 180, "right"), _angle(turn[1], -80, 80, "up")]
     views += [_angle(turn[2], -90, 90, "anticlockwise")]
+    # Steps of the exponent that meet both gammas; between steps the browser would show another.
+    step = np.log10(GAMMAS["euclidean"] / GAMMAS["squared"]) / 40
     gamma = ipywidgets.FloatLogSlider(
-        value=GAMMAS["squared"], min=-2, max=0.3, step=0.02, readout_format=".3f",
-        layout={"width": "auto"},
+        value=GAMMAS["squared"], min=-1 - 50 * step, max=-1 + 65 * step, step=step,
+        readout_format=".3f", layout=_AUTO,
     )  # fmt: skip
     distance = _choice("squared", "euclidean")
     ends = _choice("clamp", "gate")
@@ -55,7 +57,7 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
         return posed_volumes(*degrees, size=size, **options)
 
     figure = go.FigureWidget(volume_plot(volumes(), threshold, names=FINGERS))
-    figure.update_layout(width=520, height=500)
+    figure.update_layout(width=500, height=500)
 
     def redraw(_=None):
         drawn = colour_meshes(volumes(), threshold).values()
@@ -90,13 +92,13 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
     renderer = [_head("Renderer"), _head(f"voxels above {threshold:g}"), unit, gamma]
     renderer += [ipywidgets.Label("distance"), distance, ipywidgets.Label("ends"), ends]
     controls = [
-        _grid(fingers, "60px 1fr 1fr"),
+        _grid(fingers, "54px 1fr 1fr"),
         _grid(buttons, "repeat(4, 1fr)"),
         _grid(view, "90px 1fr"),
         _grid(renderer, "90px 1fr"),
     ]
-    column = ipywidgets.VBox(controls, layout={"width": "370px", "flex": "0 0 auto"})
-    return ipywidgets.HBox([column, figure])
+    column = ipywidgets.VBox(controls, layout={"width": "420px", "flex": "0 0 auto"})
+    return ipywidgets.HBox([column, figure], layout={"flex_flow": "row wrap"})
 
 
 def posed_volumes(bends, spreads, turn, *, size=32, **options):
