@@ -23,7 +23,7 @@ def exposed_faces(mask, merge=False):
     ----------
     mask : array, (D, H, W), bool
     merge : bool
-        One quad for faces in a row, which are less than half as many.
+        One quad for faces in a row: about half as many.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def volume_plot(volumes, threshold=0.5, colours=BONE_COLOURS, names=None):
             showscale=False,
             flatshading=True,
             hoverinfo="skip",
-        )  # fmt: skip
+        )
         for (colour, mesh), name in zip(meshes.items(), names, strict=True)
     ]
     n = volumes.shape[-1]
@@ -183,7 +183,7 @@ def axis_traces(size, scene="scene"):
             line={"color": colour, "width": 6},
             hoverinfo="skip",
             showlegend=False,
-        )  # fmt: skip
+        )
         for axis, colour in zip("xyz", AXIS_COLOURS, strict=True)
     ]
 

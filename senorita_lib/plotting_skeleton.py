@@ -8,12 +8,7 @@ import plotly.graph_objects as go
 
 from senorita_lib.hand import BONES
 from senorita_lib.plotting import FINGER_COLOURS, draw_hand, new_figure
-from senorita_lib.plotting3d import (
-    axis_traces,
-    cube_layout,
-    draw_cube,
-    draw_hand_3d,
-)
+from senorita_lib.plotting3d import axis_traces, cube_layout, draw_cube, draw_hand_3d
 
 _ARROW, _FAINT = "#20242b", "#b4b8c0"
 
@@ -32,9 +27,8 @@ def choices_figure(profiles_of, slices_of, chain, places):
     places : array
         Cells from the bone.
     """
-    figure, (axes, *cells) = (lambda f, a: (f, a[0]))(
-        *new_figure(1, len(slices_of) + 1, width=12, height=2.6)
-    )
+    figure, grid = new_figure(1, len(slices_of) + 1, width=12, height=2.6)
+    axes, *cells = grid[0]
     for (label, values), style in zip(profiles_of.items(), ("-", "--"), strict=True):
         axes.plot(places, values, style, color=_ARROW, label=label)
     axes.axhline(0.5, color="#999999", lw=0.8, ls=":")
@@ -55,6 +49,7 @@ def _draw_slice(axes, values):
     shown = axes.imshow(values, vmin=0, vmax=1, interpolation="nearest")
     axes.contour(values, levels=[0.5], colors="white", linewidths=1)
     axes.set(xlim=(-0.5, values.shape[1] - 0.5), ylim=(values.shape[0] - 0.5, -0.5))
+    axes.set_autoscale_on(False)  # what is drawn over it does not widen it
     return shown
 
 
@@ -81,7 +76,6 @@ def slices_figure(volumes_of, joints, bone):
             draw_hand(cell, joints[:, ["xyz".index(across), "xyz".index(down)]], width=1, dots=4)
             cell.set(xlabel=f"{across} (cells)", ylabel=f"{down} (cells)")
             cell.set_title(f"{title}, {through} = {middle['xyz'.index(through)]}", fontsize=9)
-            cell.set(xlim=(-0.5, values.shape[1] - 0.5), ylim=(values.shape[0] - 0.5, -0.5))
         figure.colorbar(shown, ax=row, label="V", shrink=0.9)
     return figure
 
@@ -169,9 +163,7 @@ def moving_plot(paths_of, truth, labels, arrows=None, *, prefix="", size=32):
     figure = go.Figure([*frames[0], *still], cube_layout(size, len(paths_of)))
     figure.frames = [
         go.Frame(
-            data=[
-                {key: trace[key] for key in ("type", *"xyzuvw") if key in trace} for trace in moving
-            ],
+            data=[go.Scatter3d(x=line.x, y=line.y, z=line.z) for line in moving],
             name=label,
             traces=list(range(len(moving))),
         )

@@ -1,4 +1,4 @@
-"""Sliders for the notebooks. Each has a static twin in :mod:`senorita_lib.plotting`."""
+"""Sliders for the notebooks. What each draws can be had without them, for a static twin."""
 
 import ipywidgets
 import numpy as np
