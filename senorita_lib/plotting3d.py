@@ -7,20 +7,23 @@ all that can be seen.
 
 import numpy as np
 import plotly.graph_objects as go
+from matplotlib.colors import to_hex, to_rgb
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from senorita_lib.hand import BONES
 from senorita_lib.plotting import BONE_COLOURS, JOINT_COLOURS
 
-_AXIS_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")  # x, y, z: red, green, blue, as in Fig. 3
+AXIS_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")  # x, y, z: red, green, blue, as in Fig. 3
 
 
-def exposed_faces(mask):
+def exposed_faces(mask, merge=False):
     """Quads between the set cells of a mask and the others.
 
     Parameters
     ----------
     mask : array, (D, H, W), bool
+    merge : bool
+        One quad for faces in a row: about half as many.
 
     Returns
     -------
@@ -33,71 +36,178 @@ def exposed_faces(mask):
         step = np.diff(padded.astype(np.int8), axis=axis)
         # A face lies between cell i - 1 and i along its axis, padding taken off the others.
         inner = tuple(slice(None) if a == axis else slice(1, -1) for a in range(3))
-        corner = np.argwhere(step[inner]).astype(np.float32) - 0.5
         across = [a for a in range(3) if a != axis]
-        offsets = np.zeros((4, 3), np.float32)
-        offsets[[1, 2], across[0]] = 1
-        offsets[[2, 3], across[1]] = 1
-        quads.append(corner[:, None] + offsets)
+        corner = np.argwhere(step[inner])
+        length = np.ones(len(corner))
+        if merge and len(corner):
+            corner, length = _rows(corner, across[1])
+        offsets = np.zeros((len(corner), 4, 3), np.float32)
+        offsets[:, [1, 2], across[0]] = 1
+        offsets[:, [2, 3], across[1]] = length[:, None]
+        quads.append(corner[:, None] - np.float32(0.5) + offsets)
     return np.concatenate(quads)[..., ::-1]
 
 
-def draw_volumes(axes, volumes, threshold=0.5, colours=BONE_COLOURS, alpha=0.85):
+def _rows(places, along):
+    """First places, and lengths, of the rows along a dimension that places (n, 3) form."""
+    others = [a for a in range(3) if a != along]
+    places = places[np.lexsort(places[:, [along, *others]].T)]
+    step = np.diff(places, axis=0)
+    follows = (step[:, along] == 1) & (step[:, others] == 0).all(axis=1)
+    starts = np.flatnonzero(np.append(True, ~follows))
+    return places[starts], np.diff(np.append(starts, len(places)))
+
+
+def draw_volumes(axes, volumes, threshold=0.5, colours=BONE_COLOURS):
     """Draw volumes (bones, D, H, W) on 3D matplotlib axes, each in its colour."""
-    size = volumes.shape[-1]
-    for volume, colour in zip(volumes, colours, strict=True):
-        faces = exposed_faces(volume > threshold)
-        if len(faces):
-            # x right, z (towards the viewer) as matplotlib's depth, y down.
-            corners = faces[..., [0, 2, 1]]
-            axes.add_collection3d(
-                Poly3DCollection(
-                    corners, facecolor=colour, edgecolor="#00000018", alpha=alpha, lw=0.2
-                )
+    faces = [exposed_faces(volume > threshold) for volume in volumes]
+    quads = np.concatenate(faces)
+    if len(quads):
+        light = np.take(_LIGHT, _normal_axis(quads))
+        shade = np.repeat([to_rgb(colour) for colour in colours], [len(f) for f in faces], axis=0)
+        axes.add_collection3d(
+            Poly3DCollection(
+                quads[..., _PAGE], facecolor=shade * light[:, None], edgecolor="#00000030", lw=0.2
             )
-    axes.set(xlim=(0, size), ylim=(size, 0), zlim=(size, 0), box_aspect=(1, 1, 1))
-    for axis, colour, direction in zip("xyz", _AXIS_COLOURS, np.eye(3)[[0, 2, 1]], strict=True):
-        axes.plot(*zip(np.zeros(3), direction * size * 1.1, strict=True), color=colour, lw=2)
-        axes.text(*(direction * size * 1.18), axis, color=colour)
-    axes.view_init(elev=12, azim=-70)
+        )
+    draw_cube(axes, volumes.shape[-1])
+
+
+def draw_cube(axes, size):
+    """Set 3D matplotlib axes to a volume of ``size`` cells, and draw where x, y, z point."""
+    axes.set(xlim=(0, size), ylim=(size, 0), zlim=(size, 0))
+    axes.set_box_aspect((1, 1, 1), zoom=1.2)
+    for axis, colour, direction in zip("xyz", AXIS_COLOURS, np.eye(3), strict=True):
+        end = (direction * size)[_PAGE]
+        axes.plot(*zip(np.zeros(3), end, strict=True), color=colour, lw=2)
+        axes.text(*(end * 1.07), axis, color=colour, ha="center", va="center")
+    axes.view_init(elev=14, azim=-74)
     axes.set_axis_off()
 
 
-def volume_mesh(volumes, threshold=0.5, colours=BONE_COLOURS):
-    """What plotly's ``Mesh3d`` needs to draw volumes (bones, D, H, W), each in its colour.
+_LIGHT = (0.8, 0.6, 1.0)  # on faces to x, y and z: no lamp, so that it looks alike everywhere
+
+
+def _normal_axis(quads):
+    return np.ptp(quads, axis=1).argmin(axis=1)
+
+
+_PAGE = [0, 2, 1]  # x right, z (towards the viewer) as matplotlib's depth, y down
+
+
+def draw_hand_3d(axes, joints, *, width=1.6, dots=5, alpha=1.0):
+    """Bones and joints (21, 3), voxel frame, on 3D matplotlib axes, coloured by finger."""
+    joints = np.asarray(joints)[:, _PAGE]
+    for (child, parent), colour in zip(BONES, BONE_COLOURS, strict=True):
+        axes.plot(*joints[[child, parent]].T, color=colour, lw=width, alpha=alpha)
+    if dots:
+        axes.scatter(*joints.T, s=dots, c=JOINT_COLOURS, alpha=alpha, depthshade=False)
+
+
+def mask_mesh(mask):
+    """What plotly's ``Mesh3d`` needs to draw a mask (D, H, W): corners, triangles, brightness.
 
     Arrays of small integers, as they travel lighter to the browser than lists.
     """
-    faces = [exposed_faces(volume > threshold) for volume in volumes]
-    quads = np.concatenate(faces)
+    quads = exposed_faces(mask, merge=True)
     corners, place = np.unique(
         np.rint(quads.reshape(-1, 3) + 0.5).astype(np.uint8), axis=0, return_inverse=True
     )
     place = place.reshape(-1, 4).astype(np.uint16 if len(corners) < 2**16 else np.int32)
-    x, y, z = corners.T
-    i, j, k = np.concatenate([place[:, [0, 1, 2]], place[:, [0, 2, 3]]]).T
-    palette = list(dict.fromkeys(colours))
-    shade = [
-        np.full(len(f), palette.index(c), np.uint8) for c, f in zip(colours, faces, strict=True)
-    ]
-    edges = np.repeat(np.linspace(0, 1, len(palette) + 1), 2)[1:-1]
+    triangles = np.concatenate([place[:, [0, 1, 2]], place[:, [0, 2, 3]]])
+    mesh = dict(zip(("x", "y", "z", "i", "j", "k"), (*corners.T, *triangles.T), strict=True))
+    return mesh | {"intensity": np.tile(_normal_axis(quads).astype(np.uint8), 2)}
+
+
+def colour_meshes(volumes, threshold=0.5, colours=BONE_COLOURS):
+    """Of each colour that volumes (bones, D, H, W) have, the mesh of all above a threshold."""
+    colours = np.asarray(colours)
     return {
-        **{"x": x, "y": y, "z": z, "i": i, "j": j, "k": k},
-        "intensity": np.tile(np.concatenate(shade), 2),
-        "intensitymode": "cell",
-        "colorscale": list(zip(edges, np.repeat(palette, 2).tolist(), strict=True)),
-        "cmin": -0.5,
-        "cmax": len(palette) - 0.5,
+        str(colour): mask_mesh(volumes[colours == colour].max(axis=0) > threshold)
+        for colour in dict.fromkeys(colours)
     }
 
 
-def volume_plot(volumes, threshold=0.5, colours=BONE_COLOURS):
-    """Interactive view of volumes (bones, D, H, W), each in its colour."""
-    mesh = volume_mesh(volumes, threshold, colours)
-    figure = go.Figure(go.Mesh3d(**mesh, flatshading=True, hoverinfo="skip", showscale=False))
+def volume_plot(volumes, threshold=0.5, colours=BONE_COLOURS, names=None):
+    """Interactive view of volumes (bones, D, H, W), a trace for each colour.
+
+    Parameters
+    ----------
+    volumes : array, (bones, D, H, W)
+    threshold : float
+        Voxels above it are drawn.
+    colours : sequence of str
+        One per volume.
+    names : sequence of str, optional
+        For a legend, in which a click hides a colour.
+    """
+    meshes = colour_meshes(volumes, threshold, colours)
+    names = names or [None] * len(meshes)
+    traces = [
+        go.Mesh3d(
+            **mesh,
+            name=name,
+            color=colour,
+            colorscale=_shades(colour),
+            cmin=0,
+            cmax=2,
+            intensitymode="cell",
+            lighting={"ambient": 1, "diffuse": 0, "specular": 0},
+            showlegend=bool(name),
+            showscale=False,
+            flatshading=True,
+            hoverinfo="skip",
+        )
+        for (colour, mesh), name in zip(meshes.items(), names, strict=True)
+    ]
     n = volumes.shape[-1]
-    figure.update_layout(**_scene((0, n), (0, n), (0, n), "cells"))
+    figure = go.Figure([*traces, *axis_traces(n)])
+    figure.update_layout(**cube_layout(n))
     return figure
+
+
+def _shades(colour):
+    dyed = [to_hex(np.multiply(to_rgb(colour), light)) for light in _LIGHT]
+    return list(zip([0, 0.5, 1], dyed, strict=True))
+
+
+def axis_traces(size, scene="scene"):
+    """Plotly traces of the axes x, y, z of a volume of ``size`` cells: red, green, blue."""
+    return [
+        go.Scatter3d(
+            **{a: [0, 1.08 * size * (a == axis)] for a in "xyz"},
+            mode="lines+text",
+            text=["", axis],
+            textfont={"color": colour, "size": 14},
+            scene=scene,
+            line={"color": colour, "width": 6},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        for axis, colour in zip("xyz", AXIS_COLOURS, strict=True)
+    ]
+
+
+def cube_layout(size, scenes=1):
+    """Plotly layout for volumes of ``size`` cells in scenes side by side.
+
+    The cube is seen as the camera sees it. It has no frame: :func:`axis_traces` stand for it.
+    """
+    reach = [-0.02 * size, 1.12 * size]
+    bare = {f"{axis}axis": {"visible": False, "range": reach} for axis in "xyz"}
+    bare["zaxis"] = {"visible": False, "range": reach[::-1]}  # else a right hand seems a left one
+    eye, centre = {"x": 0.5, "y": -0.5, "z": -1.45}, {"x": 0, "y": -0.04, "z": 0}
+    camera = {"eye": eye, "center": centre, "up": {"x": 0, "y": -1, "z": 0}}
+    layout = {"template": "none", "height": 480, "uirevision": "kept"}
+    layout |= {
+        "margin": dict.fromkeys("lrtb", 0),
+        "legend": {"x": 1, "xanchor": "right", "y": 0.92},
+    }
+    for i in range(scenes):
+        domain = {"x": [i / scenes, (i + 1) / scenes]}
+        scene = bare | {"aspectmode": "cube", "camera": camera, "domain": domain}
+        layout[f"scene{i + 1 if i else ''}"] = scene
+    return layout
 
 
 def cloud_plot(points, colour, box, joints=None):

@@ -1,4 +1,4 @@
-"""Sliders for the notebooks. Each has a static twin in :mod:`senorita_lib.plotting`."""
+"""Sliders for the notebooks. What each draws can be had without them, for a static twin."""
 
 import ipywidgets
 import numpy as np
@@ -7,47 +7,137 @@ import torch
 from plotly.subplots import make_subplots
 
 from senorita_lib.cropping import CropBatch, crop_hand
+from senorita_lib.datasets.posedhand import APART, GESTURES, OPEN, posed_hand
 from senorita_lib.datasets.posing import turned
-from senorita_lib.plotting3d import volume_mesh, volume_plot
+from senorita_lib.hand import FINGERS
+from senorita_lib.plotting import FINGER_COLOURS
+from senorita_lib.plotting3d import colour_meshes, volume_plot
 from senorita_lib.renderer import render_skeleton
 from senorita_lib.representations import layer_depth, project_points, voxelize
 
+# Eq. 1's gamma where nobody chose one, per cell of 32: the paper's, and the release's, which is
+# 0.1 per 1/200 of the cube.
+GAMMAS = {"squared": 0.1, "euclidean": 0.625}
 
-def gamma_explorer(joints_voxel, *, size=(32, 32, 32), threshold=0.5):
-    """All 20 bones' volumes at a threshold, with a slider for eq. 1's gamma and the distance.
+
+def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
+    """The volumes of all 20 bones, with sliders for the fingers, the view and the renderer.
 
     Parameters
     ----------
-    joints_voxel : array or tensor, (21, 3)
-        Voxel frame, cells.
-    size : (D, H, W)
+    size : int
+        Cells along each side.
     threshold : float
         Voxels above it are drawn.
+    turn : (azimuth, elevation, roll)
+        Where the palm faces at first, whole degrees, as in :func:`posed_hand`.
 
     Returns
     -------
-    ipywidgets.VBox
+    ipywidgets.HBox
     """
-    joints = torch.as_tensor(joints_voxel, dtype=torch.float32)[None]
+    bends = [_angle(value, -15, 90, "bend") for value in OPEN]
+    spreads = [_angle(APART[0], 0, 60, "away from the palm")]
+    spreads += [_angle(value, -25, 25, "towards the thumb") for value in APART[1:]]
+    views = [_angle(turn[0], -180, 180, "right"), _angle(turn[1], -80, 80, "up")]
+    views += [_angle(turn[2], -90, 90, "anticlockwise")]
+    # Steps of the exponent that meet both gammas; between steps the browser would show another.
+    step = np.log10(GAMMAS["euclidean"] / GAMMAS["squared"]) / 40
     gamma = ipywidgets.FloatLogSlider(
-        value=0.1, min=-2, max=0, step=0.05, description="γ (1/cell²)", continuous_update=False
-    )
-    distance = ipywidgets.ToggleButtons(
-        options=["squared", "euclidean"], description="distance", style={"button_width": "90px"}
-    )
+        value=GAMMAS["squared"], min=-1 - 50 * step, max=-1 + 65 * step, step=step,
+        readout_format=".3f", layout=_AUTO,
+    )  # fmt: skip
+    distance = _choice("squared", "euclidean")
+    ends = _choice("clamp", "gate")
+    unit = ipywidgets.Label("γ (1/cell²)")
 
     def volumes():
-        return render_skeleton(joints, size=size, gamma=gamma.value, distance=distance.value)[0]
+        degrees = [[slider.value for slider in sliders] for sliders in (bends, spreads, views)]
+        options = {"gamma": gamma.value, "distance": distance.value, "ends": ends.value}
+        return posed_volumes(*degrees, size=size, **options)
 
-    figure = go.FigureWidget(volume_plot(volumes().numpy(), threshold))
+    figure = go.FigureWidget(volume_plot(volumes(), threshold, names=FINGERS))
+    figure.update_layout(width=500, height=500)
 
-    def redraw(_):
+    def redraw(_=None):
+        drawn = colour_meshes(volumes(), threshold).values()
         with figure.batch_update():
-            figure.data[0].update(**volume_mesh(volumes().numpy(), threshold))
+            for trace, mesh in zip(figure.data, drawn, strict=False):
+                trace.update(mesh)
 
-    gamma.observe(redraw, "value")
-    distance.observe(redraw, "value")
-    return ipywidgets.VBox([ipywidgets.HBox([gamma, distance]), figure])
+    def choose(sliders, values):
+        for slider, value in zip(sliders, values, strict=True):
+            slider.unobserve(redraw, "value")
+            slider.value = value
+            slider.observe(redraw, "value")
+        redraw()
+
+    def change_distance(change):
+        unit.value = {"squared": "γ (1/cell²)", "euclidean": "γ (1/cell)"}[change["new"]]
+        choose([gamma], [GAMMAS[change["new"]]])
+
+    for control in (*bends, *spreads, *views, gamma, ends):
+        control.observe(redraw, "value")
+    distance.observe(change_distance, "value")
+    buttons = [ipywidgets.Button(description=name, layout=_AUTO) for name in GESTURES]
+    for button, gesture in zip(buttons, GESTURES.values(), strict=True):
+        button.on_click(lambda _, gesture=gesture: choose(bends, gesture))
+
+    fingers = [_head("Fingers"), _head("bend (°)"), _head("spread (°)")]
+    for name, colour, *sliders in zip(FINGERS, FINGER_COLOURS, bends, spreads, strict=True):
+        fingers += [_head(name, colour), *sliders]
+    view = [_head("View"), _head("palm turned (°)")]
+    for name, slider in zip(("left, right", "down, up", "in plane"), views, strict=True):
+        view += [ipywidgets.Label(name), slider]
+    renderer = [_head("Renderer"), _head(f"voxels above {threshold:g}"), unit, gamma]
+    renderer += [ipywidgets.Label("distance"), distance, ipywidgets.Label("ends"), ends]
+    controls = [
+        _grid(fingers, "54px 1fr 1fr"),
+        _grid(buttons, "repeat(4, 1fr)"),
+        _grid(view, "90px 1fr"),
+        _grid(renderer, "90px 1fr"),
+    ]
+    column = ipywidgets.VBox(controls, layout={"width": "420px", "flex": "0 0 auto"})
+    return ipywidgets.HBox([column, figure], layout={"flex_flow": "row wrap"})
+
+
+def posed_volumes(bends, spreads, turn, *, size=32, **options):
+    """The volumes of a posed hand: what :func:`skeleton_explorer` draws.
+
+    Parameters
+    ----------
+    bends, spreads, turn, size
+        As in :func:`posed_hand`.
+    **options
+        As in :func:`render_skeleton`.
+
+    Returns
+    -------
+    array, (20, size, size, size)
+    """
+    joints = torch.tensor(posed_hand(bends, spreads, turn, size=size), dtype=torch.float32)
+    # Compiled it would take seconds at the first slider's first move.
+    return render_skeleton(joints[None], size=(size,) * 3, compiled=False, **options)[0].numpy()
+
+
+_AUTO = {"width": "auto"}
+
+
+def _angle(value, low, high, tooltip):
+    return ipywidgets.IntSlider(value=value, min=low, max=high, tooltip=tooltip, layout=_AUTO)
+
+
+def _choice(*options):
+    return ipywidgets.ToggleButtons(options=options, style={"button_width": "100px"})
+
+
+def _head(text, colour="inherit"):
+    return ipywidgets.HTML(f"<b style='color:{colour}'>{text}</b>")
+
+
+def _grid(children, columns):
+    layout = {"grid_template_columns": columns, "grid_gap": "0 4px", "align_items": "center"}
+    return ipywidgets.GridBox(children, layout=layout)
 
 
 def input_explorer(hands, pose, *, layers=64):

@@ -225,10 +225,24 @@ def draw_view(rng, allowed):
         elevation = np.where(worn, np.clip(rng.normal(-58, 12, n), -85, -30), elevation)
         ok = np.flatnonzero(np.isin(_bin(azimuth, elevation), allowed))
         if len(ok):
-            return _facing(*np.radians([azimuth[ok[0]], elevation[ok[0]], roll[ok[0]]]))
+            return facing(*np.radians([azimuth[ok[0]], elevation[ok[0]], roll[ok[0]]]))
 
 
-def _facing(azimuth, elevation, roll):
+def facing(azimuth, elevation, roll):
+    """The rotation whose palm faces somewhere, of angles in radians.
+
+    Parameters
+    ----------
+    azimuth, elevation : float
+        As in :func:`view_angles`.
+    roll : float
+        0 where the fingers point up, positive anticlockwise for whom the palm faces.
+
+    Returns
+    -------
+    array, (3, 3)
+        As in :func:`draw_view`.
+    """
     normal = np.array(
         [
             np.sin(azimuth) * np.cos(elevation),
