@@ -118,7 +118,7 @@ def growth():
 
 
 def on_device(device="cuda"):
-    """Times on a graphics card, and the share of a training step of the paper's estimator."""
+    """Times on a graphics card, and beside a forward and backward pass of the estimator."""
     from senorita_lib.estimator import PoseEstimator
 
     network = PoseEstimator(3).to(device)
@@ -135,7 +135,7 @@ def on_device(device="cuda"):
         return milliseconds(run)
 
     whole = waiting(step)
-    print(f"\n{torch.cuda.get_device_name()}, batch 6, ms; estimator's step {whole:.1f}")
+    print(f"\n{torch.cuda.get_device_name()}, batch 6, ms; estimator, both ways, {whole:.1f}")
     for what in RELEASED_MS:
         ms = [waiting(work(what, form, 6, device)) for form in FORMS]
         shares = "".join(

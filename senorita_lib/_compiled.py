@@ -33,6 +33,7 @@ class Compiled:
         self.function, self.uncompiled = function, uncompiled or function
         self.dynamic = dynamic
         self.refused = None  # why it could not be compiled
+        self._known = set()  # kinds of call that are compiled
 
     @cached_property
     def _fused(self):
@@ -41,14 +42,17 @@ class Compiled:
         return torch.compile(self.function, fullgraph=True, dynamic=self.dynamic, options=options)
 
     def __call__(self, *arguments):
-        if torch.compiler.is_compiling():  # by a caller of ours, as part of something larger
-            return self.function(*arguments)
         if self.refused is None:
             try:
+                kind = self._kind(arguments)
+                if kind in self._known:
+                    return self._fused(*arguments)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # the compiler's are about itself
                     with torch._dynamo.config.patch(recompile_limit=64):
-                        return self._fused(*arguments)
+                        result = self._fused(*arguments)
+                self._known.add(kind)
+                return result
             except torch._dynamo.exc.TorchDynamoException as error:
                 self.refused = str(error).strip().partition("\n")[0]
                 name = self.function.__name__.strip("_")
@@ -58,3 +62,13 @@ class Compiled:
                     stacklevel=3,
                 )
         return self.uncompiled(*arguments)
+
+    def _kind(self, arguments):
+        kind = [torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
+        for argument in arguments:
+            for part in argument if isinstance(argument, tuple) else (argument,):
+                if isinstance(part, torch.Tensor):
+                    shape = part.ndim if self.dynamic else part.shape
+                    part = part.dtype, part.device, part.requires_grad, shape
+                kind.append(part)
+        return tuple(kind)

@@ -110,8 +110,9 @@ def mask_mesh(mask):
     Arrays of small integers, as they travel lighter to the browser than lists.
     """
     quads = exposed_faces(mask, merge=True)
+    kind = np.uint8 if max(mask.shape) < 256 else np.uint16
     corners, place = np.unique(
-        np.rint(quads.reshape(-1, 3) + 0.5).astype(np.uint8), axis=0, return_inverse=True
+        np.rint(quads.reshape(-1, 3) + 0.5).astype(kind), axis=0, return_inverse=True
     )
     place = place.reshape(-1, 4).astype(np.uint16 if len(corners) < 2**16 else np.int32)
     triangles = np.concatenate([place[:, [0, 1, 2]], place[:, [0, 2, 3]]])

@@ -5,10 +5,12 @@ Eq. 1:  V_p = exp(-gamma * dist(p, bone));   eq. 2:  dist = min over r in [0, 1]
 parameters; its gradient with respect to the joints is exact.
 
 What runs over voxels is written once, as plain tensor arithmetic. For large volumes it is
-compiled, which takes seconds at the first call and saves two thirds of the time and all memory.
+compiled, which takes seconds at the first call and then two thirds less time; the loss then
+needs no memory for volumes.
 """
 
 import math
+import operator
 
 import torch
 from torch import nn
@@ -22,9 +24,13 @@ _CHOICES = {
     "difference": ("l1", "smooth_l1"),
 }
 _WORTH_COMPILING = 1 << 19  # voxels of all bones; one pose of 20 bones in 32³ has more
+_FAR = 1e5  # cells: squares of more would drown the voxels in rounding
 _IN_CACHE, _IN_MEMORY = 1 << 18, 1 << 26  # voxels in a piece of work, on CPUs and elsewhere
 
 
+# Both are kept out of whatever a caller compiles: they bring what they compile themselves.
+# (torch.compiler.disable is the same, but takes seconds to import.)
+@torch._disable_dynamo
 def render_skeleton(
     joints_voxel,
     bones=BONES,
@@ -40,8 +46,8 @@ def render_skeleton(
     Parameters
     ----------
     joints_voxel : tensor, (B, J, 3)
-        Joints in the voxel frame, cells: x, y, z along W, H, D. They may lie anywhere: of a
-        bone far outside nothing is seen. Half precision is computed in single.
+        Joints in the voxel frame, cells: x, y, z along W, H, D. They may lie outside; beyond
+        100,000 cells they count as lying there. Half precision is computed in single.
     bones : sequence of (child, parent)
         Pairs of joint indices; a bone of length zero is drawn as a point (with ``gate``
         not at all).
@@ -67,15 +73,18 @@ def render_skeleton(
     ------
     ValueError
         If an argument has another shape or value, or a joint on the CPU is not finite.
-        (Elsewhere its volumes are not finite either: looking would make the device wait.)
+        (Elsewhere that is not looked for, and its volumes are not finite either.)
     """
-    _check(joints_voxel, bones, size, gamma, distance=distance, ends=ends)
+    bones = _check_bones(bones)
+    _check_joints("joints_voxel", joints_voxel, bones)
+    _check_options(size, gamma, distance=distance, ends=ends)
     (child, parent), rest = _arguments([joints_voxel], bones, size, gamma)
     draw = _fused_volumes if _compile(compiled, child, size) else _volumes_in_pieces
     volumes = draw(child, parent, *rest, distance, ends)
     return volumes.to(joints_voxel.dtype).view(len(joints_voxel), len(bones), *size)
 
 
+@torch._disable_dynamo
 def skeleton_volume_loss(
     predicted_voxel,
     target_voxel,
@@ -113,20 +122,23 @@ def skeleton_volume_loss(
     ValueError
         If the two poses differ in shape, gamma wants a gradient, or as :func:`render_skeleton`.
     """
-    if predicted_voxel.shape != target_voxel.shape or not len(predicted_voxel):
+    bones = _check_bones(bones)
+    _check_joints("predicted_voxel", predicted_voxel, bones)
+    _check_joints("target_voxel", target_voxel, bones)
+    one, two = ((tuple(v.shape), str(v.device)) for v in (predicted_voxel, target_voxel))
+    if one != two or not len(predicted_voxel):
         raise ValueError(
-            f"predicted_voxel and target_voxel have shapes {tuple(predicted_voxel.shape)} and "
-            f"{tuple(target_voxel.shape)}, wanted the same and at least one pose"
+            f"predicted_voxel and target_voxel are {one[0]} on {one[1]} and {two[0]} on {two[1]}, "
+            "wanted the same and at least one pose"
         )
     choices = {"distance": distance, "ends": ends, "difference": difference}
-    for joints in (predicted_voxel, target_voxel):
-        _check(joints, bones, size, gamma, **choices)
+    _check_options(size, gamma, **choices)
     if isinstance(gamma, torch.Tensor) and gamma.requires_grad:
         raise ValueError(
             "gamma requires a gradient, wanted a constant: the loss alone would drive it to "
             "infinity, where all volumes are empty"
         )
-    poses = [predicted_voxel, target_voxel.detach().to(predicted_voxel.dtype)]
+    poses = [predicted_voxel, target_voxel.detach()]
     rows, rest = _arguments(poses, bones, size, gamma)
     compiled = _compile(compiled, rows[0], size)
     return _VolumeLoss.apply(compiled, *rows, *rest, *choices.values()) / len(predicted_voxel)
@@ -144,7 +156,10 @@ class SkeletonVolumeLoss(nn.Module):
 
     def __init__(self, bones=BONES, **options):
         super().__init__()
-        self.bones, self.options = tuple(map(tuple, bones)), options
+        self.bones, self.options = _check_bones(bones), options
+        nothing = torch.zeros(1, 1 + max(map(max, self.bones)), 3)  # shows a wrong option now
+        one_voxel = {**options, "size": (1, 1, 1), "compiled": False}
+        skeleton_volume_loss(nothing, nothing, self.bones, **one_voxel)
 
     def forward(self, predicted_voxel, target_voxel):
         """Poses (B, J, 3) and (B, J, 3), voxel frame, cells, to a scalar."""
@@ -297,31 +312,56 @@ def _arguments(poses, bones, size, gamma):
     for joints in poses:
         for column in zip(*bones, strict=True):
             # Cloned, as compiled code would look at what a view is a view of.
-            rows.append(joints[:, list(column)].to(dtype).flatten(0, 1).clone())
-    gamma = torch.as_tensor(gamma, dtype=dtype, device=device)
+            ends = joints[:, list(column)].to(dtype).clamp(-_FAR, _FAR)
+            rows.append(ends.flatten(0, 1).clone())
+    gamma = torch.as_tensor(gamma, dtype=dtype, device=device).reshape(())
     centres = [torch.arange(n, dtype=dtype, device=device) for n in reversed(size)]  # x, y, z
     return rows, (gamma, *centres)
 
 
-def _check(joints, bones, size, gamma, **choices):
+def _check_bones(bones):
+    pairs = tuple(tuple(map(_whole, bone)) for bone in bones)
+    if not pairs or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+        raise ValueError(f"bones are {pairs}, wanted at least one pair (child, parent) of joints")
+    return pairs
+
+
+def _whole(value):
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"bones hold {value!r}, wanted numbers of joints") from None
+
+
+def _check_joints(name, joints, bones):
     if not isinstance(joints, torch.Tensor):
-        raise ValueError(f"joints_voxel is {type(joints).__name__}, wanted a tensor")
+        raise ValueError(f"{name} is {type(joints).__name__}, wanted a tensor")
     if joints.ndim != 3 or joints.shape[-1] != 3:
-        raise ValueError(f"joints_voxel has shape {tuple(joints.shape)}, wanted (B, J, 3)")
+        raise ValueError(f"{name} has shape {tuple(joints.shape)}, wanted (B, J, 3)")
     if not joints.is_floating_point():
-        raise ValueError(f"joints_voxel is {joints.dtype}, wanted a floating-point type")
+        raise ValueError(f"{name} is {joints.dtype}, wanted a floating-point type")
     if joints.device.type == "cpu" and not joints.isfinite().all():
-        raise ValueError("joints_voxel has values that are not finite, wanted cells")
+        raise ValueError(f"{name} has values that are not finite, wanted cells")
+    last = max(map(max, bones))
+    if last >= joints.shape[1]:
+        raise ValueError(f"bones name joint {last}, wanted 0 to {joints.shape[1] - 1} as in {name}")
+
+
+def _check_options(size, gamma, **choices):
     for name, value in choices.items():
         if value not in _CHOICES[name]:
             raise ValueError(f"{name} is {value!r}, wanted one of {_CHOICES[name]}")
-    named = [joint for bone in bones for joint in bone]
-    if not named or min(named) < 0 or max(named) >= joints.shape[1]:
-        raise ValueError(
-            f"bones name the joints {sorted(set(named))}, wanted at least one pair out of "
-            f"0 to {joints.shape[1] - 1}"
-        )
-    if len(size) != 3 or min(size) < 1:
-        raise ValueError(f"size is {tuple(size)}, wanted cells along (D, H, W)")
-    if not isinstance(gamma, torch.Tensor) and not 0 <= gamma < math.inf:
-        raise ValueError(f"gamma is {gamma}, wanted 0 or more")
+    try:
+        fine = len(size) == 3 and min(map(operator.index, size)) > 0
+    except TypeError:
+        fine = False
+    if not fine:
+        raise ValueError(f"size is {size!r}, wanted cells along (D, H, W)")
+    if isinstance(gamma, torch.Tensor):
+        if gamma.numel() != 1:
+            raise ValueError(f"gamma has shape {tuple(gamma.shape)}, wanted one number")
+        if gamma.device.type != "cpu":
+            return  # looking at it would make the device wait
+        gamma = gamma.item()
+    if not 0 <= gamma < math.inf:
+        raise ValueError(f"gamma is {gamma:g}, wanted 0 or more")

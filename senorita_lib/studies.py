@@ -54,6 +54,8 @@ SEEDS = (0, 1, 2)
 def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=True):
     """Train and test all runs of a study; those that ``runs/studies`` holds whole are read.
 
+    A run does not know what stood for eq. 4: after a change to that, remove its folder.
+
     Parameters
     ----------
     name : str
@@ -80,7 +82,7 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=Tr
     for seed in SEEDS:
         for variant, (changes, volume_loss) in variants.items():
             used = find_recipe(recipe, seed=seed, **shared | changes)
-            folder = project_path(f"runs/studies/{name}") / f"{variant}, seed {seed}"
+            folder = project_path(f"runs/studies/{recipe}/{name}") / f"{variant}, seed {seed}"
             run = train(used, project_path(data), folder, progress=False, volume_loss=volume_loss)
             errors.setdefault(variant, []).append(run.result["errors"]["initial"])
             lengths.setdefault(variant, []).append(_bone_length(folder / "predictions.npz"))

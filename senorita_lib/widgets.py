@@ -42,9 +42,10 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
     views = [_angle(turn[0], -180, 180, "right"), _angle(turn[1], -80, 80, "up")]
     views += [_angle(turn[2], -90, 90, "anticlockwise")]
     # Steps of the exponent that meet both gammas; between steps the browser would show another.
-    step = np.log10(GAMMAS["euclidean"] / GAMMAS["squared"]) / 40
+    gammas = GAMMAS | {"euclidean": 20 / size}
+    step = np.log10(gammas["euclidean"] / gammas["squared"]) / 40
     gamma = ipywidgets.FloatLogSlider(
-        value=GAMMAS["squared"], min=-1 - 50 * step, max=-1 + 65 * step, step=step,
+        value=gammas["squared"], min=-1 - 50 * step, max=-1 + 65 * step, step=step,
         readout_format=".3f", layout=_AUTO,
     )  # fmt: skip
     distance = _choice("squared", "euclidean")
@@ -74,7 +75,7 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
 
     def change_distance(change):
         unit.value = {"squared": "γ (1/cell²)", "euclidean": "γ (1/cell)"}[change["new"]]
-        choose([gamma], [GAMMAS[change["new"]]])
+        choose([gamma], [gammas[change["new"]]])
 
     for control in (*bends, *spreads, *views, gamma, ends):
         control.observe(redraw, "value")

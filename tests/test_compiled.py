@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -22,6 +23,18 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_says_so_once():
     ):
         assert torch.equal(function(values), -values)
     assert torch.equal(function(values), -values)  # a second warning would be an error
+
+
+def test_other_peoples_warnings_are_still_said_once():
+    function = Compiled(torch.abs, dynamic=True)
+    function._fused = torch.abs
+    function(torch.ones(2))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            warnings.warn("once", UserWarning, stacklevel=1)
+            function(torch.ones(2))
+    assert len(said) == 1
 
 
 def test_something_else_may_stand_in():
