@@ -41,21 +41,28 @@ def released_gradient(
     tensor, (B, J, 3)
         Per cell; of the sum over bones and voxels and the mean over the batch.
     """
-    how = {"size": size, "gamma": gamma, "compiled": False, **GATED}
-    drawn, wanted = (render_skeleton(pose, **how) for pose in (predicted_voxel, target_voxel))
+    drawn, wanted = _draw(predicted_voxel, target_voxel, size, gamma)
     off = (drawn - wanted) if smooth else (drawn - wanted).sign()
+    return _gradient(predicted_voxel, drawn, off, size, gamma, summed)
+
+
+def _draw(predicted, target, size, gamma):
+    how = {"size": size, "gamma": gamma, "compiled": False, **GATED}
+    return [render_skeleton(pose.detach(), **how) for pose in (predicted, target)]
+
+
+def _gradient(predicted, drawn, off, size, gamma, summed):
     unit = _UNITS / size[0]
-    origin = predicted_voxel.new_tensor([0, 0, _UNITS / 2])
+    origin = predicted.new_tensor([0, 0, _UNITS / 2])
     cells = [torch.arange(n, dtype=origin.dtype, device=origin.device) for n in size]
     z, y, x = torch.meshgrid(*cells, indexing="ij")
     p = unit * torch.stack([x, y, z], dim=-1) - origin
-    joints = unit * predicted_voxel.detach() - origin
+    joints = unit * predicted.detach() - origin
     gradient = torch.zeros_like(joints)
     for bone, (child, parent) in enumerate(BONES):
         a, b = (joints[:, j, None, None, None] for j in (child, parent))
         length2 = (b - a).square().sum(-1, keepdim=True) + 1e-8
-        dot = ((b - p) * (b - a)).sum(-1, keepdim=True)
-        r = dot / length2
+        r = ((b - p) * (b - a)).sum(-1, keepdim=True) / length2
         residual = p - (r * a + (1 - r) * b)
         residual = residual / residual.norm(dim=-1, keepdim=True).clamp_min(1e-12)
         dr_da = (2 * (b - a) * r - (b - p)) / length2
@@ -78,13 +85,10 @@ def released_gradient(
 class _Released(torch.autograd.Function):
     @staticmethod
     def forward(ctx, predicted, target, size, gamma, summed):
-        how = {"size": size, "gamma": gamma}
-        gradient = released_gradient(predicted, target, summed=summed, **how)
-        ctx.save_for_backward(gradient)
-        drawn, wanted = (
-            render_skeleton(pose, compiled=False, **how, **GATED) for pose in (predicted, target)
-        )
-        return (drawn - wanted).abs().sum() / len(predicted)
+        drawn, wanted = _draw(predicted, target, size, gamma)
+        off = drawn - wanted
+        ctx.save_for_backward(_gradient(predicted, drawn, off.sign(), size, gamma, summed))
+        return off.abs().sum() / len(predicted)
 
     @staticmethod
     @torch.autograd.function.once_differentiable

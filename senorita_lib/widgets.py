@@ -15,16 +15,15 @@ from senorita_lib.plotting3d import colour_meshes, volume_plot
 from senorita_lib.renderer import render_skeleton
 from senorita_lib.representations import layer_depth, project_points, voxelize
 
-# Eq. 1's gamma where nobody chose one, per cell of 32: the paper's, and the release's, which is
-# 0.1 per 1/200 of the cube.
-GAMMAS = {"squared": 0.1, "euclidean": 0.625}
 
-
-def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
+def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
     """The volumes of all 20 bones, with sliders for the fingers, the view and the renderer.
 
     Parameters
     ----------
+    gamma : float
+        Eq. 1's at first, per squared cell. With the Euclidean distance it is that per 1/200 of
+        the cube, as in the authors' release.
     size : int
         Cells along each side.
     threshold : float
@@ -42,10 +41,11 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
     views = [_angle(turn[0], -180, 180, "right"), _angle(turn[1], -80, 80, "up")]
     views += [_angle(turn[2], -90, 90, "anticlockwise")]
     # Steps of the exponent that meet both gammas; between steps the browser would show another.
-    gammas = GAMMAS | {"euclidean": 20 / size}
+    gammas = {"squared": gamma, "euclidean": 200 / size * gamma}
+    low = np.log10(gamma)
     step = np.log10(gammas["euclidean"] / gammas["squared"]) / 40
-    gamma = ipywidgets.FloatLogSlider(
-        value=gammas["squared"], min=-1 - 50 * step, max=-1 + 65 * step, step=step,
+    fall_off = ipywidgets.FloatLogSlider(
+        value=gammas["squared"], min=low - 50 * step, max=low + 65 * step, step=step,
         readout_format=".3f", layout=_AUTO,
     )  # fmt: skip
     distance = _choice("squared", "euclidean")
@@ -54,7 +54,7 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
 
     def volumes():
         degrees = [[slider.value for slider in sliders] for sliders in (bends, spreads, views)]
-        options = {"gamma": gamma.value, "distance": distance.value, "ends": ends.value}
+        options = {"gamma": fall_off.value, "distance": distance.value, "ends": ends.value}
         return posed_volumes(*degrees, size=size, **options)
 
     figure = go.FigureWidget(volume_plot(volumes(), threshold, names=FINGERS))
@@ -75,9 +75,9 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
 
     def change_distance(change):
         unit.value = {"squared": "γ (1/cell²)", "euclidean": "γ (1/cell)"}[change["new"]]
-        choose([gamma], [gammas[change["new"]]])
+        choose([fall_off], [gammas[change["new"]]])
 
-    for control in (*bends, *spreads, *views, gamma, ends):
+    for control in (*bends, *spreads, *views, fall_off, ends):
         control.observe(redraw, "value")
     distance.observe(change_distance, "value")
     buttons = [ipywidgets.Button(description=name, layout=_AUTO) for name in GESTURES]
@@ -90,7 +90,7 @@ def skeleton_explorer(*, size=32, threshold=0.5, turn=(25, 5, 0)):
     view = [_head("View"), _head("palm turned (°)")]
     for name, slider in zip(("left, right", "down, up", "in plane"), views, strict=True):
         view += [ipywidgets.Label(name), slider]
-    renderer = [_head("Renderer"), _head(f"voxels above {threshold:g}"), unit, gamma]
+    renderer = [_head("Renderer"), _head(f"voxels above {threshold:g}"), unit, fall_off]
     renderer += [ipywidgets.Label("distance"), distance, ipywidgets.Label("ends"), ends]
     controls = [
         _grid(fingers, "54px 1fr 1fr"),

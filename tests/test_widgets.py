@@ -7,7 +7,7 @@ import pytest
 from senorita_lib.datasets.posedhand import APART, GESTURES, OPEN
 from senorita_lib.hand import FINGERS
 from senorita_lib.plotting3d import colour_meshes
-from senorita_lib.widgets import GAMMAS, posed_volumes, skeleton_explorer
+from senorita_lib.widgets import posed_volumes, skeleton_explorer
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_distance_brings_its_own_gamma_and_unit(explorer):
     distance, _ = controls(explorer, ipywidgets.ToggleButtons)
     for kind, unit in (("euclidean", "γ (1/cell)"), ("squared", "γ (1/cell²)")):
         distance.value = kind
-        assert gamma.value == GAMMAS[kind]
+        assert gamma.value == pytest.approx({"squared": 0.1, "euclidean": 0.625}[kind])
         assert unit in [label.value for label in controls(explorer, ipywidgets.Label)]
         assert_drawn_as_said(explorer)
         # The browser shows the nearest step, so that a gamma must be one.
