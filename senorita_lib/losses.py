@@ -1,6 +1,7 @@
 """The training losses, eq. 3-6, and their balance (paper, sections 2.5 and 3.1).
 
-Eq. 4 is :func:`senorita_lib.renderer.skeleton_volume_loss`.
+Eq. 4 is :func:`senorita_lib.renderer.skeleton_volume_loss`. :func:`adaptive_loss` is what the
+release takes for the others.
 """
 
 import torch
@@ -29,9 +30,63 @@ def residual_orientation_loss(refinement, true_mm):
     refinement : Refinement
     true_mm : tensor, (B, 21, 3)
         Camera frame, mm.
+
+    Returns
+    -------
+    tensor, scalar
+        Without unit, or in mm if the refiner's orientations are raw.
     """
-    wanted = orientations(true_mm) - refinement.initial_orientation
+    wanted = true_residual(refinement, true_mm)
     return (refinement.residual_orientation - wanted).abs().mean()
+
+
+def true_residual(refinement, true_mm):
+    """U_gt - U_0 of eq. 5, what the residual orientation should be.
+
+    Parameters
+    ----------
+    refinement : Refinement
+    true_mm : tensor, (B, 21, 3)
+        Camera frame, mm.
+
+    Returns
+    -------
+    tensor, (B, 20, 3)
+        In the refiner's representation: unit vectors, or mm where its orientations are raw.
+    """
+    return orientations(true_mm, refinement.orientation) - refinement.initial_orientation
+
+
+def adaptive_loss(predicted, true):
+    """The release's loss in place of eq. 3, 5 and 6: squared distance over the mean L1 distance.
+
+    ``sum (p - g)^2 / (B m)`` with ``m = mean |p - g|`` over the batch and all dimensions, a
+    constant in the backward pass, so that the gradient's mean magnitude is 2 / B whatever the
+    unit. The release adds it up over four pairs: u and v, depth, residuals, refined joints.
+
+    Parameters
+    ----------
+    predicted, true : tensor, (B, ...)
+        In any frame and unit, both in the same. No gradient flows to ``true``.
+
+    Returns
+    -------
+    tensor, scalar
+        In the unit of the two; zero, with a gradient of zero, where they are equal.
+
+    Raises
+    ------
+    ValueError
+        If their shapes differ.
+    """
+    if predicted.shape != true.shape:
+        raise ValueError(
+            f"predicted and true have shapes {tuple(predicted.shape)} and {tuple(true.shape)}, "
+            "wanted the same"
+        )
+    off = predicted - true.detach()
+    mean = off.detach().abs().mean().clamp_min(torch.finfo(off.dtype).tiny)
+    return (off / mean * off).sum() / len(off)
 
 
 def balance_weights(losses, outputs):

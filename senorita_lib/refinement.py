@@ -8,19 +8,31 @@ from torch import nn
 from torch.nn import functional as F
 
 from senorita_lib.hand import BONES, bones_to_joints, joints_to_bones
+from senorita_lib.released_patches import pooling_windows, released_boxes, released_patches
 
 _BONE_COUNT = len(BONES)
 # Kernel and pooling of the convolution at each of the three scales.
 _STAGES = ((5, 4), (5, 2), (3, 1))
+_CHOICES = {
+    "style": ("rectangle", "released"),
+    "patches": ("rectangle", "released"),
+    "orientation": ("unit", "raw"),
+    "length": ("train", "initial"),
+}
 
 
-def bone_patch_boxes(joints_uv, *, least=10 / 256, factor=1.5):
+def bone_patch_boxes(joints_uv, *, style="rectangle", image_size=256, least=10 / 256, factor=1.5):
     """Boxes around each bone's two joints.
 
     Parameters
     ----------
     joints_uv : tensor, (B, 21, 2 or more)
         uvd frame.
+    style : {"rectangle", "released"}
+        Rectangles (paper), or squares of whole pixels of the larger side, see
+        :func:`~senorita_lib.released_patches.released_boxes`.
+    image_size : int
+        Side of the image, px; rectangles do not depend on it.
     least : float
         Width and height are padded to at least this much (10 of 256 px).
     factor : float
@@ -30,13 +42,23 @@ def bone_patch_boxes(joints_uv, *, least=10 / 256, factor=1.5):
     -------
     tensor, (B, 20, 4)
         Centre u, v and size along u, v, uvd frame.
+
+    Raises
+    ------
+    ValueError
+        If the style is unknown.
     """
+    _want_choice("style", style)
+    if style == "released":
+        return released_boxes(joints_uv, image_size, least=least, factor=factor)
     ends = joints_uv[:, list(BONES), :2]
     low, high = ends.amin(dim=2), ends.amax(dim=2)
     return torch.cat([(low + high) / 2, (high - low).clamp_min(least) * factor], dim=-1)
 
 
-def crop_bone_patches(image, joints_uv, sizes=(96, 48, 24), *, least=10 / 256, factor=1.5):
+def crop_bone_patches(
+    image, joints_uv, sizes=(96, 48, 24), *, style="rectangle", least=10 / 256, factor=1.5
+):
     """Cut each bone's patch out of the depth image, at several scales.
 
     No gradient flows to the joints through the place of the cut.
@@ -49,14 +71,28 @@ def crop_bone_patches(image, joints_uv, sizes=(96, 48, 24), *, least=10 / 256, f
         uvd frame.
     sizes : ints
         Sides of the patches, px.
+    style : {"rectangle", "released"}
+        Each size cut out of the image (paper), or the first one, behind a band along the bone,
+        and the others pooled from it, see
+        :func:`~senorita_lib.released_patches.released_patches`.
     least, factor : float
         As in :func:`bone_patch_boxes`.
 
     Returns
     -------
     list of tensors, (B, 20, size, size)
-        Background (-1) outside the image.
+        Image frame, type of the image; background (-1) outside the image.
+
+    Raises
+    ------
+    ValueError
+        If the style is unknown, the image is not (B, 1, S, S), or a size cannot be pooled.
     """
+    _want_choice("style", style)
+    if image.ndim != 4 or image.shape[1] != 1 or image.shape[2] != image.shape[3]:
+        raise ValueError(f"image has shape {tuple(image.shape)}, wanted (B, 1, S, S)")
+    if style == "released":
+        return released_patches(image, joints_uv, sizes, least=least, factor=factor)
     boxes = bone_patch_boxes(joints_uv.detach(), least=least, factor=factor).to(image.dtype)
     centre, extent = boxes[..., None, :2], boxes[..., None, 2:]
     patches = []
@@ -73,16 +109,55 @@ def crop_bone_patches(image, joints_uv, sizes=(96, 48, 24), *, least=10 / 256, f
 
 
 class Refinement(NamedTuple):
-    """What the refiner says of a batch: orientations (B, 20, 3) and joints_mm (B, 21, 3)."""
+    """What the refiner says of a batch.
+
+    Attributes
+    ----------
+    initial_orientation, residual_orientation : tensor, (B, 20, 3)
+        Of each bone, camera frame: the initial pose's orientation as :func:`orientations` gives
+        it, and what the refiner adds to it; both without unit, or both in mm if ``orientation``
+        is "raw".
+    joints_mm : tensor, (B, 21, 3)
+        The refined pose, camera frame, mm.
+    orientation : {"unit", "raw"}
+        The representation of the two.
+    """
 
     initial_orientation: torch.Tensor
     residual_orientation: torch.Tensor
     joints_mm: torch.Tensor
+    orientation: str = "unit"
 
 
-def orientations(joints_mm):
-    """Unit bone vectors (B, 20, 3), camera frame; zero for a bone without length."""
-    return F.normalize(joints_to_bones(joints_mm), dim=-1)
+def orientations(joints_mm, kind="unit"):
+    """Each bone's orientation, camera frame.
+
+    Parameters
+    ----------
+    joints_mm : tensor, (B, 21, 3)
+        Camera frame, mm.
+    kind : {"unit", "raw"}
+        Unit vectors (paper), or the bone vectors themselves, mm (released).
+
+    Returns
+    -------
+    tensor, (B, 20, 3)
+        Child minus parent; zero for a bone without length.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown.
+    """
+    _want_choice("orientation", kind)
+    bones = joints_to_bones(joints_mm)
+    return F.normalize(bones, dim=-1) if kind == "unit" else bones
+
+
+def _want_choice(name, value):
+    if value not in _CHOICES[name]:
+        wanted = " or ".join(repr(choice) for choice in _CHOICES[name])
+        raise ValueError(f"{name} is {value!r}, wanted {wanted}")
 
 
 class BoneRefiner(nn.Module):
@@ -91,6 +166,7 @@ class BoneRefiner(nn.Module):
     Each bone's patches go through the *patch stream*, its initial orientation through the
     *initial pose stream*; together they give a residual orientation. The refined unit
     orientations times the bone lengths, chained from the initial wrist, are the refined pose.
+    With raw orientations, the refined bone is the initial bone plus the residual, both in mm.
 
     Parameters
     ----------
@@ -103,6 +179,18 @@ class BoneRefiner(nn.Module):
         Channels of the patch stream.
     length : {"train", "initial"}
         Bone lengths of the refined pose: the training set's (paper), or the initial pose's.
+        Has no say where orientations are raw, as these have lengths of their own.
+    orientation : {"unit", "raw"}
+        What the pose stream reads and the residual adds to: unit vectors (paper), or bone
+        vectors in mm (released), see :func:`orientations`.
+    patches : {"rectangle", "released"}
+        The style of :func:`crop_bone_patches`.
+
+    Raises
+    ------
+    ValueError
+        If a choice is unknown, or the first patch size is no multiple of the others where
+        released patches need it.
     """
 
     def __init__(
@@ -113,11 +201,17 @@ class BoneRefiner(nn.Module):
         hidden=256,
         channels=8,
         length="train",
+        orientation="unit",
+        patches="rectangle",
     ):
         super().__init__()
-        if length not in ("train", "initial"):
-            raise ValueError(f"length is {length!r}, wanted 'train' or 'initial'")
-        self.length, self.patch_sizes = length, tuple(patch_sizes)
+        _want_choice("length", length)
+        _want_choice("orientation", orientation)
+        _want_choice("patches", patches)
+        if patches == "released":
+            pooling_windows(patch_sizes)
+        self.length, self.orientation, self.patches = length, orientation, patches
+        self.patch_sizes = tuple(patch_sizes)
         self.register_buffer("bone_lengths", torch.as_tensor(bone_lengths, dtype=torch.float32))
         self.patch_stream = nn.ModuleList(_conv_stage(channels, *stage) for stage in _STAGES)
         flat = channels * sum(
@@ -148,20 +242,25 @@ class BoneRefiner(nn.Module):
         -------
         Refinement
         """
-        initial = orientations(joints_mm)
-        patches = crop_bone_patches(image, joints_uvd, self.patch_sizes)
+        initial = orientations(joints_mm, self.orientation)
+        patches = crop_bone_patches(image, joints_uvd, self.patch_sizes, style=self.patches)
         flat = [
             stage(patch).unflatten(1, (_BONE_COUNT, -1)).flatten(2)
             for stage, patch in zip(self.patch_stream, patches, strict=True)
         ]
         features = self.patch_features(torch.cat(flat, dim=2))
         pose = self.pose_stream(initial)
-        residual = self.residual(torch.cat([pose, features], dim=2)).float()
-        lengths = self.bone_lengths[:, None]
+        residual = self.residual(torch.cat([pose, features], dim=2)).to(initial.dtype)
+        bones = initial + residual
+        if self.orientation == "unit":
+            bones = F.normalize(bones, dim=-1) * self._lengths(joints_mm)
+        joints = bones_to_joints(joints_mm[:, 0], bones)
+        return Refinement(initial, residual, joints, self.orientation)
+
+    def _lengths(self, joints_mm):
         if self.length == "initial":
-            lengths = joints_to_bones(joints_mm).norm(dim=-1, keepdim=True)
-        bones = F.normalize(initial + residual, dim=-1) * lengths
-        return Refinement(initial, residual, bones_to_joints(joints_mm[:, 0], bones))
+            return joints_to_bones(joints_mm).norm(dim=-1, keepdim=True)
+        return self.bone_lengths[:, None]
 
 
 class GroupedLinear(nn.Module):

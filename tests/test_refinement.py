@@ -102,6 +102,112 @@ def test_bones_without_length_stay_finite(refiner, crops):
     assert refined.joints_mm.isfinite().all() and joints.grad.isfinite().all()
 
 
-def test_unknown_length_is_refused():
-    with pytest.raises(ValueError, match="length is 'mean'"):
-        BoneRefiner(torch.ones(20), length="mean")
+def test_raw_orientations_are_bones_in_mm(crops, hand):
+    """Refined bone = initial bone + residual, whatever lengths are given; zero changes nothing."""
+    torch.manual_seed(0)
+    small = {"patch_sizes": (32, 16, 8), "hidden": 8, "channels": 2, "orientation": "raw"}
+    joints = torch.from_numpy(hand)
+    uvd = crops.to_uvd(joints)
+    refiner = BoneRefiner(torch.full((20,), torch.nan), **small, patches="released")
+    refined = refiner(crops.image, uvd, joints)
+    assert refined.orientation == "raw"
+    assert torch.equal(refined.initial_orientation, joints_to_bones(joints))
+    np.testing.assert_allclose(
+        joints_to_bones(refined.joints_mm.detach()),
+        (refined.initial_orientation + refined.residual_orientation).detach(),
+        atol=1e-3,
+    )
+    torch.nn.init.zeros_(refiner.residual.weight)
+    same = refiner(crops.image, uvd, joints)
+    np.testing.assert_allclose(same.joints_mm.detach(), joints, atol=1e-3)
+
+
+def test_style_of_the_patches_reaches_the_network(crops, hand):
+    """The same weights, other patches, another residual."""
+    joints = torch.from_numpy(hand)
+    residuals = []
+    for style in ("rectangle", "released"):
+        torch.manual_seed(0)
+        refiner = BoneRefiner(torch.ones(20), patch_sizes=(16, 8, 8), hidden=4, patches=style)
+        refined = refiner.eval()(crops.image, crops.to_uvd(joints), joints)
+        residuals.append(refined.residual_orientation)
+    assert not torch.equal(*residuals)
+
+
+@pytest.mark.parametrize("orientation", ["unit", "raw"])
+def test_equals_twenty_networks_in_a_loop(crops, hand, orientation):
+    """One network a bone, spelt out, its batch norms with the batch's statistics."""
+    torch.manual_seed(0)
+    sizes, channels = (32, 16, 8), 3
+    refiner = BoneRefiner(
+        torch.linspace(20, 70, 20),
+        patch_sizes=sizes,
+        hidden=8,
+        channels=channels,
+        orientation=orientation,
+    ).double()
+    for name, parameter in refiner.named_parameters():  # nothing at a value that hides a mistake
+        torch.nn.init.normal_(parameter, mean=1.0 * name.endswith("1.weight"), std=0.3)
+    image, joints = crops.image.double(), torch.from_numpy(hand).double()
+    uvd = crops.to_uvd(joints)
+    found = refiner(image, uvd, joints)
+
+    def normed(features, norm, rows):
+        weight, bias = norm.weight[rows], norm.bias[rows]
+        return F.relu(F.batch_norm(features, None, None, weight, bias, training=True))
+
+    def connected(features, stage, bone):
+        linear, norm, _ = stage
+        outputs = linear.weight.shape[2]
+        features = F.linear(features, linear.weight[bone].T, linear.bias[bone, 0])
+        return normed(features, norm, slice(outputs * bone, outputs * (bone + 1)))
+
+    patches = crop_bone_patches(image, uvd, sizes)
+    initial = orientations(joints, orientation)
+    for bone in range(20):
+        rows = slice(channels * bone, channels * (bone + 1))
+        flat = []
+        for patch, (conv, norm, _, _), pool in zip(
+            patches, refiner.patch_stream, (4, 2, 1), strict=True
+        ):
+            maps = F.conv2d(patch[:, bone : bone + 1], conv.weight[rows], conv.bias[rows])
+            flat.append(F.max_pool2d(normed(maps, norm, rows), pool).flatten(1))
+        features = connected(torch.cat(flat, dim=1), refiner.patch_features, bone)
+        pose = initial[:, bone]
+        for stage in refiner.pose_stream:
+            pose = connected(pose, stage, bone)
+        last = refiner.residual
+        both = torch.cat([pose, features], dim=1)
+        wanted = F.linear(both, last.weight[bone].T, last.bias[bone, 0]).detach()
+        np.testing.assert_allclose(
+            found.residual_orientation[:, bone].detach(), wanted, rtol=1e-9, atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("orientation", ["unit", "raw"])
+def test_double_precision_stays_and_gradients_are_right(crops, hand, orientation):
+    torch.manual_seed(0)
+    sizes = {"patch_sizes": (16, 8, 8), "hidden": 4, "channels": 1}
+    refiner = BoneRefiner(torch.linspace(20, 70, 20), orientation=orientation, **sizes)
+    refiner = refiner.double().eval()
+    torch.nn.init.normal_(refiner.residual.weight)
+    image, joints = crops.image[:1].double(), torch.from_numpy(hand[:1]).double().requires_grad_()
+    uvd = torch.rand(1, 21, 3, dtype=torch.float64)
+    assert all(field.dtype == torch.float64 for field in refiner(image, uvd, joints)[:3])
+    assert torch.autograd.gradcheck(lambda mm: refiner(image, uvd, mm).joints_mm, (joints,))
+
+
+@pytest.mark.parametrize("name", ["length", "orientation", "patches"])
+def test_unknown_choices_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} is 'mean', wanted '.*' or '.*'"):
+        BoneRefiner(torch.ones(20), **{name: "mean"})
+
+
+def test_unknown_kind_of_orientation_is_refused(hand):
+    with pytest.raises(ValueError, match="orientation is 'mean', wanted 'unit' or 'raw'"):
+        orientations(torch.from_numpy(hand), "mean")
+
+
+def test_sizes_that_cannot_be_pooled_are_refused_at_once():
+    with pytest.raises(ValueError, match=r"sizes are \(96, 50, 24\), wanted the first"):
+        BoneRefiner(torch.ones(20), patch_sizes=(96, 50, 24), patches="released")
