@@ -31,6 +31,10 @@ class Draws:
     scale: torch.Tensor
     shift: torch.Tensor
 
+    def take(self, rows):
+        """The draws of some samples."""
+        return Draws(self.angle[rows], self.scale[rows], self.shift[rows])
+
 
 def draw(batch, generator, *, angle=30.0, scale=(0.75, 1.25), scale_probability=0.5, shift=5.0):
     """Draw a batch of augmentations.

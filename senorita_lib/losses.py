@@ -6,6 +6,7 @@ release takes for the others.
 
 import torch
 
+from senorita_lib import processes
 from senorita_lib.refinement import orientations
 
 # Poses are compared in cells of the paper's 64 x 64 x 64 heat map.
@@ -112,6 +113,75 @@ def balance_weights(losses, outputs):
     for loss, output in zip(losses, outputs, strict=True):
         (gradient,) = torch.autograd.grad(loss, output, retain_graph=True)
         magnitudes.append(gradient.abs().mean())
-    magnitudes = torch.stack(magnitudes)
+    magnitudes = processes.mean(torch.stack(magnitudes))
     weights = magnitudes[0] / magnitudes
     return torch.where(weights.isfinite(), weights, 1.0)
+
+
+def step1_losses(predicted_uvd, true_uvd, volume_loss=None, cells=32, weight=1 / 200):
+    """What Step 1 minimises: eq. 3, then with eq. 4.
+
+    Parameters
+    ----------
+    predicted_uvd, true_uvd : tensor, (B, 21, 3)
+    volume_loss : callable, optional
+        Of both poses in the voxel frame; without it, eq. 3 alone.
+    cells : int
+        Along each side of a volume.
+    weight : float
+        Of eq. 4, that of eq. 3 being 1.
+
+    Returns
+    -------
+    losses : dict
+        ``L_jt`` and ``L_3dske``.
+    loss : scalar tensor
+    """
+    losses = {"L_jt": pose_loss(predicted_uvd, true_uvd)}
+    if volume_loss is None:
+        return losses, losses["L_jt"]
+    losses["L_3dske"] = volume_loss(cells * predicted_uvd - 0.5, cells * true_uvd - 0.5)
+    return losses, losses["L_jt"] + weight * losses["L_3dske"]
+
+
+def step2_losses(prediction, crops, true_mm, balance="gradient"):
+    """What Step 2 minimises: eq. 3, 5 and 6 in balance.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    crops : CropBatch
+    true_mm : tensor, (B, 21, 3)
+        Camera frame, mm.
+    balance : {"gradient", "adaptive"}
+        Weights of :func:`balance_weights` (paper), or the sum of :func:`adaptive_loss` over
+        uv, depth, residual orientation and refined pose (release).
+
+    Returns
+    -------
+    losses : dict
+        ``L_jt``, ``L_res_ori`` and ``L_jt_ref``, and the weights of the first kind of balance,
+        ``w_jt`` and so on.
+    loss : scalar tensor
+    """
+    refined, true_uvd = prediction.refinement, crops.to_uvd(true_mm)
+    refined_uvd = crops.to_uvd(refined.joints_mm)
+    losses = {
+        "L_jt": pose_loss(prediction.uvd, true_uvd),
+        "L_res_ori": residual_orientation_loss(refined, true_mm),
+        "L_jt_ref": pose_loss(refined_uvd, true_uvd),
+    }
+    if balance == "adaptive":
+        wanted = true_residual(refined, true_mm)
+        return losses, (
+            adaptive_loss(prediction.uvd[..., :2], true_uvd[..., :2])
+            + adaptive_loss(
+                2 * prediction.uvd[..., 2], 2 * true_uvd[..., 2]
+            )  # theirs is in [-1, 1]
+            + adaptive_loss(refined.residual_orientation, wanted)
+            + adaptive_loss(refined.joints_mm, true_mm)
+        )
+    outputs = prediction.uvd, refined.residual_orientation, refined_uvd
+    weights = balance_weights(list(losses.values()), outputs)
+    loss = (weights * torch.stack(list(losses.values()))).sum()
+    return losses | dict(zip(("w_jt", "w_res_ori", "w_jt_ref"), weights, strict=True)), loss

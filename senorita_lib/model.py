@@ -20,7 +20,7 @@ class Prediction(NamedTuple):
 
     uvd: torch.Tensor
     joints_mm: torch.Tensor
-    refinement: Refinement
+    refinement: Refinement | None
 
 
 class HandPoseNet(nn.Module):
@@ -52,6 +52,8 @@ class HandPoseNet(nn.Module):
             hidden=recipe.hidden,
             channels=recipe.patch_channels,
             length=recipe.bone_length,
+            orientation=recipe.orientation,
+            patches=recipe.patches,
         )
 
     def estimate(self, crops):
@@ -61,10 +63,17 @@ class HandPoseNet(nn.Module):
             build_input(crops, recipe.model, recipe.depth_layers, recipe.voxel_depth)
         )
 
-    def forward(self, crops):
-        """Initial and refined pose of a ``CropBatch``: a :class:`Prediction`."""
+    def forward(self, crops, refine=True):
+        """Initial and, unless ``refine`` is false, refined pose of a ``CropBatch``.
+
+        Returns
+        -------
+        Prediction
+        """
         uvd = self.estimate(crops)
         joints_mm = crops.to_camera(uvd)
+        if not refine:
+            return Prediction(uvd, joints_mm, None)
         start = uvd, joints_mm
         if not self.recipe.refiner_gradient:
             start = uvd.detach(), joints_mm.detach()

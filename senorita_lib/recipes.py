@@ -16,6 +16,10 @@ class Recipe:
     model: int = 1
     seed: int = 0
 
+    # Training images: the data set's, or the synthetic hand's, made on the device without end
+    source: str = "files"
+    pool: int = 20_000  # poses that the stream picks from
+
     # Crop and inputs
     image_size: int = 256
     foreground: str = "otsu"
@@ -35,13 +39,21 @@ class Recipe:
     patch_sizes: tuple = (96, 48, 24)
     hidden: int = 256
     patch_channels: int = 8
+    patches: str = "rectangle"
+    orientation: str = "unit"
     bone_length: str = "train"
     refiner_gradient: bool = True  # from the refiner into the estimator
 
-    # Skeleton volumes: cells along each side, and eq. 1's gamma per squared cell
+    # Skeleton volumes: cells along each side, eq. 1's gamma (per cell, squared as distance is)
     volume_size: int = 32
     gamma: float = 0.1
+    distance: str = "squared"
+    ends: str = "clamp"
+    volume_difference: str = "l1"
     volume_weight: float = 1 / 200
+
+    # Step 2's losses: weights from gradient magnitudes, or the release's adaptive squares
+    balance: str = "gradient"
 
     # Augmentation
     rotation: float = 30.0
@@ -49,19 +61,29 @@ class Recipe:
     scale_probability: float = 0.5
     shift: float = 5.0
 
-    # Schedule, in images: Step 1 with eq. 3, then with eq. 4 too, then Step 2
+    # Schedule, in images. Step 1 sees pose_images + volume_images, with eq. 4 from when the
+    # validation error has converged, at the latest after pose_images; then Step 2.
     pose_images: int = 240_000
     volume_images: int = 180_000
     refine_images: int = 72_000
     batch: int = 6
+    volume_batch: int = 0  # 0: as batch
     refine_batch: int = 4
     learning_rate: float = 7e-4
     milestones: tuple = (60_000, 204_000, 348_000)
     decay: float = 0.2
+    volume_rate_factor: float = 1.0
     refine_rate_factor: float = 0.1
     # Rate of the refiner's own layers in Step 2, as a factor on the estimator's there.
     refiner_rate_factor: float = 1.0
+    precision: str = "float32"  # of the networks while they train
+
+    # Validation: on the last share of the training frames, after so many images. Converged is
+    # what has not become better by this share of its error in so many validations.
     validation_share: float = 0.034
+    validate_images: int = 10_000
+    converged: float = 0.01
+    patience: int = 3
 
     def __post_init__(self):
         for field in fields(self):
@@ -92,6 +114,9 @@ class Recipe:
         _want(self, "validation_share", 0 < self.validation_share < 1, "a share between 0 and 1")
         for name in ("batch", "refine_batch"):
             _want(self, name, getattr(self, name) > 1, "at least 2, as batch norms need")
+        _want(
+            self, "volume_batch", self.volume_batch == 0 or self.volume_batch > 1, "0 or 2 and more"
+        )
         for name in ("pose_images", "volume_images", "refine_images", "volume_weight"):
             _want(self, name, getattr(self, name) >= 0, "0 or more")
 
@@ -125,13 +150,24 @@ _POSITIVE = (
     "volume_size",
     "gamma",
     "learning_rate",
+    "pool",
+    "validate_images",
+    "patience",
 )
 _CHOICES = {
+    "source": ("files", "stream"),
     "foreground": ("otsu", "valley"),
     "centre": ("mass", "box"),
     "fusion": ("concat", "stems"),
     "block": ("bottleneck", "basic"),
+    "patches": ("rectangle", "released"),
+    "orientation": ("unit", "raw"),
     "bone_length": ("train", "initial"),
+    "distance": ("squared", "euclidean"),
+    "ends": ("clamp", "gate"),
+    "volume_difference": ("l1", "smooth_l1"),
+    "balance": ("gradient", "adaptive"),
+    "precision": ("float32", "bfloat16"),
 }
 
 
@@ -152,6 +188,43 @@ def _refuse_unknown(values):
 
 RECIPES = {
     "paper": Recipe(),
+    # The authors' choices where they are choices; what differs between models: _RELEASED.
+    "released": Recipe(
+        name="released",
+        foreground="valley",
+        centre="box",
+        fusion="stems",
+        patches="released",
+        orientation="raw",
+        refiner_gradient=False,
+        distance="euclidean",
+        ends="gate",
+        volume_difference="smooth_l1",
+        balance="adaptive",
+    ),
+    # Weights to be used as they are, from about an hour on two cores that have bf16.
+    "small": Recipe(
+        name="small",
+        image_size=128,
+        block="basic",
+        layers=(2, 2, 2, 2),
+        widths=(32, 96, 192, 320),
+        head_channels=96,
+        depth_bins=16,
+        patch_sizes=(48, 24, 12),
+        hidden=64,
+        patch_channels=4,
+        pose_images=200_000,
+        volume_images=40_000,
+        refine_images=50_000,
+        batch=16,
+        refine_batch=16,
+        learning_rate=1e-3,
+        milestones=(140_000, 200_000),
+        refiner_rate_factor=10.0,
+        precision="bfloat16",
+        validation_share=0.01,
+    ),
     # The whole pipeline on two CPU cores in about a minute and a half.
     "tiny": Recipe(
         name="tiny",
@@ -177,8 +250,43 @@ RECIPES = {
         learning_rate=1e-3,
         milestones=(12_000, 19_200),
         refiner_rate_factor=10.0,
+        validate_images=3_600,
     ),
 }
+
+
+def _released(model):
+    """What the release has for each model: its solver's rates and, times the batch, its steps.
+
+    How long it trained is not known: the paper's 70,000 and 18,000 steps stand for it. Models 3
+    and 4 have eq. 4 with weight 0, Models 2 and 4 from the start.
+    """
+    cell = 200 / 32  # the release's gamma counts 200ths of the cube
+    steps, batch, refine_batch = (
+        ((10_000,), 5, 4),
+        ((9_178, 45_000, 58_000), 6, 4),
+        ((9_178, 34_000, 58_000), 6, 4),
+        ((33_576,), 5, 3),
+    )[model - 1]
+    rate, refine_rate = ((1e-3, 1e-5), (7e-4, 2e-7), (7e-4, 2e-6), (5e-4, 5e-5))[model - 1]
+    values = {
+        "model": model,
+        "depth_layers": 32 if model == 4 else 64,
+        "gamma": (0.05 if model == 1 else 0.1) * cell,
+        "volume_weight": (1 / 200, 0.021, 0.0, 0.0)[model - 1],
+        "batch": batch,
+        "volume_batch": 7 if model == 1 else 0,
+        "refine_batch": refine_batch,
+        "pose_images": 40_000 * batch if model == 1 else 0,
+        "volume_images": 30_000 * 7 if model == 1 else 70_000 * batch,
+        "refine_images": 18_000 * refine_batch,
+        "learning_rate": rate,
+        "milestones": tuple(step * batch for step in steps),
+        "refine_rate_factor": refine_rate / rate,
+    }
+    if model == 1:  # 1e-4 with eq. 4, after 1e-3 / 5
+        values["volume_rate_factor"] = 0.5
+    return values
 
 
 def find_recipe(name, **overrides):
@@ -191,4 +299,7 @@ def find_recipe(name, **overrides):
     """
     if name not in RECIPES:
         raise ValueError(f"recipe is {name!r}, wanted one of {list(RECIPES)}")
-    return RECIPES[name].override(**overrides)
+    recipe = RECIPES[name].override(**overrides)
+    if name == "released":
+        recipe = recipe.override(**_released(recipe.model) | overrides)
+    return recipe

@@ -254,7 +254,8 @@ class BoneRefiner(nn.Module):
         bones = initial + residual
         if self.orientation == "unit":
             bones = F.normalize(bones, dim=-1) * self._lengths(joints_mm)
-        joints = bones_to_joints(joints_mm[:, 0], bones)
+        with torch.autocast(image.device.type, enabled=False):  # it would round the chain of bones
+            joints = bones_to_joints(joints_mm[:, 0], bones)
         return Refinement(initial, residual, joints, self.orientation)
 
     def _lengths(self, joints_mm):

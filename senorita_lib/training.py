@@ -7,7 +7,6 @@ step alone, so a run that was killed goes on exactly as if it had not been.
 """
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -17,20 +16,22 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib.augmentation import augment, draw
+from senorita_lib import processes
+from senorita_lib.batches import Batches
+from senorita_lib.checkpoints import load_checkpoint, save_checkpoint
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.inference import data_identity, evaluate_run, predict_crops
-from senorita_lib.losses import balance_weights, pose_loss, residual_orientation_loss
+from senorita_lib.losses import step1_losses, step2_losses
 from senorita_lib.model import HandPoseNet
 from senorita_lib.renderer import skeleton_volume_loss
 
 STAGES = ("pose", "volume", "refine")
 _LOG_STEPS = 10
-_VALIDATIONS = 4  # in each stage
+_STRIP = 4  # validation frames whose poses the log keeps
 _WORTH_COMPILING = 50_000  # images with eq. 4
 
 
@@ -52,6 +53,8 @@ def train(
     device=None,
     progress=True,
     checkpoint_seconds=20.0,
+    seconds=None,
+    watch=None,
     volume_loss=None,
 ):
     """Train a recipe through all its stages and test it, or go on where an earlier call stopped.
@@ -60,15 +63,21 @@ def train(
     ----------
     recipe : Recipe
     data : path
-        Root of a data set in HANDS19's layout.
+        Root of a data set in HANDS19's layout. (Of a recipe whose images come from the stream
+        it gives bone lengths, validation and test frames.)
     folder : path
-        Where ``checkpoint.pt``, ``model.safetensors``, ``log.json``, ``result.json`` and
-        ``predictions.npz`` go.
+        Where ``checkpoint.pt``, ``model.safetensors``, ``log.json``, ``timing.json``,
+        ``result.json`` and ``predictions.npz`` go.
     device : str, optional
         The graphics card if there is one, else the CPU.
     progress : bool
     checkpoint_seconds : float
-        Time between two checkpoints.
+        Least time between two checkpoints; they never take more than a twentieth of the time.
+    seconds : dict, optional
+        Time that each stage may take: one whose time is over ends there, and the run is no
+        longer just its recipe's.
+    watch : callable, optional
+        Called with the log when it has grown.
     volume_loss : callable, optional
         What stands for eq. 4, called as :func:`~senorita_lib.renderer.skeleton_volume_loss` is,
         the default. The recipe does not know of another: give its runs folders of their own.
@@ -85,6 +94,7 @@ def train(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    progress = progress and processes.is_first()
     crop = {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
     crops = load_crops(Hands19(data, "train"), progress=progress, **crop)
     # The challenge wants a pose for every test frame, also where the box is empty.
@@ -93,199 +103,242 @@ def train(
     finished = _finished(recipe, folder, identity)
     if finished:
         return finished
-    trainer = _Trainer(recipe, crops, folder, device, identity, volume_loss)
+    trainer = _Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
+    trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
+    trainer.next_save = time.monotonic() + checkpoint_seconds
     trainer.resume()
     while trainer.stage < len(STAGES):
-        trainer.run_stage(progress, checkpoint_seconds)
+        trainer.run_stage(seconds)
     model = trainer.model.eval()
-    model.save(folder / "model.safetensors")
-    write_aside(folder / "log.json", (json.dumps(trainer.log) + "\n").encode())
-    result = evaluate_run(model, crops, test, folder, device, progress)
-    return Run(folder, model.cpu(), trainer.log, result)
+    if processes.is_first():
+        model.save(folder / "model.safetensors")
+        for name in ("log", "timing"):
+            write_aside(folder / f"{name}.json", f"{json.dumps(getattr(trainer, name))}\n".encode())
+        evaluate_run(model, crops, test, folder, device, progress)
+    processes.from_first(None)  # the others wait here
+    return _finished(recipe, folder, identity)
 
 
 def learning_rate(recipe, stage, images):
-    """Rate after ``images`` of a stage: divided at the milestones in Step 1, constant in Step 2."""
+    """Rate of the estimator.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    stage : int
+        Index in ``STAGES``.
+    images : int
+        Seen in Step 1, where the rate is divided at the milestones; constant in Step 2.
+    """
     if STAGES[stage] == "refine":
         return recipe.learning_rate * recipe.refine_rate_factor
-    seen = images + (recipe.pose_images if STAGES[stage] == "volume" else 0)
-    return recipe.learning_rate * recipe.decay ** sum(seen >= m for m in recipe.milestones)
+    factor = recipe.volume_rate_factor if STAGES[stage] == "volume" else 1.0
+    return (
+        recipe.learning_rate * factor * recipe.decay ** sum(images >= m for m in recipe.milestones)
+    )
+
+
+def has_converged(errors, share, patience):
+    """Whether the last ``patience`` validations all stayed within ``share`` of the best before."""
+    before, last = errors[:-patience], errors[-patience:]
+    return bool(before) and min(last) > (1 - share) * min(before)
 
 
 class _Trainer:
     """Everything a checkpoint holds, and one step of each stage."""
 
-    def __init__(self, recipe, crops, folder, device, identity, volume_loss):
+    def __init__(self, recipe, crops, folder, device, identity, volume_loss, progress):
         self.recipe, self.crops, self.folder, self.device = recipe, crops, folder, device
-        self.identity = identity
-        if volume_loss is None:  # in a short stage, compiling takes longer than it saves
-            compiled = None if recipe.volume_images > _WORTH_COMPILING else False
-            volume_loss = partial(skeleton_volume_loss, compiled=compiled)
-        self.volume_loss = volume_loss
+        self.identity, self.progress = identity, progress
+        # In a short stage, compiling takes longer than it saves.
+        compiled = None if recipe.volume_images > _WORTH_COMPILING else False
+        self.volume_loss = partial(
+            volume_loss
+            or partial(
+                skeleton_volume_loss,
+                distance=recipe.distance,
+                ends=recipe.ends,
+                difference=recipe.volume_difference,
+                compiled=compiled,
+            ),
+            size=(recipe.volume_size,) * 3,
+            gamma=recipe.gamma,
+        )
         rows = np.flatnonzero(crops.found)
         held = max(1, round(len(rows) * recipe.validation_share))
-        self.train_rows, self.validation_rows = rows[:-held], rows[-held:]
-        for name in ("batch", "refine_batch"):
-            if len(self.train_rows) < getattr(recipe, name):
-                raise ValueError(
-                    f"the data set has {len(self.train_rows)} training frames with a hand, "
-                    f"wanted at least one batch of {getattr(recipe, name)}"
-                )
+        self.validation = crops.take(rows[-held:])
+        self.batches = Batches(recipe, crops, rows[:-held], device, progress)
         torch.manual_seed(recipe.seed)
         bones = joints_to_bones(crops.joints[rows])
         lengths = torch.from_numpy(np.linalg.norm(bones, axis=-1).mean(axis=0))
         self.model = HandPoseNet(recipe, lengths).to(device)
-        self.stage = self.images = 0
-        self.log = []
-        self.optimizer = self._new_optimizer()
+        self.narrow = recipe.precision == "bfloat16"
+        if self.narrow:
+            self.model.estimator.to(memory_format=torch.channels_last)
+        self.stage = self.images = self.pose_seen = 0
+        self.log, self.timing = [], {}
+        self._begin_stage()
 
-    def _new_optimizer(self):
+    def _begin_stage(self):
+        """Network and optimizer as a stage wants them."""
+        refine = self.stage < len(STAGES) and STAGES[self.stage] == "refine"
         estimator, refiner = self.model.estimator, self.model.refiner
+        refiner.requires_grad_(refine)  # before the processes share what is trained
+        self.network = None
+        self.network = processes.shared(self.model)
         groups = [{"params": list(estimator.parameters()), "factor": 1.0}]
-        if self.stage < len(STAGES) and STAGES[self.stage] == "refine":
+        if refine:
             factor = self.recipe.refiner_rate_factor
             groups.append({"params": list(refiner.parameters()), "factor": factor})
-        return torch.optim.RMSprop(groups, lr=self.recipe.learning_rate, alpha=0.99, eps=1e-8)
+        self.optimizer = torch.optim.RMSprop(
+            groups, lr=self.recipe.learning_rate, alpha=0.99, eps=1e-8
+        )
 
-    def run_stage(self, progress, checkpoint_seconds):
+    def _plan(self):
+        """Images and batch size of the stage."""
+        recipe, name = self.recipe, STAGES[self.stage]
+        if name == "volume":
+            whole = recipe.pose_images + recipe.volume_images
+            return whole - self.pose_seen, recipe.volume_batch or recipe.batch
+        if name == "refine":
+            return recipe.refine_images, recipe.refine_batch
+        return recipe.pose_images, recipe.batch
+
+    def run_stage(self, seconds):
         """From where the stage stands to its end."""
         name, recipe = STAGES[self.stage], self.recipe
-        total = getattr(recipe, f"{name}_images")
-        batch = recipe.refine_batch if name == "refine" else recipe.batch
+        total, batch = self._plan()
         steps = total // batch
-        saved = time.monotonic()
-        sums, validate = {}, {round(steps * (i + 1) / _VALIDATIONS) for i in range(_VALIDATIONS)}
+        before = self.timing.get(name, 0.0)
+        start = time.monotonic()
+        sums = {}
         bar = tqdm(
             total=steps,
             initial=self.images // batch,
             desc=f"{name:>6}",
-            disable=not progress,
+            disable=not self.progress,
             mininterval=1.0,  # a kernel drops messages, the last too, if a client reads them late
         )
         with bar:
             for step in range(self.images // batch, steps):
                 for key, value in self._step(step, batch).items():
                     sums.setdefault(key, []).append(value)
-                self.images = (step + 1) * batch
+                seen, self.images = self.images, (step + 1) * batch
                 bar.update()
-                if step + 1 in validate:
+                last = step + 1 == steps
+                if last or self.images // recipe.validate_images > seen // recipe.validate_images:
                     self.log.append(self._validate())
-                    if progress:  # a line that stays, also where no bar can be shown
+                    self.watch(self.log)
+                    if self.progress:  # a line that stays, also where no bar can be shown
                         bar.write(_sentence(self.log[-1], total))
-                if (step + 1) % _LOG_STEPS == 0 or step + 1 == steps:
-                    means = {k: float(torch.stack(v).mean()) for k, v in sums.items()}
+                    last |= self._has_converged()
+                if (step + 1) % _LOG_STEPS == 0 or last:
+                    means = {
+                        k: float(processes.mean(torch.stack(v).mean())) for k, v in sums.items()
+                    }
                     self.log.append({"stage": name, "images": self.images, **means})
                     sums = {}
                     bar.set_postfix({k: f"{v:.3g}" for k, v in means.items()}, refresh=False)
+                    self.watch(self.log)
+                    self.timing[name] = before + time.monotonic() - start
+                    if seconds:
+                        last |= processes.from_first(self.timing[name] > seconds[name])
                     # Only here, so that a resumed run logs the same means.
-                    if time.monotonic() - saved > checkpoint_seconds:
+                    if not last and time.monotonic() > self.next_save:
                         self.save()
-                        saved = time.monotonic()
+                if last:
+                    break
+        if name == "pose":
+            self.pose_seen = self.images
+        optimizer = self.optimizer
         self.stage, self.images = self.stage + 1, 0
-        if STAGES[self.stage - 1] != "pose":  # eq. 4 joins Step 1, it does not begin another
-            self.optimizer = self._new_optimizer()
+        self._begin_stage()
+        if name == "pose":  # eq. 4 joins Step 1, it does not begin another
+            self.optimizer = optimizer
         self.save()
+
+    def _has_converged(self):
+        if STAGES[self.stage] != "pose":
+            return False
+        errors = [
+            row["validation_initial_mm"] for row in self.log if "validation_initial_mm" in row
+        ]
+        return has_converged(errors, self.recipe.converged, self.recipe.patience)
 
     def _step(self, step, batch):
         recipe, name = self.recipe, STAGES[self.stage]
         self.model.train()
+        seen = step * batch + (self.pose_seen if name == "volume" else 0)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self.stage, step * batch) * group["factor"]
-        crops, joints_mm = self.crops.batch(self._rows(step, batch), self.device)
-        draws = draw(
-            batch,
-            torch.Generator().manual_seed(_seed(recipe.seed, self.stage, step)),
-            angle=recipe.rotation,
-            scale=recipe.scale,
-            scale_probability=recipe.scale_probability,
-            shift=recipe.shift,
-        )
-        crops, joints_mm = augment(crops, joints_mm, draws)
-        true_uvd = crops.to_uvd(joints_mm)
+            group["lr"] = learning_rate(recipe, self.stage, seen) * group["factor"]
+        crops, joints_mm = self.batches(self.stage, step, batch)
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.narrow):
+            prediction = self.network(crops, refine=name == "refine")
         if name == "refine":
-            losses, loss = self._refine_losses(crops, joints_mm, true_uvd)
+            losses, loss = step2_losses(prediction, crops, joints_mm, recipe.balance)
         else:
-            uvd = self.model.estimate(crops)
-            loss = pose_loss(uvd, true_uvd)
-            losses = {"L_jt": loss}
-            if name == "volume":
-                cells = recipe.volume_size
-                losses["L_3dske"] = self.volume_loss(
-                    cells * uvd - 0.5, cells * true_uvd - 0.5, size=(cells,) * 3, gamma=recipe.gamma
-                )
-                loss = loss + recipe.volume_weight * losses["L_3dske"]
+            cells = recipe.volume_size, recipe.volume_weight
+            volume = None if name == "pose" else self.volume_loss
+            losses, loss = step1_losses(prediction.uvd, crops.to_uvd(joints_mm), volume, *cells)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         return {key: value.detach() for key, value in losses.items()}
 
-    def _refine_losses(self, crops, joints_mm, true_uvd):
-        prediction = self.model(crops)
-        refined_uvd = crops.to_uvd(prediction.refinement.joints_mm)
-        losses = {
-            "L_jt": pose_loss(prediction.uvd, true_uvd),
-            "L_res_ori": residual_orientation_loss(prediction.refinement, joints_mm),
-            "L_jt_ref": pose_loss(refined_uvd, true_uvd),
-        }
-        outputs = prediction.uvd, prediction.refinement.residual_orientation, refined_uvd
-        weights = balance_weights(list(losses.values()), outputs)
-        loss = (weights * torch.stack(list(losses.values()))).sum()
-        named = zip(("w_jt", "w_res_ori", "w_jt_ref"), weights, strict=True)
-        return losses | dict(named), loss
-
-    def _rows(self, step, batch):
-        """Rows of a step: each epoch is a permutation; a batch may span two."""
-        count = len(self.train_rows)
-        places = np.arange(step * batch, (step + 1) * batch)
-        rows = np.empty(batch, int)
-        for epoch in np.unique(places // count):
-            order = np.random.default_rng([self.recipe.seed, self.stage, epoch]).permutation(count)
-            here = places // count == epoch
-            rows[here] = self.train_rows[order[places[here] % count]]
-        return rows
-
     def _validate(self):
-        subset = self.crops.take(self.validation_rows)
-        initial, refined = predict_crops(self.model, subset, self.device)
+        """A row of the log: error on the validation frames, and the poses of a few of them."""
+        if not processes.is_first():
+            return processes.from_first(None)
+        refine = STAGES[self.stage] == "refine"
+        initial, refined = predict_crops(self.model, self.validation, self.device)
         row = {"stage": STAGES[self.stage], "images": self.images}
-        row["validation_initial_mm"] = mean_joint_error(initial, subset.joints)
-        if STAGES[self.stage] == "refine":
-            row["validation_refined_mm"] = mean_joint_error(refined, subset.joints)
-        return row
+        row["validation_initial_mm"] = mean_joint_error(initial, self.validation.joints)
+        if refine:
+            row["validation_refined_mm"] = mean_joint_error(refined, self.validation.joints)
+        poses = (refined if refine else initial)[strip_rows(len(initial))]
+        row["strip_mm"] = poses.round(1).tolist()
+        return processes.from_first(row)
 
     def save(self):
-        """Write a checkpoint aside, then rename it over the last."""
+        """Write a checkpoint."""
+        if not processes.is_first():
+            return
         state = {
             "recipe": self.recipe.to_json(),
             "data": self.identity,
             "stage": self.stage,
             "images": self.images,
+            "pose_seen": self.pose_seen,
             "log": json.dumps(self.log),
+            "timing": json.dumps(self.timing),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        aside = self.folder / "checkpoint.part"
-        torch.save(state, aside)
-        os.replace(aside, self.folder / "checkpoint.pt")
+        start = time.monotonic()
+        save_checkpoint(self.folder, state)
+        now = time.monotonic()
+        self.next_save = now + max(self.checkpoint_seconds, 19 * (now - start))
 
     def resume(self):
         """Take up the folder's checkpoint, if it has one."""
-        path = self.folder / "checkpoint.pt"
-        if not path.exists():
+        state = load_checkpoint(self.folder, self.device)
+        if state is None:
             return
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-        except Exception as error:  # torch raises several kinds for a damaged file
-            raise ValueError(
-                f"{path} is damaged ({type(error).__name__}), wanted a checkpoint: "
-                "remove it to start the run anew"
-            ) from error
-        _want_same(path, json.loads(state["recipe"]), self.recipe, state.get("data"), self.identity)
+        stored = json.loads(state["recipe"])
+        path = self.folder / "checkpoint.pt"
+        _want_same(path, stored, self.recipe, state.get("data"), self.identity)
         self.stage, self.images = state["stage"], state["images"]
-        self.log = json.loads(state["log"])
+        self.pose_seen = state["pose_seen"]
+        self.log, self.timing = json.loads(state["log"]), json.loads(state["timing"])
         self.model.load_state_dict(state["model"])
-        self.optimizer = self._new_optimizer()
+        self._begin_stage()
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def strip_rows(count):
+    """Which of ``count`` validation frames have their poses in the log, at each validation."""
+    return np.linspace(0, count - 1, _STRIP).round().astype(int)
 
 
 def _sentence(row, total):
@@ -318,7 +371,3 @@ def _want_same(path, stored, recipe, data, identity):
 
 
 _ELSEWHERE = "choose another run folder or remove this one"
-
-
-def _seed(*parts):
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)

@@ -1,3 +1,4 @@
+import os
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from senorita_lib.checkpoints import load_checkpoint, save_checkpoint
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import (
@@ -21,7 +23,7 @@ from senorita_lib.hand import joints_to_bones
 from senorita_lib.inference import constant_pose
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
-from senorita_lib.training import learning_rate, train
+from senorita_lib.training import STAGES, has_converged, learning_rate, train
 
 
 @pytest.fixture
@@ -136,6 +138,73 @@ def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monke
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
+def test_damaged_checkpoint_is_named_and_the_one_before_is_used(recipe, small_data, tmp_path):
+    whole = train(recipe, small_data, tmp_path / "whole", progress=False)
+    folder = tmp_path / "whole"
+    (folder / "result.json").unlink()
+    last = folder / "checkpoint.pt"
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 1  # one bit of a tensor: torch would not see it
+    last.write_bytes(data)
+    with pytest.warns(UserWarning, match="checkpoint.pt is damaged .*checkpoint.before.pt"):
+        run = train(recipe, small_data, folder, progress=False)
+    assert run.log == whole.log and run.result == whole.result
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text"])
+def test_damaged_checkpoints_are_refused_by_name(tmp_path, damage):
+    save_checkpoint(tmp_path, {"a": torch.ones(100)})
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes({"cut": path.read_bytes()[:500], "empty": b"", "text": b"x" * 500}[damage])
+    with pytest.raises(ValueError, match="checkpoint.pt is damaged .*remove it"):
+        load_checkpoint(tmp_path)
+
+
+def test_checkpoint_runs_no_code(tmp_path):
+    class Bad:
+        def __reduce__(self):
+            return print, ("code of the file ran",)
+
+    save_checkpoint(tmp_path, {"a": Bad()})
+    with pytest.raises(ValueError, match="damaged .UnpicklingError"):
+        load_checkpoint(tmp_path)
+
+
+def test_kill_between_the_two_renamings_loses_nothing(tmp_path, monkeypatch):
+    """A checkpoint is there, whole, whenever the process ends."""
+    for images in range(3):
+        save_checkpoint(tmp_path, {"images": images})
+    replace, calls = os.replace, []
+
+    def failing(source, target):
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        calls.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr("senorita_lib.checkpoints.os.replace", failing)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path, {"images": 3})
+    assert load_checkpoint(tmp_path) == {"images": 2}
+
+
+def test_convergence_rule():
+    assert not has_converged([30.0, 20, 19.9], 0.01, 3)
+    assert not has_converged([30.0, 20, 19.9, 19.8, 19.7], 0.01, 3)  # one and a half percent
+    assert has_converged([30.0, 20, 19.9, 19.95, 19.85], 0.01, 3)
+    assert has_converged([20.0, 25, 24, 23], 0.01, 3)  # from a rate too high
+
+
+def test_eq_4_joins_when_validation_has_converged(recipe, small_data, tmp_path):
+    """And Step 1 sees as many images as ever."""
+    quick = recipe.override(validate_images=4, converged=0.999, patience=1)
+    run = train(quick, small_data, tmp_path / "quick", progress=False)
+    seen = {name: max(r["images"] for r in run.log if r["stage"] == name) for name in STAGES}
+    assert seen == {"pose": 8, "volume": 80, "refine": 48}
+    slow = train(recipe, small_data, tmp_path / "slow", progress=False)
+    assert max(r["images"] for r in slow.log if r["stage"] == "pose") == 48
+
+
 def test_other_recipe_is_refused(recipe, small_data, tmp_path):
     train(recipe, small_data, tmp_path, progress=False)
     with pytest.raises(
@@ -167,11 +236,6 @@ def test_damaged_files_are_refused_by_name(recipe, small_data, tmp_path):
         HandPoseNet.load(path)
     with pytest.raises(FileNotFoundError, match="is not there"):
         HandPoseNet.load(tmp_path / "other.safetensors")
-    (tmp_path / "result.json").unlink()
-    checkpoint = tmp_path / "checkpoint.pt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="checkpoint.pt is damaged"):
-        train(recipe, small_data, tmp_path, progress=False)
 
 
 def test_test_frames_without_labels_give_a_submission(recipe, small_data, tmp_path):
@@ -192,8 +256,7 @@ def test_learning_rate_follows_the_papers_steps():
     recipe = find_recipe("paper")
     rates = [learning_rate(recipe, 0, 6 * i) for i in (0, 9_999, 10_000, 34_000)]
     assert rates == pytest.approx([7e-4, 7e-4, 1.4e-4, 2.8e-5])
-    # The images of the first part of Step 1 count in its second part.
-    assert learning_rate(recipe, 1, 6 * 18_000) == pytest.approx(7e-4 / 125)
+    assert learning_rate(recipe, 1, 6 * 58_000) == pytest.approx(7e-4 / 125)
     assert learning_rate(recipe, 2, 0) == pytest.approx(7e-5)
 
 

@@ -79,13 +79,17 @@ class SyntheticStream:
         return map(self.batch, count())
 
     @torch.no_grad()
-    def batch(self, index):
+    def batch(self, index, size=None, part=slice(None)):
         """Batch number ``index``, whatever was drawn before.
 
         Parameters
         ----------
         index : int
             From 0, without end.
+        size : int, optional
+            Crops in this batch, if not as many as in the others.
+        part : slice
+            Which of them are made.
 
         Returns
         -------
@@ -94,7 +98,7 @@ class SyntheticStream:
             Camera frame, mm.
         """
         _want_whole("index", index, 0)
-        draws = self._draws(index)
+        draws = self._draws(index, size, part)
         centres, radii, joints = self._posed(draws)
         surfaces = self.hulls.surfaces(centres, radii)
         box, coarse_z = rough_box(surfaces, joints, self.camera, self.compiled)
@@ -107,14 +111,15 @@ class SyntheticStream:
         depth = self.sensor.sense(depth, u + window[:, :1], v + window[:, 1:], limit)
         return crop_depth(depth, box, coarse_z, self.camera), joints
 
-    def _draws(self, index):
-        """The random numbers of a batch by name, each (B, n)."""
+    def _draws(self, index, size=None, part=slice(None)):
+        """The random numbers of a part of a batch by name, each (B, n)."""
         parts = [int(self.seed), SPLITS.index(self.split), int(index)]
         seed = int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
         generator = torch.Generator().manual_seed(seed)
-        uniform = torch.rand(self.batch_size, sum(_UNIFORM.values()), generator=generator)
-        normal = torch.randn(self.batch_size, sum(_NORMAL.values()), generator=generator)
-        draws = torch.cat([uniform, normal], dim=1)
+        size = size or self.batch_size
+        uniform = torch.rand(size, sum(_UNIFORM.values()), generator=generator)
+        normal = torch.randn(size, sum(_NORMAL.values()), generator=generator)
+        draws = torch.cat([uniform, normal], dim=1)[part]
         if self.device.type == "cuda":
             draws = draws.pin_memory()  # else the copy would wait for the device
         sizes = _UNIFORM | _NORMAL
