@@ -6,6 +6,7 @@ gradient magnitude. What a step draws depends on the recipe's seed, the stage an
 step alone, so a run that was killed goes on exactly as if it had not been.
 """
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def train(
     progress=True,
     checkpoint_seconds=20.0,
     seconds=None,
+    start=None,
     watch=None,
     volume_loss=None,
 ):
@@ -76,6 +78,9 @@ def train(
     seconds : dict, optional
         Time that each stage may take: one whose time is over ends there, and the run is no
         longer just its recipe's.
+    start : path, optional
+        ``model.safetensors`` of an earlier run, whose weights this one begins with: of networks of
+        the same shape.
     watch : callable, optional
         Called with the log when it has grown.
     volume_loss : callable, optional
@@ -89,7 +94,7 @@ def train(
     Raises
     ------
     ValueError
-        If the folder holds a run of another recipe or on other data.
+        If the folder holds a run of another recipe or on other data, or the start does not fit.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,13 +105,16 @@ def train(
     # The challenge wants a pose for every test frame, also where the box is empty.
     test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **crop)
     identity = data_identity(crops, test)
+    if start is not None:
+        identity += " from " + hashlib.sha256(Path(start).read_bytes()).hexdigest()
     finished = _finished(recipe, folder, identity)
     if finished:
         return finished
-    trainer = _Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
+    trainer = Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
     trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
     trainer.next_save = time.monotonic() + checkpoint_seconds
-    trainer.resume()
+    if not trainer.resume() and start is not None:
+        trainer.begin_with(start)
     while trainer.stage < len(STAGES):
         trainer.run_stage(seconds)
     model = trainer.model.eval()
@@ -114,7 +122,7 @@ def train(
         model.save(folder / "model.safetensors")
         for name in ("log", "timing"):
             write_aside(folder / f"{name}.json", f"{json.dumps(getattr(trainer, name))}\n".encode())
-        evaluate_run(model, crops, test, folder, device, progress)
+        evaluate_run(model, crops, test, folder, identity, device, progress)
     processes.from_first(None)  # the others wait here
     return _finished(recipe, folder, identity)
 
@@ -144,10 +152,12 @@ def has_converged(errors, share, patience):
     return bool(before) and min(last) > (1 - share) * min(before)
 
 
-class _Trainer:
+class Trainer:
     """Everything a checkpoint holds, and one step of each stage."""
 
-    def __init__(self, recipe, crops, folder, device, identity, volume_loss, progress):
+    def __init__(
+        self, recipe, crops, folder, device, identity="", volume_loss=None, progress=False
+    ):
         self.recipe, self.crops, self.folder, self.device = recipe, crops, folder, device
         self.identity, self.progress = identity, progress
         # In a short stage, compiling takes longer than it saves.
@@ -177,9 +187,9 @@ class _Trainer:
             self.model.estimator.to(memory_format=torch.channels_last)
         self.stage = self.images = self.pose_seen = 0
         self.log, self.timing = [], {}
-        self._begin_stage()
+        self.begin_stage()
 
-    def _begin_stage(self):
+    def begin_stage(self):
         """Network and optimizer as a stage wants them."""
         refine = self.stage < len(STAGES) and STAGES[self.stage] == "refine"
         estimator, refiner = self.model.estimator, self.model.refiner
@@ -194,7 +204,7 @@ class _Trainer:
             groups, lr=self.recipe.learning_rate, alpha=0.99, eps=1e-8
         )
 
-    def _plan(self):
+    def plan(self):
         """Images and batch size of the stage."""
         recipe, name = self.recipe, STAGES[self.stage]
         if name == "volume":
@@ -207,7 +217,7 @@ class _Trainer:
     def run_stage(self, seconds):
         """From where the stage stands to its end."""
         name, recipe = STAGES[self.stage], self.recipe
-        total, batch = self._plan()
+        total, batch = self.plan()
         steps = total // batch
         before = self.timing.get(name, 0.0)
         start = time.monotonic()
@@ -221,7 +231,7 @@ class _Trainer:
         )
         with bar:
             for step in range(self.images // batch, steps):
-                for key, value in self._step(step, batch).items():
+                for key, value in self.step(step, batch).items():
                     sums.setdefault(key, []).append(value)
                 seen, self.images = self.images, (step + 1) * batch
                 bar.update()
@@ -252,7 +262,7 @@ class _Trainer:
             self.pose_seen = self.images
         optimizer = self.optimizer
         self.stage, self.images = self.stage + 1, 0
-        self._begin_stage()
+        self.begin_stage()
         if name == "pose":  # eq. 4 joins Step 1, it does not begin another
             self.optimizer = optimizer
         self.save()
@@ -265,7 +275,8 @@ class _Trainer:
         ]
         return has_converged(errors, self.recipe.converged, self.recipe.patience)
 
-    def _step(self, step, batch):
+    def step(self, step, batch):
+        """Train on one batch; its losses, detached."""
         recipe, name = self.recipe, STAGES[self.stage]
         self.model.train()
         seen = step * batch + (self.pose_seen if name == "volume" else 0)
@@ -321,10 +332,10 @@ class _Trainer:
         self.next_save = now + max(self.checkpoint_seconds, 19 * (now - start))
 
     def resume(self):
-        """Take up the folder's checkpoint, if it has one."""
+        """Take up the folder's checkpoint; whether it has one."""
         state = load_checkpoint(self.folder, self.device)
         if state is None:
-            return
+            return False
         stored = json.loads(state["recipe"])
         path = self.folder / "checkpoint.pt"
         _want_same(path, stored, self.recipe, state.get("data"), self.identity)
@@ -332,8 +343,23 @@ class _Trainer:
         self.pose_seen = state["pose_seen"]
         self.log, self.timing = json.loads(state["log"]), json.loads(state["timing"])
         self.model.load_state_dict(state["model"])
-        self._begin_stage()
+        self.begin_stage()
         self.optimizer.load_state_dict(state["optimizer"])
+        return True
+
+    def begin_with(self, path):
+        """Take an earlier run's weights, but this data set's bone lengths."""
+        weights = HandPoseNet.load(path).state_dict()
+        own = self.model.state_dict()
+        other = [
+            name for name in own if name not in weights or weights[name].shape != own[name].shape
+        ]
+        if other:
+            raise ValueError(
+                f"{path} has no {other[0]} of this recipe's shape, wanted weights that fit"
+            )
+        weights["refiner.bone_lengths"] = own["refiner.bone_lengths"]
+        self.model.load_state_dict(weights)
 
 
 def strip_rows(count):
@@ -342,7 +368,7 @@ def strip_rows(count):
 
 
 def _sentence(row, total):
-    errors = [f"{k.split('_')[1]} {v:.1f} mm" for k, v in row.items() if k.endswith("_mm")]
+    errors = [f"{k.split('_')[1]} {v:.1f} mm" for k, v in row.items() if "validation" in k]
     return (
         f"{row['stage']:>6} {row['images']:>7} of {total} images, validation: {', '.join(errors)}"
     )

@@ -27,25 +27,8 @@ from senorita_lib.training import STAGES, has_converged, learning_rate, train
 
 
 @pytest.fixture
-def recipe():
-    """Every stage in a few steps."""
-    return find_recipe(
-        "tiny",
-        image_size=32,
-        widths=(8, 8, 8, 8),
-        head_channels=8,
-        depth_bins=8,
-        patch_sizes=(16, 8, 8),
-        hidden=8,
-        patch_channels=1,
-        volume_size=8,
-        pose_images=48,
-        volume_images=40,
-        refine_images=48,
-        batch=4,
-        refine_batch=4,
-        milestones=(24, 64),
-    )
+def recipe(quick):
+    return quick
 
 
 def weights(path):
@@ -119,7 +102,7 @@ def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monke
 
     from senorita_lib import training
 
-    run_step = training._Trainer._step
+    run_step = training.Trainer.step
     cuts = {(0, 11), (1, 5), (2, 11)}  # (stage, step): behind a checkpoint, before any, behind one
 
     def failing(self, step, batch):
@@ -128,7 +111,7 @@ def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monke
             raise KeyboardInterrupt
         return run_step(self, step, batch)
 
-    monkeypatch.setattr(training._Trainer, "_step", failing)
+    monkeypatch.setattr(training.Trainer, "step", failing)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             train(recipe, small_data, tmp_path / "cut", progress=False, checkpoint_seconds=0)
