@@ -90,7 +90,9 @@ def fit(recipe, speeds, seconds):
         If not even a hundred steps fit.
     """
     needed = sum(getattr(recipe, f"{name}_images") / speed for name, speed in speeds.items())
-    fitting = recipe.scaled(min(1.0, max(seconds, 0) / needed))
+    if needed <= seconds:
+        return recipe
+    fitting = recipe.scaled(max(seconds, 0) / needed)
     images = fitting.pose_images + fitting.volume_images
     if images < 100 * recipe.batch:
         raise ValueError(
