@@ -33,7 +33,7 @@ from senorita_lib.renderer import skeleton_volume_loss
 STAGES = ("pose", "volume", "refine")
 _LOG_STEPS = 10
 _STRIP = 4  # validation frames whose poses the log keeps
-_WORTH_COMPILING = 50_000  # images with eq. 4
+_WORTH_COMPILING = 10_000 * 32**3  # images with eq. 4, times voxels
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,8 @@ class Trainer:
         self.recipe, self.crops, self.folder, self.device = recipe, crops, folder, device
         self.identity, self.progress = identity, progress
         # In a short stage, compiling takes longer than it saves.
-        compiled = None if recipe.volume_images > _WORTH_COMPILING else False
+        voxels = recipe.volume_images * recipe.volume_size**3
+        compiled = None if voxels > _WORTH_COMPILING else False
         self.volume_loss = partial(
             volume_loss
             or partial(
