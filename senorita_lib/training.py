@@ -8,6 +8,7 @@ step alone, so a run that was killed goes on exactly as if it had not been.
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib import processes
 from senorita_lib.batches import Batches
-from senorita_lib.checkpoints import load_checkpoint, save_checkpoint
+from senorita_lib.checkpoints import alone_in, load_checkpoint, save_checkpoint
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.hands19 import Hands19
@@ -89,7 +90,13 @@ def train(
     Raises
     ------
     ValueError
-        If the folder holds a run of another recipe or on other data.
+        If the folder holds a run of another recipe or on other data, or processes that train
+        together were given different ones or cannot share the batches evenly.
+
+    Notes
+    -----
+    Of processes that train together (:mod:`senorita_lib.processes`) each makes the same call. The
+    first one writes; all read the data set and the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,23 +107,22 @@ def train(
     # The challenge wants a pose for every test frame, also where the box is empty.
     test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **crop)
     identity = data_identity(crops, test)
-    finished = _finished(recipe, folder, identity)
-    if finished:
-        return finished
-    trainer = _Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
-    trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
-    trainer.next_save = time.monotonic() + checkpoint_seconds
-    trainer.resume()
-    while trainer.stage < len(STAGES):
-        trainer.run_stage(seconds)
-    model = trainer.model.eval()
-    if processes.is_first():
-        model.save(folder / "model.safetensors")
-        for name in ("log", "timing"):
-            write_aside(folder / f"{name}.json", f"{json.dumps(getattr(trainer, name))}\n".encode())
-        evaluate_run(model, crops, test, folder, device, progress)
-    processes.from_first(None)  # the others wait here
-    return _finished(recipe, folder, identity)
+    _want_same_everywhere("recipe", recipe.to_json())
+    _want_same_everywhere("data set", identity)
+    with alone_in(folder, progress) if processes.is_first() else nullcontext():
+        finished = _finished(recipe, folder, identity)
+        if processes.from_first(finished is not None):
+            return finished
+        trainer = _Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
+        trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
+        trainer.next_save = time.monotonic() + checkpoint_seconds
+        trainer.resume()
+        while trainer.stage < len(STAGES):
+            trainer.run_stage(seconds)
+        if processes.is_first():
+            trainer.finish(test)
+        processes.from_first(None)  # the others wait here
+        return _finished(recipe, folder, identity)
 
 
 def learning_rate(recipe, stage, images):
@@ -320,9 +326,20 @@ class _Trainer:
         now = time.monotonic()
         self.next_save = now + max(self.checkpoint_seconds, 19 * (now - start))
 
+    def finish(self, test):
+        """Test the network and write what a finished run's folder holds."""
+        model = self.model.eval()
+        model.save(self.folder / "model.safetensors")
+        for name in ("log", "timing"):
+            data = f"{json.dumps(getattr(self, name))}\n".encode()
+            write_aside(self.folder / f"{name}.json", data)
+        evaluate_run(model, self.crops, test, self.folder, self.device, self.progress)
+
     def resume(self):
         """Take up the folder's checkpoint, if it has one."""
         state = load_checkpoint(self.folder, self.device)
+        at = (state["stage"], state["images"]) if state else None
+        _want_same_everywhere(f"checkpoint in {self.folder}", at)
         if state is None:
             return
         stored = json.loads(state["recipe"])
@@ -368,6 +385,12 @@ def _want_same(path, stored, recipe, data, identity):
         raise ValueError(f"{path} is of another recipe, with {found}: {_ELSEWHERE}")
     if data != identity:
         raise ValueError(f"{path} is of another data set than the one given: {_ELSEWHERE}")
+
+
+def _want_same_everywhere(what, value):
+    """Refuse processes that would not train together."""
+    if processes.from_first(value) != value:
+        raise ValueError(f"{what} is another one here than in the first process, wanted the same")
 
 
 _ELSEWHERE = "choose another run folder or remove this one"
