@@ -112,7 +112,7 @@ def shared(network):
     if count() == 1:
         return network
     share_batch_norms(network)
-    return DistributedDataParallel(network, broadcast_buffers=False)
+    return DistributedDataParallel(network)
 
 
 def share_batch_norms(network):
@@ -130,7 +130,7 @@ def share_batch_norms(network):
             if type(child).forward is not _BatchNorm.forward:
                 raise TypeError(f"{name} is a {type(child).__name__}, wanted torch's batch norms")
             norm = _SharedBatchNorm(child.num_features, child.eps, child.momentum)
-            norm.to(child.weight.device).load_state_dict(child.state_dict())
+            norm.to(child.weight).load_state_dict(child.state_dict())
             norm.requires_grad_(child.weight.requires_grad).train(child.training)
             setattr(network, name, norm)
         else:
@@ -144,7 +144,7 @@ class _SharedBatchNorm(_BatchNorm):
     def forward(self, features):
         if not self.training:
             return super().forward(features)
-        wide = features.float()
+        wide = features.to(self.running_mean.dtype)
         axes = [0, *range(2, wide.ndim)]
         shape = [1, -1] + [1] * (wide.ndim - 2)
         number = wide.numel() // wide.shape[1] * count()

@@ -359,7 +359,8 @@ def strip_rows(count):
 
 
 def _sentence(row, total):
-    errors = [f"{k.split('_')[1]} {v:.1f} mm" for k, v in row.items() if k.endswith("_mm")]
+    names = [name for name in ("initial", "refined") if f"validation_{name}_mm" in row]
+    errors = [f"{name} {row[f'validation_{name}_mm']:.1f} mm" for name in names]
     return (
         f"{row['stage']:>6} {row['images']:>7} of {total} images, validation: {', '.join(errors)}"
     )
