@@ -27,12 +27,14 @@ class Batches:
     Raises
     ------
     ValueError
-        If the data set has fewer rows than a batch.
+        If the data set has fewer rows than a batch, or the processes cannot share one evenly.
     """
 
     def __init__(self, recipe, crops, rows, device, progress=True):
         self.recipe, self.crops, self.rows, self.device = recipe, crops, rows, device
         self.stream, self._order = None, (None, None)
+        for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
+            processes.part(getattr(recipe, name), name)
         if recipe.source == "stream":
             self.stream = SyntheticStream(
                 recipe.seed, size=recipe.image_size, device=device, pool=recipe.pool,

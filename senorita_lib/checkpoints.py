@@ -3,14 +3,44 @@
 A file holds tensors, numbers and text; loading runs no code of it.
 """
 
+import fcntl
 import os
 import warnings
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from tqdm.auto import tqdm
 
 _LAST, _BEFORE = "checkpoint.pt", "checkpoint.before.pt"
+
+
+@contextmanager
+def alone_in(folder, progress=True):
+    """Keep other processes out of a run's folder; if one is at work there, wait for its end.
+
+    The system frees the folder of a process that is killed.
+
+    Parameters
+    ----------
+    folder : path
+    progress : bool
+        Say so when there is something to wait for.
+    """
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if progress:
+                tqdm.write(f"another process trains in {folder}: waiting for it")
+            fcntl.flock(place, fcntl.LOCK_EX)
+        except OSError:  # a file system that cannot lock
+            pass
+        yield
+    finally:
+        os.close(place)
 
 
 def save_checkpoint(folder, state):

@@ -86,7 +86,7 @@ def adaptive_loss(predicted, true):
             "wanted the same"
         )
     off = predicted - true.detach()
-    mean = off.detach().abs().mean().clamp_min(torch.finfo(off.dtype).tiny)
+    mean = processes.mean(off.detach().abs().mean()).clamp_min(torch.finfo(off.dtype).tiny)
     return (off / mean * off).sum() / len(off)
 
 

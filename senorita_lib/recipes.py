@@ -298,7 +298,7 @@ def _released(model):
     return values
 
 
-def find_recipe(name, **overrides):
+def find_recipe(name, /, **overrides):
     """A named recipe with some values replaced.
 
     Raises

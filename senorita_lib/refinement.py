@@ -279,16 +279,6 @@ class GroupedLinear(nn.Module):
         return torch.baddbmm(self.bias, features.transpose(0, 1), self.weight).transpose(0, 1)
 
 
-class _PerBoneNorm(nn.BatchNorm1d):
-    """Batch normalisation of (B, 20, features), each bone's features on their own."""
-
-    def __init__(self, features):
-        super().__init__(_BONE_COUNT * features)
-
-    def forward(self, features):
-        return super().forward(features.flatten(1)).view_as(features)
-
-
 def _conv_stage(channels, kernel, pool):
     conv = nn.Conv2d(_BONE_COUNT, _BONE_COUNT * channels, kernel, groups=_BONE_COUNT)
     # Fans of one bone's convolution; torch would count all twenty.
@@ -300,4 +290,10 @@ def _conv_stage(channels, kernel, pool):
 
 
 def _fc_stage(inputs, outputs):
-    return nn.Sequential(GroupedLinear(inputs, outputs), _PerBoneNorm(outputs), nn.ReLU())
+    """(B, 20, inputs) to (B, 20, outputs), each bone's features normalised on their own."""
+    stage = nn.Sequential(GroupedLinear(inputs, outputs))
+    stage.add_module("flat", nn.Flatten())
+    stage.add_module("1", nn.BatchNorm1d(_BONE_COUNT * outputs))
+    stage.add_module("bones", nn.Unflatten(1, (_BONE_COUNT, outputs)))
+    stage.add_module("2", nn.ReLU())
+    return stage

@@ -9,6 +9,7 @@ step alone, so a run that was killed goes on exactly as if it had not been.
 import hashlib
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib import processes
 from senorita_lib.batches import Batches
-from senorita_lib.checkpoints import load_checkpoint, save_checkpoint
+from senorita_lib.checkpoints import alone_in, load_checkpoint, save_checkpoint
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.hands19 import Hands19
@@ -94,7 +95,13 @@ def train(
     Raises
     ------
     ValueError
-        If the folder holds a run of another recipe or on other data, or the start does not fit.
+        If the folder holds a run of another recipe or on other data, the start does not fit, or
+        processes that train together were given different ones or cannot share batches evenly.
+
+    Notes
+    -----
+    Of processes that train together (:mod:`senorita_lib.processes`) each makes the same call. The
+    first one writes; all read the data set and the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,24 +114,23 @@ def train(
     identity = data_identity(crops, test)
     if start is not None:
         identity += " from " + hashlib.sha256(Path(start).read_bytes()).hexdigest()
-    finished = _finished(recipe, folder, identity)
-    if finished:
-        return finished
-    trainer = Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
-    trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
-    trainer.next_save = time.monotonic() + checkpoint_seconds
-    if not trainer.resume() and start is not None:
-        trainer.begin_with(start)
-    while trainer.stage < len(STAGES):
-        trainer.run_stage(seconds)
-    model = trainer.model.eval()
-    if processes.is_first():
-        model.save(folder / "model.safetensors")
-        for name in ("log", "timing"):
-            write_aside(folder / f"{name}.json", f"{json.dumps(getattr(trainer, name))}\n".encode())
-        evaluate_run(model, crops, test, folder, identity, device, progress)
-    processes.from_first(None)  # the others wait here
-    return _finished(recipe, folder, identity)
+    _want_same_everywhere("recipe", recipe.to_json())
+    _want_same_everywhere("data set", identity)
+    with alone_in(folder, progress) if processes.is_first() else nullcontext():
+        finished = _finished(recipe, folder, identity)
+        if processes.from_first(finished is not None):
+            return finished
+        trainer = Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
+        trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
+        trainer.next_save = time.monotonic() + checkpoint_seconds
+        if not trainer.resume() and start is not None:
+            trainer.begin_with(start)
+        while trainer.stage < len(STAGES):
+            trainer.run_stage(seconds)
+        if processes.is_first():
+            trainer.finish(test)
+        processes.from_first(None)  # the others wait here
+        return _finished(recipe, folder, identity)
 
 
 def learning_rate(recipe, stage, images):
@@ -332,9 +338,22 @@ class Trainer:
         now = time.monotonic()
         self.next_save = now + max(self.checkpoint_seconds, 19 * (now - start))
 
+    def finish(self, test):
+        """Test the network and write what a finished run's folder holds."""
+        model = self.model.eval()
+        model.save(self.folder / "model.safetensors")
+        for name in ("log", "timing"):
+            data = f"{json.dumps(getattr(self, name))}\n".encode()
+            write_aside(self.folder / f"{name}.json", data)
+        evaluate_run(
+            model, self.crops, test, self.folder, self.identity, self.device, self.progress
+        )
+
     def resume(self):
         """Take up the folder's checkpoint; whether it has one."""
         state = load_checkpoint(self.folder, self.device)
+        at = (state["stage"], state["images"]) if state else None
+        _want_same_everywhere(f"checkpoint in {self.folder}", at)
         if state is None:
             return False
         stored = json.loads(state["recipe"])
@@ -369,7 +388,8 @@ def strip_rows(count):
 
 
 def _sentence(row, total):
-    errors = [f"{k.split('_')[1]} {v:.1f} mm" for k, v in row.items() if "validation" in k]
+    names = [name for name in ("initial", "refined") if f"validation_{name}_mm" in row]
+    errors = [f"{name} {row[f'validation_{name}_mm']:.1f} mm" for name in names]
     return (
         f"{row['stage']:>6} {row['images']:>7} of {total} images, validation: {', '.join(errors)}"
     )
@@ -395,6 +415,12 @@ def _want_same(path, stored, recipe, data, identity):
         raise ValueError(f"{path} is of another recipe, with {found}: {_ELSEWHERE}")
     if data != identity:
         raise ValueError(f"{path} is of another data set than the one given: {_ELSEWHERE}")
+
+
+def _want_same_everywhere(what, value):
+    """Refuse processes that would not train together."""
+    if processes.from_first(value) != value:
+        raise ValueError(f"{what} is another one here than in the first process, wanted the same")
 
 
 _ELSEWHERE = "choose another run folder or remove this one"

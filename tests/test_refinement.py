@@ -157,7 +157,7 @@ def test_equals_twenty_networks_in_a_loop(crops, hand, orientation):
         return F.relu(F.batch_norm(features, None, None, weight, bias, training=True))
 
     def connected(features, stage, bone):
-        linear, norm, _ = stage
+        linear, norm = stage.get_submodule("0"), stage.get_submodule("1")
         outputs = linear.weight.shape[2]
         features = F.linear(features, linear.weight[bone].T, linear.bias[bone, 0])
         return normed(features, norm, slice(outputs * bone, outputs * (bone + 1)))

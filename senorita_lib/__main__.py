@@ -1,0 +1,53 @@
+"""Trains a recipe: ``python -m senorita_lib RECIPE``, alone or under ``torchrun``."""
+
+import argparse
+import os
+import sys
+
+from senorita_lib import processes
+from senorita_lib.evaluation import format_table
+from senorita_lib.paths import project_path
+from senorita_lib.recipes import RECIPES, find_recipe, read_overrides
+from senorita_lib.training import train
+
+_ROWS = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}
+
+
+def main(arguments=None):
+    """Command line: train a recipe through all its stages, or go on with it, and test it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m senorita_lib",
+        description="Train a recipe through all its stages, or go on with it, and test it.",
+    )
+    parser.add_argument("recipe", help=", ".join(RECIPES))
+    parser.add_argument(
+        "--data", default="data/hands19_synthetic", help="the folder that holds 'Task 1'"
+    )
+    parser.add_argument("--folder", help="of the run, default runs/RECIPE/model_MODEL")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
+        help="values of the recipe, as JSON or text, such as model=2 'milestones=[60000, 90000]'",
+    )  # fmt: skip
+    chosen = parser.parse_args(arguments)
+    rank = int(os.environ.get("RANK", 0))
+    try:
+        recipe = find_recipe(chosen.recipe, **read_overrides(chosen.set))
+        folder = project_path(chosen.folder or f"runs/{recipe.name}/model_{recipe.model}")
+        if rank == 0:
+            print(recipe.to_json(), flush=True)
+        with processes.process_group() as device:
+            run = train(recipe, project_path(chosen.data), folder, device=device)
+    except (ValueError, OSError) as error:
+        who = f"process {rank}: " if rank else ""
+        print(f"{who}{error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    if rank == 0:
+        errors = run.result["errors"]
+        rows = {label: errors[name] for name, label in _ROWS.items()}
+        print(format_table(rows, f"Model {recipe.model}, mean joint error, mm"))
+        if not errors["refined"]:
+            print(f"The test frames have no labels: {folder / 'submission.zip'} can be scored.")
+
+
+if __name__ == "__main__":
+    main()
