@@ -95,7 +95,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
-    crop = {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
+    crop = crop_options(recipe)
     crops = load_crops(Hands19(data, "train"), progress=progress, **crop)
     # The challenge wants a pose for every test frame, also where the box is empty.
     test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **crop)
@@ -117,6 +117,11 @@ def train(
         evaluate_run(model, crops, test, folder, device, progress)
     processes.from_first(None)  # the others wait here
     return _finished(recipe, folder, identity)
+
+
+def crop_options(recipe):
+    """A recipe's choices as :func:`~senorita_lib.datasets.crops.load_crops` takes them."""
+    return {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
 
 
 def learning_rate(recipe, stage, images):
@@ -165,9 +170,9 @@ class _Trainer:
             gamma=recipe.gamma,
         )
         rows = np.flatnonzero(crops.found)
-        held = max(1, round(len(rows) * recipe.validation_share))
-        self.validation = crops.take(rows[-held:])
-        self.batches = Batches(recipe, crops, rows[:-held], device, progress)
+        seen, held = split_rows(recipe, crops)
+        self.validation = crops.take(held)
+        self.batches = Batches(recipe, crops, seen, device, progress)
         torch.manual_seed(recipe.seed)
         bones = joints_to_bones(crops.joints[rows])
         lengths = torch.from_numpy(np.linalg.norm(bones, axis=-1).mean(axis=0))
@@ -336,13 +341,36 @@ class _Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+def split_rows(recipe, crops):
+    """Rows of a ``CropSet`` of training frames to train on, and the last, to validate on."""
+    rows = np.flatnonzero(crops.found)
+    held = max(1, round(len(rows) * recipe.validation_share))
+    return rows[:-held], rows[-held:]
+
+
 def strip_rows(count):
     """Which of ``count`` validation frames have their poses in the log, at each validation."""
     return np.linspace(0, count - 1, _STRIP).round().astype(int)
 
 
+def strip_frames(recipe, data, progress=True):
+    """The validation frames whose poses are in the log's ``strip_mm``, as a ``CropSet``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : path
+        As :func:`train` takes them.
+    progress : bool
+        While the data set's crops are made, if this is their first use.
+    """
+    crops = load_crops(Hands19(data, "train"), progress=progress, **crop_options(recipe))
+    _, held = split_rows(recipe, crops)
+    return crops.take(held[strip_rows(len(held))])
+
+
 def _sentence(row, total):
-    errors = [f"{k.split('_')[1]} {v:.1f} mm" for k, v in row.items() if k.endswith("_mm")]
+    errors = [f"{k.split('_')[1]} {v:.1f} mm" for k, v in row.items() if "validation" in k]
     return (
         f"{row['stage']:>6} {row['images']:>7} of {total} images, validation: {', '.join(errors)}"
     )
