@@ -180,7 +180,7 @@ def models_figure(planes):
     return figure
 
 
-def grid_figure(images, titles, columns=4, size=2.4):
+def grid_figure(images, titles, columns=4, size=2.4, colours=IMAGE_MAP):
     """Images in the image frame side by side."""
     rows = -(-len(images) // columns)
     figure, axes = new_figure(rows, columns, width=size * columns, height=size * rows + 0.2)
@@ -188,7 +188,7 @@ def grid_figure(images, titles, columns=4, size=2.4):
         cell.axis("off")
     for cell, image, title in zip(axes.ravel(), images, titles, strict=False):
         cell.axis("on")
-        draw_crop(cell, image, title)
+        draw_crop(cell, image, title, colours)
     return figure
 
 
@@ -262,7 +262,7 @@ def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5):
     titles : list of str
     columns : int
     """
-    figure = grid_figure(images, titles or [""] * len(images), columns)
+    figure = grid_figure(images, titles or [""] * len(images), columns, colours=GREY_MAP)
     for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
         size = len(image)
         if true_uv is not None:

@@ -17,7 +17,7 @@ from senorita_lib.plotting3d import cloud_plot, hand_line
 from senorita_lib.representations import point_cloud
 
 _ARROW = "#20242b"
-_FAINT = "#8f96a3"
+_TRUTH, _FAINT = "#5d6470", "#c8ccd4"
 _CHILDREN = [JOINT_NAMES[child].split("_")[-1] for child, _ in BONES]
 
 
@@ -174,7 +174,7 @@ def residual_plot(crop, initial_mm, refined_mm, true_mm):
     named = {"showlegend": True, "mode": "lines"}
     figure.add_traces(
         [
-            hand_line(true_mm[0], colours=_FAINT, width=12, name="truth", **named),
+            hand_line(true_mm[0], colours=_TRUTH, width=5, name="truth", **named),
             hand_line(initial_mm[0], width=3, name="initial", **named),
             hand_line(refined_mm[0], width=8, name="refined", **named),
         ]

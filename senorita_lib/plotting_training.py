@@ -104,8 +104,22 @@ def _draw_losses(axes, log, name, colours):
         _scale(axes, values.min(), values.max())
     else:
         axes.set(yticks=[])
+    if "w_jt" in colours:
+        _name_weights(axes, log, colours)
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     axes.tick_params(labelsize=8)
+
+
+def _name_weights(axes, log, colours):
+    style = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 8}
+    for key in ("w_jt", "w_res_ori"):  # the third is as the first
+        seen, curve = _curve(log, key)
+        if len(seen):
+            place = (seen[0], curve[0]), (-4, 0)
+            axes.annotate(f"{curve[-1]:.3g}", *place, color=colours[key], **style)
+        elif key == "w_jt" and any(row["stage"] == "refine" for row in log):
+            axes.text(0.02, 0.5, "none: the losses are adaptive squares", transform=axes.transAxes,
+                      fontsize=8, va="center")  # fmt: skip
 
 
 def _scale(axes, low, high):
