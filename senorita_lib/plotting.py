@@ -94,7 +94,7 @@ def draw_depth(axes, depth_mm, title="", colourbar=True):
 
 def draw_crop(axes, image, title="", colours=IMAGE_MAP):
     """An image in the image frame: +1 near, -1 background."""
-    axes.imshow(image, cmap=colours, vmin=-0.999, vmax=1, interpolation="nearest")
+    axes.imshow(np.asarray(image), cmap=colours, vmin=-0.999, vmax=1, interpolation="nearest")
     _bare(axes, title)
 
 

@@ -100,6 +100,7 @@ def _draw_losses(axes, log, name, colours):
         seen, curve = _curve(log, key)
         axes.plot(seen, curve, style, color=colour, lw=1.3)
         values = np.append(values, curve)
+    values = values[np.isfinite(values)]
     if len(values) and values.min() > 0:
         _scale(axes, values.min(), values.max())
     else:
