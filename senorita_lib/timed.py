@@ -23,7 +23,7 @@ from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import format_table
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides
-from senorita_lib.training import STAGES, Trainer, train
+from senorita_lib.training import STAGES, Trainer, crop_options, train
 
 PART_BYTES = 15_000_000
 _WARM_UP, _STEPS = 3, 8
@@ -143,7 +143,7 @@ def timed_run(recipe, minutes, data, runs, out, *, device=None, progress=True):
         kept = json.loads(used.read_text())
         fitted, speeds = recipe.override(**kept["recipe"]), kept["images_per_second"]
     else:
-        crop = {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
+        crop = crop_options(recipe)
         crops = load_crops(Hands19(data, "train"), progress=progress, **crop)
         load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **crop)
         speeds, setup = images_per_second(recipe, crops, device)

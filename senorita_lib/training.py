@@ -107,7 +107,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
-    crop = {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
+    crop = crop_options(recipe)
     crops = load_crops(Hands19(data, "train"), progress=progress, **crop)
     # The challenge wants a pose for every test frame, also where the box is empty.
     test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **crop)
@@ -131,6 +131,11 @@ def train(
             trainer.finish(test)
         processes.from_first(None)  # the others wait here
         return _finished(recipe, folder, identity)
+
+
+def crop_options(recipe):
+    """A recipe's choices as :func:`~senorita_lib.datasets.crops.load_crops` takes them."""
+    return {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
 
 
 def learning_rate(recipe, stage, images):
@@ -182,9 +187,9 @@ class Trainer:
             gamma=recipe.gamma,
         )
         rows = np.flatnonzero(crops.found)
-        held = max(1, round(len(rows) * recipe.validation_share))
-        self.validation = crops.take(rows[-held:])
-        self.batches = Batches(recipe, crops, rows[:-held], device, progress)
+        seen, held = split_rows(recipe, crops)
+        self.validation = crops.take(held)
+        self.batches = Batches(recipe, crops, seen, device, progress)
         torch.manual_seed(recipe.seed)
         bones = joints_to_bones(crops.joints[rows])
         lengths = torch.from_numpy(np.linalg.norm(bones, axis=-1).mean(axis=0))
@@ -371,20 +376,39 @@ class Trainer:
         """Take an earlier run's weights, but this data set's bone lengths."""
         weights = HandPoseNet.load(path).state_dict()
         own = self.model.state_dict()
-        other = [
-            name for name in own if name not in weights or weights[name].shape != own[name].shape
-        ]
-        if other:
-            raise ValueError(
-                f"{path} has no {other[0]} of this recipe's shape, wanted weights that fit"
-            )
+        for name, value in own.items():
+            if name not in weights or weights[name].shape != value.shape:
+                raise ValueError(f"{path} has no {name} of the recipe's shape, wanted a fit")
         weights["refiner.bone_lengths"] = own["refiner.bone_lengths"]
         self.model.load_state_dict(weights)
+
+
+def split_rows(recipe, crops):
+    """Rows of a ``CropSet`` of training frames to train on, and the last, to validate on."""
+    rows = np.flatnonzero(crops.found)
+    held = max(1, round(len(rows) * recipe.validation_share))
+    return rows[:-held], rows[-held:]
 
 
 def strip_rows(count):
     """Which of ``count`` validation frames have their poses in the log, at each validation."""
     return np.linspace(0, count - 1, _STRIP).round().astype(int)
+
+
+def strip_frames(recipe, data, progress=True):
+    """The validation frames whose poses are in the log's ``strip_mm``, as a ``CropSet``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : path
+        As :func:`train` takes them.
+    progress : bool
+        While the data set's crops are made, if this is their first use.
+    """
+    crops = load_crops(Hands19(data, "train"), progress=progress, **crop_options(recipe))
+    _, held = split_rows(recipe, crops)
+    return crops.take(held[strip_rows(len(held))])
 
 
 def _sentence(row, total):
