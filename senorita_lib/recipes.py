@@ -79,7 +79,8 @@ class Recipe:
     precision: str = "float32"  # of the networks while they train
 
     # Validation: on the last share of the training frames, after so many images. Converged is
-    # what has not become better by this share of its error in so many validations.
+    # what has not become better by this share of its error in so many validations since the
+    # rate was divided last.
     validation_share: float = 0.034
     validate_images: int = 10_000
     converged: float = 0.01
@@ -223,6 +224,7 @@ RECIPES = {
         patch_sizes=(48, 24, 12),
         hidden=64,
         patch_channels=4,
+        volume_weight=1 / 1400,  # a seventh of the paper's: all of it harms (notebook 03)
         pose_images=150_000,
         volume_images=30_000,
         refine_images=40_000,
