@@ -282,9 +282,10 @@ class Trainer:
     def _has_converged(self):
         if STAGES[self.stage] != "pose":
             return False
-        errors = [
-            row["validation_initial_mm"] for row in self.log if "validation_initial_mm" in row
-        ]
+        key, recipe = "validation_initial_mm", self.recipe
+        # A rate that is about to be divided is itself why the error stands still.
+        last = max((m for m in recipe.milestones if m < recipe.pose_images), default=0)
+        errors = [row[key] for row in self.log if key in row and row["images"] >= last]
         return has_converged(errors, self.recipe.converged, self.recipe.patience)
 
     def step(self, step, batch):
