@@ -2,6 +2,7 @@
 PY := .venv/bin/python
 RECIPE ?= tiny
 MODELS ?= 1 2 3 4
+MINUTES ?= 8
 RUNS := runs/$(RECIPE)
 DATA := data/hands19_synthetic
 # The kernel `python3` is then the one in .venv, also for who has another of that name.
@@ -10,7 +11,7 @@ export JUPYTER_PATH := $(CURDIR)/.venv/share/jupyter
 export IPYTHONDIR := $(CURDIR)/.venv/ipython
 PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
 
-.PHONY: help env data run test test-quick lint lab bench notebooks results pictures lock clean
+.PHONY: help env data run test test-quick lint lab bench notebooks results small gpu-train pictures lock clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -65,6 +66,15 @@ results: ## keep the numbers of runs/tiny under results/, where notebook 05 and 
 	    mkdir -p results/$(RECIPE)/model_$$model; \
 	    cp $(RUNS)/model_$$model/result.json $(RUNS)/model_$$model/predictions.npz results/$(RECIPE)/model_$$model/; \
 	done
+
+small: env ## make the weights that come with the package anew (an hour and a half on two cores, 5 GB)
+	$(PY) -m senorita_lib.datasets.synthetic data/hands19_synthetic_60k --train 60000 --test-per-split 200
+	$(PY) -m senorita_lib small --data data/hands19_synthetic_60k
+	$(PY) -m senorita_lib.weights runs/small/model_1 small
+
+# Without .venv too, as on a machine without package registries: PY=python3 make gpu-train
+gpu-train: ## train a recipe on the synthetic stream in MINUTES (RECIPE=paper MINUTES=8 SET="model=2 batch=48")
+	$(PY) -m senorita_lib.timed $(RECIPE) --minutes $(MINUTES) --set $(SET)
 
 pictures: env ## draw the README's pictures anew
 	$(PY) -m senorita_lib.plotting_pictures pictures/

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
-from pipeline import milliseconds
+from inputs import milliseconds
 
 from senorita_lib.hand import BONES
 from senorita_lib.renderer import render_skeleton, skeleton_volume_loss

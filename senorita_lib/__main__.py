@@ -1,14 +1,13 @@
 """Trains a recipe: ``python -m senorita_lib RECIPE``, alone or under ``torchrun``."""
 
 import argparse
-import json
 import os
 import sys
 
 from senorita_lib import processes
 from senorita_lib.evaluation import format_table
 from senorita_lib.paths import project_path
-from senorita_lib.recipes import RECIPES, find_recipe
+from senorita_lib.recipes import RECIPES, find_recipe, read_overrides
 from senorita_lib.training import train
 
 _ROWS = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}
@@ -32,7 +31,7 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     rank = int(os.environ.get("RANK", 0))
     try:
-        recipe = find_recipe(chosen.recipe, **dict(map(_setting, chosen.set)))
+        recipe = find_recipe(chosen.recipe, **read_overrides(chosen.set))
         folder = project_path(chosen.folder or f"runs/{recipe.name}/model_{recipe.model}")
         if rank == 0:
             print(recipe.to_json(), flush=True)
@@ -48,17 +47,6 @@ def main(arguments=None):
         print(format_table(rows, f"Model {recipe.model}, mean joint error, mm"))
         if not errors["refined"]:
             print(f"The test frames have no labels: {folder / 'submission.zip'} can be scored.")
-
-
-def _setting(text):
-    """Name and value of ``NAME=VALUE``."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set has {text!r}, wanted NAME=VALUE")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def soft_argmax(logits):
     # Sums over a quarter of a million cells want full precision under autocast too.
     wide = torch.promote_types(logits.dtype, torch.float32)
     heat = logits.flatten(2).softmax(dim=2, dtype=wide).view(logits.shape)
-    marginals = heat.sum(dim=(2, 3)), heat.sum(dim=(2, 4)), heat.sum(dim=(3, 4))
+    plane = heat.sum(dim=2)  # read whole once less, both ways, than with three sums
+    marginals = plane.sum(dim=2), plane.sum(dim=3), heat.sum(dim=(3, 4))
     return torch.stack([_expectation(marginal) for marginal in marginals], dim=-1)
 
 

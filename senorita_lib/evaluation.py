@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from senorita_lib.hand import joints_to_bones
+
 SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")
 
 # Table 1 and 2 of the paper, mm.
@@ -45,6 +47,25 @@ def mean_joint_error(predicted, true):
     float
     """
     return float(joint_errors(predicted, true).mean())
+
+
+def bone_angles(predicted, true):
+    """Angle between each predicted bone and the true one, degrees.
+
+    Parameters
+    ----------
+    predicted, true : array, (..., 21, 3)
+        Camera frame, any unit.
+
+    Returns
+    -------
+    array, (..., 20)
+        From 0 to 180; not a number for a bone without length.
+    """
+    one, two = (joints_to_bones(np.asarray(j, np.float64)) for j in (predicted, true))
+    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(two, axis=-1)
+    lengths = np.where(lengths > 0, lengths, np.nan)
+    return np.degrees(np.arccos(((one * two).sum(axis=-1) / lengths).clip(-1, 1)))
 
 
 def success_curve(predicted, true, thresholds, by="frame_max"):

@@ -54,8 +54,10 @@ def constant_pose(crops):
     return median
 
 
-def evaluate_run(model, train_crops, test_crops, folder, device, progress=False):
+def evaluate_run(model, train_crops, test_crops, folder, identity="", device="cpu", progress=False):
     """Test a trained model on the five splits.
+
+    ``identity`` is what the result calls the data, see :func:`data_identity`.
 
     Writes ``predictions.npz``, ``submission.zip`` (the refined poses in the challenge's form)
     and ``result.json``, whose errors are empty where the test frames have no labels, as in
@@ -68,7 +70,7 @@ def evaluate_run(model, train_crops, test_crops, folder, device, progress=False)
     poses = {"constant": guess, "initial": initial, "refined": refined}
     result = {
         "recipe": json.loads(model.recipe.to_json()),
-        "data": data_identity(train_crops, test_crops),
+        "data": identity,
         "device": str(device),
         "torch": torch.__version__,
         "frames": {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS},

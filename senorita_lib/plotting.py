@@ -4,16 +4,18 @@
 on a static page.
 """
 
+import base64
 import io
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
 from senorita_lib.evaluation import SPLITS, joint_errors, success_curve
-from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_FINGER, JOINT_NAMES
+from senorita_lib.hand import BONE_FINGER, BONES, JOINT_FINGER, JOINT_NAMES
 from senorita_lib.representations import CHANNELS, MODELS
 
 FINGER_COLOURS = ("#d1495b", "#e0a025", "#4f9d69", "#2e86ab", "#8d5a97")
@@ -22,6 +24,10 @@ BONE_COLOURS = tuple(FINGER_COLOURS[finger] for finger in BONE_FINGER)
 JOINT_COLOURS = tuple(WRIST_COLOUR if f < 0 else FINGER_COLOURS[f] for f in JOINT_FINGER)
 DEPTH_MAP = matplotlib.colormaps["viridis_r"].with_extremes(bad="#20242b")
 IMAGE_MAP = matplotlib.colormaps["viridis"].with_extremes(bad="#20242b", under="#20242b")
+# Light and of few tones, for coloured hands over it; where there is no hand, nothing.
+GREY_MAP = LinearSegmentedColormap.from_list("grey", ["#8f96a3", "#e4e7ec"], 12).with_extremes(
+    bad="#ffffff00", under="#ffffff00"
+)
 
 
 def new_figure(rows=1, columns=1, width=None, height=None, **kwargs):
@@ -34,13 +40,17 @@ def new_figure(rows=1, columns=1, width=None, height=None, **kwargs):
 
 
 def png(figure, colours=256):
-    """The figure as the bytes of a PNG of few colours, a third of the size of a full one."""
+    """The figure as the bytes of a PNG of few colours, a third of the size of a full one.
+
+    With ``colours`` None it is a full one, which takes less time.
+    """
     figure.canvas.draw()
     picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+    if colours:
+        options = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
+        picture = picture.quantize(colours, kmeans=1, **options)  # else greys take on colours
     buffer = io.BytesIO()
-    picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        buffer, "png", optimize=True
-    )
+    picture.save(buffer, "png", optimize=bool(colours))
     return buffer.getvalue()
 
 
@@ -58,14 +68,18 @@ def show(figure, interactive=None, caption="figure", colours=256):
     colours : int
         Of the static picture; 64 do for lines and flat faces, and are a fifth lighter.
     """
-    import base64
-
     from IPython.display import display
 
-    bundle = {"image/png": base64.b64encode(png(figure, colours)).decode(), "text/plain": caption}
+    display(mime_bundle(figure, interactive, caption, colours), raw=True)
+
+
+def mime_bundle(figure, interactive=None, caption="figure", colours=256):
+    """What :func:`show` displays: a picture, its caption and its twin, by type."""
+    picture = base64.b64encode(png(figure, colours)).decode()
+    bundle = {"image/png": picture, "text/plain": caption}
     if interactive is not None:
         bundle["application/vnd.plotly.v1+json"] = interactive.to_plotly_json()
-    display(bundle, raw=True)
+    return bundle
 
 
 def draw_depth(axes, depth_mm, title="", colourbar=True):
@@ -78,9 +92,9 @@ def draw_depth(axes, depth_mm, title="", colourbar=True):
     return shown
 
 
-def draw_crop(axes, image, title=""):
+def draw_crop(axes, image, title="", colours=IMAGE_MAP):
     """An image in the image frame: +1 near, -1 background."""
-    axes.imshow(image, cmap=IMAGE_MAP, vmin=-0.999, vmax=1, interpolation="nearest")
+    axes.imshow(np.asarray(image), cmap=colours, vmin=-0.999, vmax=1, interpolation="nearest")
     _bare(axes, title)
 
 
@@ -166,7 +180,7 @@ def models_figure(planes):
     return figure
 
 
-def grid_figure(images, titles, columns=4, size=2.4):
+def grid_figure(images, titles, columns=4, size=2.4, colours=IMAGE_MAP):
     """Images in the image frame side by side."""
     rows = -(-len(images) // columns)
     figure, axes = new_figure(rows, columns, width=size * columns, height=size * rows + 0.2)
@@ -174,79 +188,7 @@ def grid_figure(images, titles, columns=4, size=2.4):
         cell.axis("off")
     for cell, image, title in zip(axes.ravel(), images, titles, strict=False):
         cell.axis("on")
-        draw_crop(cell, image, title)
-    return figure
-
-
-def training_figure(log):
-    """Loss curves and validation error of a run's log, the stages side by side."""
-    figure, (losses, errors) = (lambda f, a: (f, a[0]))(*new_figure(1, 2, width=10, height=3.4))
-    start = 0
-    for stage in dict.fromkeys(row["stage"] for row in log):
-        rows = [row for row in log if row["stage"] == stage]
-        for name, colour in _LOSS_COLOURS.items():
-            points = [(start + r["images"], r[name]) for r in rows if name in r]
-            if points:
-                losses.plot(*zip(*points, strict=True), color=colour, lw=1.2, label=name)
-        for name, mark in (("initial", "o-"), ("refined", "s--")):
-            key = f"validation_{name}_mm"
-            points = [(start + r["images"], r[key]) for r in rows if key in r]
-            if points:
-                colour = "#2e86ab" if name == "initial" else "#d1495b"
-                errors.plot(*zip(*points, strict=True), mark, color=colour, ms=4, label=name)
-        for axes in (losses, errors):
-            axes.axvline(start, color="#bbbbbb", lw=0.8)
-            axes.text(start, 1.01, f" {stage}", transform=axes.get_xaxis_transform(), fontsize=9)
-        start += max(row["images"] for row in rows)
-    losses.set(yscale="log", xlabel="images seen", ylabel="loss")
-    errors.set(xlabel="images seen", ylabel="validation error (mm)")
-    for axes in (losses, errors):
-        _legend_once(axes)
-    return figure
-
-
-_LOSS_COLOURS = {
-    "L_jt": "#2e86ab",
-    "L_3dske": "#4f9d69",
-    "L_res_ori": "#e0a025",
-    "L_jt_ref": "#d1495b",
-}
-
-
-def _legend_once(axes):
-    handles, labels = axes.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    axes.legend(once.values(), once.keys(), fontsize=8, frameon=False)
-
-
-def patches_figure(image, boxes, patches):
-    """A depth image with its bones' patch boxes, and the patches, by finger.
-
-    Parameters
-    ----------
-    image : array, (S, S)
-        Image frame.
-    boxes : array, (20, 4)
-        Centre u, v and size, uvd frame.
-    patches : array, (20, P, P)
-        Image frame.
-    """
-    figure = Figure(figsize=(10, 4.2), layout="constrained", dpi=80)
-    FigureCanvasAgg(figure)
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.25))
-    axes = left.subplots()
-    draw_crop(axes, image, "one box per bone")
-    draw_patch_boxes(axes, boxes, len(image))
-    cells = right.subplots(5, 4)
-    for cell, patch, bone in zip(cells.ravel(), patches, range(20), strict=True):
-        draw_crop(cell, patch, "")
-        for spine in cell.spines.values():
-            spine.set(color=BONE_COLOURS[bone], linewidth=2)
-    for row, finger in zip(cells, FINGERS, strict=True):
-        row[0].set_ylabel(finger, fontsize=8)
-    for cell, (child, parent) in zip(cells[1], BONES[4:8], strict=True):
-        names = (JOINT_NAMES[j].split("_")[-1] for j in (parent, child))
-        cells[0, list(cells[1]).index(cell)].set_title(" → ".join(names), fontsize=8)
+        draw_crop(cell, image, title, colours)
     return figure
 
 
@@ -320,7 +262,7 @@ def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5):
     titles : list of str
     columns : int
     """
-    figure = grid_figure(images, titles or [""] * len(images), columns)
+    figure = grid_figure(images, titles or [""] * len(images), columns, colours=GREY_MAP)
     for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
         size = len(image)
         if true_uv is not None:

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex, to_rgb
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from senorita_lib.hand import BONES
-from senorita_lib.plotting import BONE_COLOURS, JOINT_COLOURS
+from senorita_lib.plotting import BONE_COLOURS, FINGER_COLOURS, JOINT_COLOURS
 
 AXIS_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")  # x, y, z: red, green, blue, as in Fig. 3
 
@@ -265,6 +265,22 @@ def hand_traces(joints, dash="solid", name="joints"):
         marker={"size": 3, "color": list(JOINT_COLOURS)},
     )  # fmt: skip
     return [*lines, dots]
+
+
+# From the wrist along each finger, and -1 where the line is lifted.
+_WALK = [j for f in range(5) for j in (0, 1 + f, *range(6 + 3 * f, 9 + 3 * f), -1)]
+
+
+def hand_line(joints, scene="scene", colours=FINGER_COLOURS, width=9, **options):
+    """Plotly trace of a hand (21, 3), all fingers as one line: light as a frame."""
+    if not isinstance(colours, str):
+        colours = np.repeat(colours, 6).tolist()
+    lifted = np.append(np.asarray(joints, np.float32), np.full((1, 3), np.nan, np.float32), axis=0)
+    options = {"mode": "lines+markers", "hoverinfo": "skip", "showlegend": False} | options
+    return go.Scatter3d(
+        **dict(zip("xyz", lifted[_WALK].T, strict=True)), scene=scene, **options,
+        line={"color": colours, "width": width}, marker={"color": colours, "size": width / 2},
+    )  # fmt: skip
 
 
 # A walk along all edges of a cube.

@@ -7,8 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from senorita_lib.hand import BONES
-from senorita_lib.plotting import FINGER_COLOURS, draw_hand, new_figure
-from senorita_lib.plotting3d import axis_traces, cube_layout, draw_cube, draw_hand_3d
+from senorita_lib.plotting import draw_hand, new_figure
+from senorita_lib.plotting3d import axis_traces, cube_layout, draw_cube, draw_hand_3d, hand_line
 
 _ARROW, _FAINT = "#20242b", "#b4b8c0"
 
@@ -153,9 +153,9 @@ def moving_plot(paths_of, truth, labels, arrows=None, *, prefix="", size=32):
     still, frames = [], [[] for _ in labels]
     for i, path in enumerate(paths_of.values()):
         scene = f"scene{i + 1 if i else ''}"
-        still += [_hand_line(truth, scene, _FAINT, width=3), *axis_traces(size, scene)]
+        still += [hand_line(truth, scene, _FAINT, width=3), *axis_traces(size, scene)]
         for moving, joints in zip(frames, path, strict=True):
-            moving.append(_hand_line(joints, scene))
+            moving.append(hand_line(joints, scene))
     if arrows is not None:
         first = next(iter(paths_of.values()))
         for moving, joints, pulls in zip(frames, first, arrows, strict=True):
@@ -179,22 +179,6 @@ def moving_plot(paths_of, truth, labels, arrows=None, *, prefix="", size=32):
         updatemenus=[_PLAYER], sliders=[_slider(labels, prefix)],
     )  # fmt: skip
     return figure
-
-
-# From the wrist along each finger, and -1 where the line is lifted.
-_WALK = [j for f in range(5) for j in (0, 1 + f, *range(6 + 3 * f, 9 + 3 * f), -1)]
-
-
-def _hand_line(joints, scene, colours=FINGER_COLOURS, width=9):
-    """All fingers as one line: light as a frame."""
-    if not isinstance(colours, str):
-        colours = np.repeat(colours, 6).tolist()
-    lifted = np.append(np.asarray(joints, np.float32), np.full((1, 3), np.nan, np.float32), axis=0)
-    return go.Scatter3d(
-        **dict(zip("xyz", lifted[_WALK].T, strict=True)), mode="lines+markers",
-        scene=scene, hoverinfo="skip", showlegend=False,
-        line={"color": colours, "width": width}, marker={"color": colours, "size": width / 2},
-    )  # fmt: skip
 
 
 def _arrow_line(joints, arrows):

@@ -1,6 +1,6 @@
 """One depth frame in, 21 joints in millimetres out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ from senorita_lib.cropping import (
     crop_hand,
 )
 from senorita_lib.model import HandPoseNet
+from senorita_lib.weights import find_weights
 
 # Of the square that a hand takes at its depth: a fist seen from its end shows a tenth.
 _LEAST_SHARE = 0.03
@@ -58,14 +59,33 @@ class Predictor:
         self.model, self.device = model.to(device).eval(), device
 
     @classmethod
-    def load(cls, checkpoint, device="cpu"):
-        """From ``model.safetensors``, or from the folder of the run that wrote it."""
-        checkpoint = Path(checkpoint)
-        if checkpoint.is_dir():
-            checkpoint = checkpoint / "model.safetensors"
-        return cls(HandPoseNet.load(checkpoint), device)
+    def load(cls, checkpoint="small", device="cpu"):
+        """A trained network.
 
-    def predict(self, depth_mm, camera, box=None):
+        Parameters
+        ----------
+        checkpoint : str or path
+            ``model.safetensors``, the folder of the run that wrote it, or the name of weights
+            that come with the package, see :mod:`senorita_lib.weights`.
+        device : str
+
+        Returns
+        -------
+        Predictor
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file or name, or it cannot be used.
+        """
+        path = Path(checkpoint)
+        if path.is_dir():
+            path = path / "model.safetensors"
+        elif not path.suffix and not path.exists():
+            path = find_weights(str(checkpoint))
+        return cls(HandPoseNet.load(path), device)
+
+    def predict(self, depth_mm, camera, box=None, left=False):
         """The pose of the hand in a depth frame.
 
         Parameters
@@ -77,10 +97,13 @@ class Predictor:
         box : four numbers, optional
             Rough box around the hand, x1, y1, x2, y2, pixel frame; without it the nearest
             object is taken for the hand.
+        left : bool
+            Whether it is a left hand: the networks know right ones, and see it in a mirror.
 
         Returns
         -------
         HandPose
+            Of a left hand, all but ``crop``, which is the mirrored one.
 
         Raises
         ------
@@ -89,23 +112,29 @@ class Predictor:
         HandNotFoundError
             If no hand is there.
         """
-        recipe = self.model.recipe
+        recipe, seen_by = self.model.recipe, camera
         if box is None:
             box = find_hand_box(depth_mm, camera)
+        if left:
+            depth_mm = checked_depth(depth_mm, camera)[:, ::-1]
+            seen_by = replace(camera, cx=camera.width - 1 - camera.cx)
+            x1, y1, x2, y2 = box
+            box = camera.width - x2, y1, camera.width - x1, y2
         crop = crop_hand(
             depth_mm,
             box,
-            camera,
+            seen_by,
             foreground=recipe.foreground,
             centre=recipe.centre,
             size=recipe.image_size,
         )
         with torch.inference_mode():
             prediction = self.model(CropBatch.stack([crop]).to(self.device))
-        joints = prediction.refinement.joints_mm[0].float().cpu().numpy()
+        mirror = np.array([-1 if left else 1, 1, 1], np.float32)
+        joints = prediction.refinement.joints_mm[0].float().cpu().numpy() * mirror
         return HandPose(
             joints_mm=joints,
-            initial_mm=prediction.joints_mm[0].float().cpu().numpy(),
+            initial_mm=prediction.joints_mm[0].float().cpu().numpy() * mirror,
             pixels=camera.project(joints)[:, :2],
             crop=crop,
         )

@@ -125,6 +125,15 @@ class Recipe:
         _refuse_unknown(changes)
         return replace(self, **changes)
 
+    def scaled(self, factor):
+        """The recipe with all its images, milestones and validations ``factor`` times as many."""
+        whole = ("pose_images", "volume_images", "refine_images", "validate_images")
+        return replace(
+            self,
+            milestones=tuple(round(factor * m) for m in self.milestones),
+            **{name: round(factor * getattr(self, name)) for name in whole},
+        )
+
     def to_json(self):
         """One line of JSON that :meth:`from_json` reads back."""
         return json.dumps(asdict(self))
@@ -214,13 +223,13 @@ RECIPES = {
         patch_sizes=(48, 24, 12),
         hidden=64,
         patch_channels=4,
-        pose_images=200_000,
-        volume_images=40_000,
-        refine_images=50_000,
+        pose_images=150_000,
+        volume_images=30_000,
+        refine_images=40_000,
         batch=16,
         refine_batch=16,
         learning_rate=1e-3,
-        milestones=(140_000, 200_000),
+        milestones=(100_000, 150_000),
         refiner_rate_factor=10.0,
         precision="bfloat16",
         validation_share=0.01,
@@ -303,3 +312,23 @@ def find_recipe(name, /, **overrides):
     if name == "released":
         recipe = recipe.override(**_released(recipe.model) | overrides)
     return recipe
+
+
+def read_overrides(texts):
+    """Overrides from a command line: ``["model=2", "widths=[8, 8, 8, 8]"]`` as a dict.
+
+    Raises
+    ------
+    ValueError
+        If one has no ``=``.
+    """
+    overrides = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"override is {text!r}, wanted NAME=VALUE")
+        try:
+            overrides[name] = json.loads(value)
+        except json.JSONDecodeError:
+            overrides[name] = value
+    return overrides

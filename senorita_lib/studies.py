@@ -7,6 +7,7 @@ writes its errors to ``results/studies``, where the notebooks read them.
 import argparse
 import json
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,11 +23,32 @@ from senorita_lib.released import GATED, released_volume_loss
 from senorita_lib.renderer import skeleton_volume_loss
 from senorita_lib.training import train
 
+
+class Study(NamedTuple):
+    """What differs between the runs of a study, and what does not.
+
+    Attributes
+    ----------
+    shared : dict
+        Overrides of all its runs' recipe.
+    variants : dict
+        A run's name to its own overrides and what stands for eq. 4 (None: eq. 4). The others are
+        compared with the first.
+    begin : str
+        The name of a run of Step 1 that, seed by seed, all others begin with; it is then the
+        first. Theirs are refined poses, its own, and those of a study without it, initial ones.
+    """
+
+    shared: dict
+    variants: dict
+    begin: str = ""
+
+
 _RELEASED = {"gamma": 0.1 * 200 / 16}  # 0.1 per 1/200 of the cube, in cells of tiny's 16³
-# Study -> what all its runs share, and each one's changes and what stands for eq. 4. The first
-# is the one that the others are compared with.
+_DETACHED, _RAW = {"refiner_gradient": False}, {"orientation": "raw"}
+_SQUARES, _PATCHES = {"balance": "adaptive"}, {"patches": "released"}
 STUDIES = {
-    "volume_loss": (
+    "volume_loss": Study(
         {"refine_images": 0},
         {
             "without eq. 4": ({"volume_weight": 0.0}, None),
@@ -47,7 +69,21 @@ STUDIES = {
             ),
         },
     ),
+    "refinement": Study(
+        {},
+        {
+            "as the paper": ({}, None),
+            "lengths of the initial pose": ({"bone_length": "initial"}, None),
+            "no gradient into the estimator": (_DETACHED, None),
+            "raw bones, mm": (_RAW, None),
+            "release's patches": (_PATCHES, None),
+            "release's losses": (_SQUARES, None),
+            "release's, all four": (_DETACHED | _RAW | _SQUARES | _PATCHES, None),
+        },
+        begin="Step 1 alone",
+    ),
 }
+_STEP_1, _STEP_2 = {"refine_images": 0}, {"pose_images": 0, "volume_images": 0}
 SEEDS = (0, 1, 2)
 
 
@@ -66,8 +102,8 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=Tr
     Returns
     -------
     dict
-        As in ``results/studies/NAME.json``: of the initial pose, ``errors`` maps a run's name
-        to one {split: mm} for each seed, ``bone_lengths`` to mean bone lengths, true = 1.
+        As in ``results/studies/NAME.json``: ``errors`` maps a run's name to one {split: mm} for
+        each seed, ``bone_lengths`` to mean bone lengths, true = 1.
 
     Raises
     ------
@@ -76,16 +112,27 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=Tr
     """
     if name not in STUDIES:
         raise ValueError(f"study is {name!r}, wanted one of {list(STUDIES)}")
-    shared, variants = STUDIES[name]
+    shared, variants, begin = STUDIES[name]
+    if begin:
+        variants = {begin: (_STEP_1, None)} | {
+            key: (_STEP_2 | changes, loss) for key, (changes, loss) in variants.items()
+        }
     errors, lengths = {}, {}
     bar = tqdm(total=len(variants) * len(SEEDS), desc=name, disable=not progress)
     for seed in SEEDS:
+        start = None
         for variant, (changes, volume_loss) in variants.items():
             used = find_recipe(recipe, seed=seed, **shared | changes)
             folder = project_path(f"runs/studies/{recipe}/{name}") / f"{variant}, seed {seed}"
-            run = train(used, project_path(data), folder, progress=False, volume_loss=volume_loss)
-            errors.setdefault(variant, []).append(run.result["errors"]["initial"])
-            lengths.setdefault(variant, []).append(_bone_length(folder / "predictions.npz"))
+            run = train(
+                used, project_path(data), folder, progress=False, start=start,
+                volume_loss=volume_loss,
+            )  # fmt: skip
+            poses = "initial" if start is None else "refined"
+            errors.setdefault(variant, []).append(run.result["errors"][poses])
+            lengths.setdefault(variant, []).append(_bone_length(folder / "predictions.npz", poses))
+            if variant == begin:
+                start = folder / "model.safetensors"
             bar.update()
     return {
         "study": name,
@@ -100,9 +147,9 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", progress=Tr
     }
 
 
-def _bone_length(path):
+def _bone_length(path, kind):
     with np.load(path) as poses:
-        bones = [np.linalg.norm(joints_to_bones(poses[k]), axis=-1) for k in ("initial", "joints")]
+        bones = [np.linalg.norm(joints_to_bones(poses[k]), axis=-1) for k in (kind, "joints")]
     return float(bones[0].mean() / bones[1].mean())
 
 

@@ -6,6 +6,7 @@ gradient magnitude. What a step draws depends on the recipe's seed, the stage an
 step alone, so a run that was killed goes on exactly as if it had not been.
 """
 
+import hashlib
 import json
 import time
 from contextlib import nullcontext
@@ -33,7 +34,7 @@ from senorita_lib.renderer import skeleton_volume_loss
 STAGES = ("pose", "volume", "refine")
 _LOG_STEPS = 10
 _STRIP = 4  # validation frames whose poses the log keeps
-_WORTH_COMPILING = 50_000  # images with eq. 4
+_WORTH_COMPILING = 10_000 * 32**3  # images with eq. 4, times voxels
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def train(
     progress=True,
     checkpoint_seconds=20.0,
     seconds=None,
+    start=None,
     watch=None,
     volume_loss=None,
 ):
@@ -77,6 +79,9 @@ def train(
     seconds : dict, optional
         Time that each stage may take: one whose time is over ends there, and the run is no
         longer just its recipe's.
+    start : path, optional
+        ``model.safetensors`` of an earlier run, whose weights this one begins with: of networks of
+        the same shape.
     watch : callable, optional
         Called with the log when it has grown.
     volume_loss : callable, optional
@@ -90,8 +95,8 @@ def train(
     Raises
     ------
     ValueError
-        If the folder holds a run of another recipe or on other data, or processes that train
-        together were given different ones or cannot share the batches evenly.
+        If the folder holds a run of another recipe or on other data, the start does not fit, or
+        processes that train together were given different ones or cannot share batches evenly.
 
     Notes
     -----
@@ -102,27 +107,35 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
-    crop = {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
+    crop = crop_options(recipe)
     crops = load_crops(Hands19(data, "train"), progress=progress, **crop)
     # The challenge wants a pose for every test frame, also where the box is empty.
     test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **crop)
     identity = data_identity(crops, test)
+    if start is not None:
+        identity += " from " + hashlib.sha256(Path(start).read_bytes()).hexdigest()
     _want_same_everywhere("recipe", recipe.to_json())
     _want_same_everywhere("data set", identity)
     with alone_in(folder, progress) if processes.is_first() else nullcontext():
         finished = _finished(recipe, folder, identity)
         if processes.from_first(finished is not None):
             return finished
-        trainer = _Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
+        trainer = Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
         trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
         trainer.next_save = time.monotonic() + checkpoint_seconds
-        trainer.resume()
+        if not trainer.resume() and start is not None:
+            trainer.begin_with(start)
         while trainer.stage < len(STAGES):
             trainer.run_stage(seconds)
         if processes.is_first():
             trainer.finish(test)
         processes.from_first(None)  # the others wait here
         return _finished(recipe, folder, identity)
+
+
+def crop_options(recipe):
+    """A recipe's choices as :func:`~senorita_lib.datasets.crops.load_crops` takes them."""
+    return {"size": recipe.image_size, "foreground": recipe.foreground, "centre": recipe.centre}
 
 
 def learning_rate(recipe, stage, images):
@@ -150,14 +163,17 @@ def has_converged(errors, share, patience):
     return bool(before) and min(last) > (1 - share) * min(before)
 
 
-class _Trainer:
+class Trainer:
     """Everything a checkpoint holds, and one step of each stage."""
 
-    def __init__(self, recipe, crops, folder, device, identity, volume_loss, progress):
+    def __init__(
+        self, recipe, crops, folder, device, identity="", volume_loss=None, progress=False
+    ):
         self.recipe, self.crops, self.folder, self.device = recipe, crops, folder, device
         self.identity, self.progress = identity, progress
         # In a short stage, compiling takes longer than it saves.
-        compiled = None if recipe.volume_images > _WORTH_COMPILING else False
+        voxels = recipe.volume_images * recipe.volume_size**3
+        compiled = None if voxels > _WORTH_COMPILING else False
         self.volume_loss = partial(
             volume_loss
             or partial(
@@ -171,9 +187,9 @@ class _Trainer:
             gamma=recipe.gamma,
         )
         rows = np.flatnonzero(crops.found)
-        held = max(1, round(len(rows) * recipe.validation_share))
-        self.validation = crops.take(rows[-held:])
-        self.batches = Batches(recipe, crops, rows[:-held], device, progress)
+        seen, held = split_rows(recipe, crops)
+        self.validation = crops.take(held)
+        self.batches = Batches(recipe, crops, seen, device, progress)
         torch.manual_seed(recipe.seed)
         bones = joints_to_bones(crops.joints[rows])
         lengths = torch.from_numpy(np.linalg.norm(bones, axis=-1).mean(axis=0))
@@ -183,9 +199,9 @@ class _Trainer:
             self.model.estimator.to(memory_format=torch.channels_last)
         self.stage = self.images = self.pose_seen = 0
         self.log, self.timing = [], {}
-        self._begin_stage()
+        self.begin_stage()
 
-    def _begin_stage(self):
+    def begin_stage(self):
         """Network and optimizer as a stage wants them."""
         refine = self.stage < len(STAGES) and STAGES[self.stage] == "refine"
         estimator, refiner = self.model.estimator, self.model.refiner
@@ -200,7 +216,7 @@ class _Trainer:
             groups, lr=self.recipe.learning_rate, alpha=0.99, eps=1e-8
         )
 
-    def _plan(self):
+    def plan(self):
         """Images and batch size of the stage."""
         recipe, name = self.recipe, STAGES[self.stage]
         if name == "volume":
@@ -213,7 +229,7 @@ class _Trainer:
     def run_stage(self, seconds):
         """From where the stage stands to its end."""
         name, recipe = STAGES[self.stage], self.recipe
-        total, batch = self._plan()
+        total, batch = self.plan()
         steps = total // batch
         before = self.timing.get(name, 0.0)
         start = time.monotonic()
@@ -227,7 +243,7 @@ class _Trainer:
         )
         with bar:
             for step in range(self.images // batch, steps):
-                for key, value in self._step(step, batch).items():
+                for key, value in self.step(step, batch).items():
                     sums.setdefault(key, []).append(value)
                 seen, self.images = self.images, (step + 1) * batch
                 bar.update()
@@ -258,7 +274,7 @@ class _Trainer:
             self.pose_seen = self.images
         optimizer = self.optimizer
         self.stage, self.images = self.stage + 1, 0
-        self._begin_stage()
+        self.begin_stage()
         if name == "pose":  # eq. 4 joins Step 1, it does not begin another
             self.optimizer = optimizer
         self.save()
@@ -271,7 +287,8 @@ class _Trainer:
         ]
         return has_converged(errors, self.recipe.converged, self.recipe.patience)
 
-    def _step(self, step, batch):
+    def step(self, step, batch):
+        """Train on one batch; its losses, detached."""
         recipe, name = self.recipe, STAGES[self.stage]
         self.model.train()
         seen = step * batch + (self.pose_seen if name == "volume" else 0)
@@ -333,15 +350,17 @@ class _Trainer:
         for name in ("log", "timing"):
             data = f"{json.dumps(getattr(self, name))}\n".encode()
             write_aside(self.folder / f"{name}.json", data)
-        evaluate_run(model, self.crops, test, self.folder, self.device, self.progress)
+        evaluate_run(
+            model, self.crops, test, self.folder, self.identity, self.device, self.progress
+        )
 
     def resume(self):
-        """Take up the folder's checkpoint, if it has one."""
+        """Take up the folder's checkpoint; whether it has one."""
         state = load_checkpoint(self.folder, self.device)
         at = (state["stage"], state["images"]) if state else None
         _want_same_everywhere(f"checkpoint in {self.folder}", at)
         if state is None:
-            return
+            return False
         stored = json.loads(state["recipe"])
         path = self.folder / "checkpoint.pt"
         _want_same(path, stored, self.recipe, state.get("data"), self.identity)
@@ -349,13 +368,47 @@ class _Trainer:
         self.pose_seen = state["pose_seen"]
         self.log, self.timing = json.loads(state["log"]), json.loads(state["timing"])
         self.model.load_state_dict(state["model"])
-        self._begin_stage()
+        self.begin_stage()
         self.optimizer.load_state_dict(state["optimizer"])
+        return True
+
+    def begin_with(self, path):
+        """Take an earlier run's weights, but this data set's bone lengths."""
+        weights = HandPoseNet.load(path).state_dict()
+        own = self.model.state_dict()
+        for name, value in own.items():
+            if name not in weights or weights[name].shape != value.shape:
+                raise ValueError(f"{path} has no {name} of the recipe's shape, wanted a fit")
+        weights["refiner.bone_lengths"] = own["refiner.bone_lengths"]
+        self.model.load_state_dict(weights)
+
+
+def split_rows(recipe, crops):
+    """Rows of a ``CropSet`` of training frames to train on, and the last, to validate on."""
+    rows = np.flatnonzero(crops.found)
+    held = max(1, round(len(rows) * recipe.validation_share))
+    return rows[:-held], rows[-held:]
 
 
 def strip_rows(count):
     """Which of ``count`` validation frames have their poses in the log, at each validation."""
     return np.linspace(0, count - 1, _STRIP).round().astype(int)
+
+
+def strip_frames(recipe, data, progress=True):
+    """The validation frames whose poses are in the log's ``strip_mm``, as a ``CropSet``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : path
+        As :func:`train` takes them.
+    progress : bool
+        While the data set's crops are made, if this is their first use.
+    """
+    crops = load_crops(Hands19(data, "train"), progress=progress, **crop_options(recipe))
+    _, held = split_rows(recipe, crops)
+    return crops.take(held[strip_rows(len(held))])
 
 
 def _sentence(row, total):

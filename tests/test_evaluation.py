@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from senorita_lib.evaluation import (
     PAPER,
     SPLITS,
+    bone_angles,
     check_submission,
     ensemble,
     format_table,
@@ -18,6 +19,7 @@ from senorita_lib.evaluation import (
     success_curve,
     write_submission,
 )
+from senorita_lib.hand import bones_to_joints
 
 
 @pytest.fixture
@@ -161,3 +163,21 @@ def test_readme_shows_what_the_command_prints(capsys):
     printed = capsys.readouterr().out
     assert f"```\n{printed}```" in (ROOT / "README.md").read_text()
     assert len(printed.splitlines()) > 20
+
+
+def test_angles_between_bones():
+    rng = np.random.default_rng(0)
+    wrist, bones = rng.normal(size=(2, 3)), rng.normal(size=(2, 20, 3))
+    turned = bones.copy()
+    turned[0, 3] = np.cross(bones[0, 3], [1, 2, 3])
+    turned[0, 4], turned[1, 5] = -2 * bones[0, 4], 3 * bones[1, 5]
+    angles = bone_angles(bones_to_joints(wrist, bones), bones_to_joints(wrist, turned))
+    assert angles.shape == (2, 20)
+    np.testing.assert_allclose(angles[0, [3, 4]], [90, 180], atol=1e-4)
+    np.testing.assert_allclose(np.delete(angles[0], [3, 4]), 0, atol=1e-4)
+    np.testing.assert_allclose(angles[1], 0, atol=1e-4)
+
+
+def test_bone_without_length_has_no_angle():
+    joints = np.zeros((21, 3))
+    assert np.isnan(bone_angles(joints, joints + np.arange(21)[:, None])).all()

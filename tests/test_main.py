@@ -44,7 +44,7 @@ def test_refuses_in_one_line(capsys, tmp_path):
     assert "recipe is 'teeny', wanted one of" in fail(capsys, "teeny")
     assert "recipe has no 'seeds', the nearest" in fail(capsys, "tiny", "--set", "seeds=1")
     assert "has batch = 'many', wanted int" in fail(capsys, "tiny", "--set", "batch=many")
-    assert "--set has 'batch', wanted NAME=VALUE" in fail(capsys, "tiny", "--set", "batch")
+    assert "override is 'batch', wanted NAME=VALUE" in fail(capsys, "tiny", "--set", "batch")
     nowhere = tmp_path / "nowhere"
     with pytest.raises(SystemExit) as stopped:
         command_line.main(["tiny", "--data", str(nowhere), "--folder", str(tmp_path / "run")])

@@ -143,14 +143,14 @@ def everything(data, folder, notes):
 
 def train_whole(data, folder, stage=None, step=None):
     """One of ``RUNS``; at a step of a stage the first process kills torchrun, if told so."""
-    run_step = training._Trainer._step
+    run_step = training.Trainer.step
 
     def failing(self, number, batch):
         if processes.is_first() and [str(self.stage), str(number)] == [stage, step]:
             os.kill(os.getppid(), signal.SIGKILL)
         return run_step(self, number, batch)
 
-    training._Trainer._step = failing
+    training.Trainer.step = failing
     train_in_float64("whole", data, folder)
 
 

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from senorita_lib.recipes import RECIPES, Recipe, find_recipe
+from senorita_lib.recipes import RECIPES, Recipe, find_recipe, read_overrides
+from senorita_lib.training import learning_rate
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -19,6 +20,38 @@ def test_paper_is_the_papers():
     assert (recipe.pose_images + recipe.volume_images) // recipe.batch == 70_000
     assert recipe.refine_images // recipe.refine_batch == 18_000
     assert 1 / recipe.volume_weight == pytest.approx(200)
+
+
+@pytest.mark.parametrize(
+    ("model", "rates", "batches", "weight"),
+    [
+        (1, (1e-3, 2e-4, 1e-4, 1e-5), (5, 7, 4), 1 / 200),
+        (2, (7e-4, 1.4e-4, 2.8e-5, 2e-7), (6, 0, 4), 0.021),
+        (3, (7e-4, 1.4e-4, 2.8e-5, 2e-6), (6, 0, 4), 0),
+        (4, (5e-4, 5e-4, 1e-4, 5e-5), (5, 0, 3), 0),
+    ],
+)
+def test_released_is_each_models_own(model, rates, batches, weight):
+    recipe = find_recipe("released", model=model)
+    assert (recipe.batch, recipe.volume_batch, recipe.refine_batch) == batches
+    assert recipe.volume_weight == weight
+    first = 0 if recipe.pose_images else 1  # the stage that Step 1 begins with
+    found = [learning_rate(recipe, first, recipe.batch * step) for step in (0, 20_000)]
+    seen = recipe.pose_images if recipe.pose_images else 45_000 * recipe.batch
+    found += [learning_rate(recipe, 1, seen), learning_rate(recipe, 2, 0)]
+    assert found == pytest.approx(rates)
+    # Whatever is asked for wins over the model's own.
+    assert find_recipe("released", model=model, batch=9).batch == 9
+
+
+def test_scaled_recipe_is_the_same_schedule():
+    recipe = find_recipe("paper").scaled(0.1)
+    assert (recipe.pose_images, recipe.volume_images, recipe.refine_images) == (
+        24_000,
+        18_000,
+        7_200,
+    )
+    assert recipe.milestones == (6_000, 20_400, 34_800) and recipe.validate_images == 1_000
 
 
 def test_override_is_checked():
@@ -40,6 +73,15 @@ def test_override_is_checked():
         Recipe.from_json("{bad")
 
 
+def test_overrides_from_a_command_line():
+    texts = ["model=2", "widths=[8, 8, 8, 8]", "source=stream", "refiner_gradient=false"]
+    assert read_overrides(texts) == {
+        "model": 2, "widths": [8, 8, 8, 8], "source": "stream", "refiner_gradient": False,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="override is 'model', wanted NAME=VALUE"):
+        read_overrides(["model"])
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -59,6 +101,18 @@ def test_override_is_checked():
         {"patch_sizes": (4, 4, 2)},
         {"validation_share": 2.0},
         {"milestones": ("a",)},
+        {"source": "x"},
+        {"pool": 0},
+        {"patches": "x"},
+        {"orientation": "x"},
+        {"balance": "x"},
+        {"distance": "x"},
+        {"ends": "x"},
+        {"volume_difference": "x"},
+        {"precision": "float16"},
+        {"volume_batch": 1},
+        {"validate_images": 0},
+        {"patience": 0},
     ],
 )
 def test_impossible_values_are_refused(change):

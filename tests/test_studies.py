@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
+import torch
 
 from senorita_lib import studies
 from senorita_lib.evaluation import SPLITS
+from senorita_lib.model import HandPoseNet
 from senorita_lib.released import released_volume_loss
 
 
@@ -17,7 +20,7 @@ def small_study(monkeypatch, tmp_path):
         "with": ({}, None),
         "released": ({}, released_volume_loss),
     }
-    monkeypatch.setitem(studies.STUDIES, "small", (shared, variants))
+    monkeypatch.setitem(studies.STUDIES, "small", studies.Study(shared, variants))
     monkeypatch.setattr(studies, "SEEDS", (0, 1))
     monkeypatch.chdir(tmp_path)
 
@@ -32,6 +35,29 @@ def test_runs_differ_in_what_they_say_and_are_not_trained_twice(small_study, sma
     assert all(0 < length < 2 for runs in study["bone_lengths"].values() for length in runs)
     again = studies.run_study("small", small_data, progress=False)
     assert json.dumps(again) == json.dumps(study)
+
+
+def test_all_begin_with_step_1_of_their_seed(small_study, small_data, monkeypatch):
+    shared = {"batch": 8, "pose_images": 8, "volume_images": 8, "volume_size": 8}
+    shared |= {"refine_batch": 8, "refine_images": 8, "validation_share": 0.2}
+    variants = {"paper": ({}, None), "raw": ({"orientation": "raw"}, None)}
+    monkeypatch.setitem(studies.STUDIES, "second", studies.Study(shared, variants, "Step 1"))
+    study = studies.run_study("second", small_data, progress=False)
+    assert list(study["errors"]) == ["Step 1", "paper", "raw"]
+    folder = Path("runs/studies/tiny/second")
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}, seed {seed}" for name in study["errors"] for seed in (0, 1)
+    }
+    for seed in (0, 1):
+        initial, paper, raw = (
+            HandPoseNet.load(folder / f"{name}, seed {seed}" / "model.safetensors").state_dict()
+            for name in study["errors"]
+        )
+        # One step moves the estimator's weights a little.
+        name = "estimator.backbone.conv1.weight"
+        assert not torch.equal(initial[name], paper[name])
+        assert (initial[name] - paper[name]).abs().max() < 0.01
+        assert not torch.equal(paper["refiner.residual.weight"], raw["refiner.residual.weight"])
 
 
 def test_table_has_means_and_the_difference_of_the_same_seeds():

@@ -21,32 +21,15 @@ from senorita_lib.evaluation import (
     tables,
 )
 from senorita_lib.hand import joints_to_bones
-from senorita_lib.inference import constant_pose
+from senorita_lib.inference import constant_pose, predict_crops
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
-from senorita_lib.training import STAGES, has_converged, learning_rate, train
+from senorita_lib.training import STAGES, has_converged, learning_rate, strip_frames, train
 
 
 @pytest.fixture
-def recipe():
-    """Every stage in a few steps."""
-    return find_recipe(
-        "tiny",
-        image_size=32,
-        widths=(8, 8, 8, 8),
-        head_channels=8,
-        depth_bins=8,
-        patch_sizes=(16, 8, 8),
-        hidden=8,
-        patch_channels=1,
-        volume_size=8,
-        pose_images=48,
-        volume_images=40,
-        refine_images=48,
-        batch=4,
-        refine_batch=4,
-        milestones=(24, 64),
-    )
+def recipe(quick):
+    return quick
 
 
 def weights(path):
@@ -80,6 +63,28 @@ def test_all_stages_run_for_each_model(recipe, small_data, tmp_path, model, fusi
     )
     again = train(recipe, small_data, folder, progress=False)
     assert again.result == run.result and same(again.model.state_dict(), weights(folder))
+
+
+def test_strip_frames_are_those_whose_poses_the_log_keeps(recipe, small_data, tmp_path):
+    run = train(recipe, small_data, tmp_path, progress=False)
+    strip = strip_frames(recipe, small_data, progress=False)
+    kept = [row["strip_mm"] for row in run.log if "strip_mm" in row]
+    _, refined = predict_crops(run.model, strip)  # the last validation comes after the last step
+    np.testing.assert_allclose(kept[-1], refined, atol=0.051)
+    everything = Hands19(small_data, "train")
+    held = max(1, round(len(everything) * recipe.validation_share))
+    assert set(strip.names) <= set(everything.names[-held:])
+
+
+def test_the_log_is_watched_as_it_grows(recipe, small_data, tmp_path):
+    lengths = []
+    run = train(
+        recipe, small_data, tmp_path, progress=True, watch=lambda log: lengths.append(len(log))
+    )
+    assert lengths == sorted(lengths) and lengths[-1] == len(run.log)
+    lengths.clear()
+    train(recipe, small_data, tmp_path, progress=False, watch=lambda log: lengths.append(1))
+    assert not lengths  # a finished run does not grow
 
 
 @pytest.mark.slow
@@ -126,7 +131,7 @@ def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monke
 
     from senorita_lib import training
 
-    run_step = training._Trainer._step
+    run_step = training.Trainer.step
     cuts = {(0, 11), (1, 5), (2, 11)}  # (stage, step): behind a checkpoint, before any, behind one
 
     def failing(self, step, batch):
@@ -135,7 +140,7 @@ def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monke
             raise KeyboardInterrupt
         return run_step(self, step, batch)
 
-    monkeypatch.setattr(training._Trainer, "_step", failing)
+    monkeypatch.setattr(training.Trainer, "step", failing)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             train(recipe, small_data, tmp_path / "cut", progress=False, checkpoint_seconds=0)

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+import torch
+
+from senorita_lib.evaluation import SPLITS
+from senorita_lib.model import HandPoseNet
+from senorita_lib.recipes import find_recipe
+from senorita_lib.timed import fit, main, timed_run, write_parts
+
+
+def test_recipe_is_scaled_until_it_fits():
+    recipe = find_recipe("tiny")
+    speeds = {"pose": 100.0, "volume": 50.0, "refine": 40.0}  # 144 + 96 + 160 = 400 s
+    assert fit(recipe, speeds, 500) == recipe
+    half = fit(recipe, speeds, 200)
+    assert (half.pose_images, half.volume_images, half.refine_images) == (7_200, 2_400, 3_200)
+    assert half.milestones == (6_000, 9_600) and half.validate_images == 1_800
+    with pytest.raises(ValueError, match="10 s of training see 480 images in Step 1, wanted"):
+        fit(recipe, speeds, 10)
+
+
+def test_a_timed_run_leaves_its_result_and_its_weights(quick, small_data, tmp_path):
+    recipe = quick.override(source="stream", pool=40, batch=4)
+    result = timed_run(recipe, 20.0, small_data, tmp_path / "runs", tmp_path, progress=False)
+    assert result["minutes"] < 20
+    assert json.loads((tmp_path / f"{result['name']}.json").read_text()) == result
+    assert set(result["errors"]["refined"]) == set(SPLITS)
+    assert result["recipe"]["source"] == "stream" and "torch" in result["versions"]
+    assert set(result["images"]) == {"pose", "volume", "refine"}
+    again = timed_run(recipe, 20.0, small_data, tmp_path / "runs", tmp_path, progress=False)
+    assert again["errors"] == result["errors"]
+
+
+def test_parts_join_to_the_weights_in_float16(quick, tmp_path):
+    torch.manual_seed(0)
+    model = HandPoseNet(quick, torch.ones(20))
+    path = tmp_path / "model.safetensors"
+    parts = write_parts(model, path, part_bytes=20_000)
+    assert len(parts) > 2 and all(part.stat().st_size <= 20_000 for part in parts)
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    wanted = model.state_dict()
+    for name, tensor in HandPoseNet.load(path).state_dict().items():
+        torch.testing.assert_close(tensor, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+def test_too_large_numbers_are_refused_by_name(quick, tmp_path):
+    model = HandPoseNet(quick, torch.full((20,), 1e6))
+    with pytest.raises(ValueError, match="bone_lengths has 1e.06, wanted no more than 65504"):
+        model.save(tmp_path / "model.safetensors", half=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_line_refuses_in_one_sentence(capsys):
+    with pytest.raises(SystemExit):
+        main(["tiny", "--set", "modle=2"])
+    assert "no 'modle', the nearest known name is 'model'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["tiny", "--set", "model"])
+    assert "override is 'model', wanted NAME=VALUE" in capsys.readouterr().err
