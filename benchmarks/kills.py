@@ -28,21 +28,21 @@ RECIPE = find_recipe(
     hidden=8,
     patch_channels=1,
     volume_size=8,
-    pose_images=400,
-    volume_images=300,
-    refine_images=300,
+    pose_images=160,
+    volume_images=120,
+    refine_images=120,
     batch=4,
     refine_batch=4,
     validate_images=40,
 )
-DOING = {"resume": "beginning", "_step": "a step", "_validate": "validation"}
+DOING = {"resume": "beginning", "step": "a step", "_validate": "validation"}
 DOING |= {"save": "a checkpoint", "finish": "the result"}
 
 
 def run(data, folder, place):
     """The process that is killed; ``place`` tells its stage, images and what it is doing."""
     for number, name in enumerate(DOING):
-        setattr(training._Trainer, name, watched(getattr(training._Trainer, name), number, place))
+        setattr(training.Trainer, name, watched(getattr(training.Trainer, name), number, place))
     training.train(RECIPE, data, folder, progress=False, checkpoint_seconds=0, device="cpu")
 
 
