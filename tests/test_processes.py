@@ -104,7 +104,7 @@ def torchrun(*arguments):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
     words = "\n".join(line for line in done.stderr.splitlines() if "[rank" in line)
     return done, words[-3000:]

@@ -111,7 +111,7 @@ train(recipe, *sys.argv[2:], progress=False, checkpoint_seconds=0)
     killed = []
     for stage in range(3):
         process = subprocess.Popen(command)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while stage_reached() < stage:
             assert process.poll() is None, "the run ended before it was killed"
             assert time.monotonic() < deadline, f"stage {stage} was not reached"
