@@ -72,7 +72,7 @@ small: env ## make the weights that come with the package anew (an hour and a ha
 	$(PY) -m senorita_lib small --data data/hands19_synthetic_60k
 	$(PY) -m senorita_lib.weights runs/small/model_1 small
 
-# Without .venv too, as on a machine without package registries: PY=python3 make gpu-train
+# Without .venv, as on a machine without package registries: make gpu-train PY=python3
 gpu-train: ## train a recipe on the synthetic stream in MINUTES (RECIPE=paper MINUTES=8 SET="model=2 batch=48")
 	$(PY) -m senorita_lib.timed $(RECIPE) --minutes $(MINUTES) --set $(SET)
 

@@ -5,12 +5,10 @@ import os
 import sys
 
 from senorita_lib import processes
-from senorita_lib.evaluation import format_table
+from senorita_lib.evaluation import POSES, format_table
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides
 from senorita_lib.training import train
-
-_ROWS = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}
 
 
 def main(arguments=None):
@@ -43,7 +41,7 @@ def main(arguments=None):
         raise SystemExit(1) from None
     if rank == 0:
         errors = run.result["errors"]
-        rows = {label: errors[name] for name, label in _ROWS.items()}
+        rows = {label: errors[name] for name, label in POSES.items()}
         print(format_table(rows, f"Model {recipe.model}, mean joint error, mm"))
         if not errors["refined"]:
             print(f"The test frames have no labels: {folder / 'submission.zip'} can be scored.")

@@ -238,8 +238,8 @@ def _show(box):
     return "(" + ", ".join(f"{float(v):g}" for v in box) + ")"
 
 
-def _square(box_xyxy, camera):
-    """The smallest square around the box: x, y, side in whole pixels."""
+def checked_box(box_xyxy, camera):
+    """A box x1, y1, x2, y2, pixel frame, as an array; ``ValueError`` if it is none."""
     try:
         box = np.asarray(box_xyxy, dtype=float)
     except (TypeError, ValueError):
@@ -254,6 +254,12 @@ def _square(box_xyxy, camera):
         raise ValueError(
             f"box {_show(box)} lies outside the {camera.width} x {camera.height} image"
         )
+    return box
+
+
+def _square(box_xyxy, camera):
+    """The smallest square around the box: x, y, side in whole pixels."""
+    x1, y1, x2, y2 = checked_box(box_xyxy, camera)
     width, height = int(x2 - x1), int(y2 - y1)
     side = min(max(width, height), 2 * max(camera.width, camera.height))
     return int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side

@@ -15,6 +15,9 @@ from senorita_lib.hand import joints_to_bones
 
 SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")
 
+# The poses that a run's result has errors of.
+POSES = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}
+
 # Table 1 and 2 of the paper, mm.
 PAPER = json.loads((Path(__file__).parent / "paper_tables.json").read_text())
 

@@ -54,10 +54,13 @@ def constant_pose(crops):
     return median
 
 
-def evaluate_run(model, train_crops, test_crops, folder, identity="", device="cpu", progress=False):
+def evaluate_run(
+    model, train_crops, test_crops, folder, identity, images, device="cpu", progress=False
+):
     """Test a trained model on the five splits.
 
-    ``identity`` is what the result calls the data, see :func:`data_identity`.
+    The result calls the data ``identity``, see :func:`data_identity`, and says how many
+    ``images`` each stage saw.
 
     Writes ``predictions.npz``, ``submission.zip`` (the refined poses in the challenge's form)
     and ``result.json``, whose errors are empty where the test frames have no labels, as in
@@ -71,6 +74,7 @@ def evaluate_run(model, train_crops, test_crops, folder, identity="", device="cp
     result = {
         "recipe": json.loads(model.recipe.to_json()),
         "data": identity,
+        "images": images,
         "device": str(device),
         "torch": torch.__version__,
         "frames": {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS},

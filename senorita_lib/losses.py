@@ -102,7 +102,8 @@ def balance_weights(losses, outputs):
     Returns
     -------
     tensor, (len(losses),)
-        Detached; the first is 1. A loss whose gradient is zero gets weight 1.
+        Detached; the first is 1. A loss whose gradient is zero gets weight 1; if the first's is,
+        the others get 0.
 
     Notes
     -----

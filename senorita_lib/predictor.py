@@ -14,6 +14,7 @@ from senorita_lib.cropping import (
     CropBatch,
     HandCrop,
     HandNotFoundError,
+    checked_box,
     checked_depth,
     crop_hand,
 )
@@ -118,7 +119,7 @@ class Predictor:
         if left:
             depth_mm = checked_depth(depth_mm, camera)[:, ::-1]
             seen_by = replace(camera, cx=camera.width - 1 - camera.cx)
-            x1, y1, x2, y2 = box
+            x1, y1, x2, y2 = checked_box(box, camera)
             box = camera.width - x2, y1, camera.width - x1, y2
         crop = crop_hand(
             depth_mm,

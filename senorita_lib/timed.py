@@ -89,17 +89,22 @@ def fit(recipe, speeds, seconds):
     ValueError
         If not even a hundred steps fit.
     """
-    needed = sum(getattr(recipe, f"{name}_images") / speed for name, speed in speeds.items())
+    needed = sum(_seconds(recipe, speeds).values())
     if needed <= seconds:
         return recipe
-    fitting = recipe.scaled(max(seconds, 0) / needed)
-    images = fitting.pose_images + fitting.volume_images
+    factor = max(seconds, 0) / needed
+    images = round(factor * (recipe.pose_images + recipe.volume_images))
     if images < 100 * recipe.batch:
         raise ValueError(
             f"{seconds:.0f} s of training see {images} images in Step 1, wanted a hundred batches "
             f"of {recipe.batch}: give it more minutes or a smaller recipe"
         )
-    return fitting
+    return recipe.scaled(factor)
+
+
+def _seconds(recipe, speeds):
+    """What each stage takes."""
+    return {name: getattr(recipe, f"{name}_images") / speed for name, speed in speeds.items()}
 
 
 def timed_run(recipe, minutes, data, runs, out, *, device=None, progress=True):
@@ -136,12 +141,12 @@ def timed_run(recipe, minutes, data, runs, out, *, device=None, progress=True):
     name = f"{recipe.name}_model_{recipe.model}_seed_{recipe.seed}_{asked[:6]}"
     folder, out = Path(runs) / name, Path(out)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if not (Path(data) / "Task 1").is_dir():
+    if not (Path(data) / "Task 1" / "training_joint_annotation.txt").exists():
         write_synthetic(data, progress=progress)
     used = folder / "fitted.json"
     if used.exists():
         kept = json.loads(used.read_text())
-        fitted, speeds = recipe.override(**kept["recipe"]), kept["images_per_second"]
+        fitted = recipe.override(**kept["recipe"])
     else:
         crop = crop_options(recipe)
         crops = load_crops(Hands19(data, "train"), progress=progress, **crop)
@@ -150,21 +155,32 @@ def timed_run(recipe, minutes, data, runs, out, *, device=None, progress=True):
         left = (1 - _RESERVE) * 60 * minutes - (time.monotonic() - begun) - setup
         fitted = fit(recipe, speeds, left)
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {"recipe": json.loads(fitted.to_json()), "images_per_second": speeds}
+        needs = _seconds(fitted, speeds)
+        # A stage may take longer than expected by what is left over, or by a tenth: the next
+        # one wants its time, too.
+        more = max(1.1, left / sum(needs.values()))
+        kept = {
+            "recipe": json.loads(fitted.to_json()),
+            "images_per_second": speeds,
+            "seconds": {name: more * seconds for name, seconds in needs.items()},
+        }
         write_aside(used, json.dumps(kept).encode())
     if progress:
         print(fitted.to_json())
-        print("images a second:", ", ".join(f"{n} {s:.0f}" for n, s in speeds.items()))
-    # A stage may not take much longer than measured: the next one wants its time, too.
-    limits = {n: 1.1 * getattr(fitted, f"{n}_images") / s for n, s in speeds.items()}
-    run = train(fitted, data, folder, device=device, progress=progress, seconds=limits)
+        speeds = kept["images_per_second"].items()
+        print("images a second, expected:", ", ".join(f"{n} {s:.0f}" for n, s in speeds))
+    run = train(fitted, data, folder, device=device, progress=progress, seconds=kept["seconds"])
+    spent = json.loads((folder / "timing.json").read_text())
     result = run.result | {
         "name": name,
         "device": _device_name(device),
         "versions": _versions(),
-        "minutes": round((time.monotonic() - begun) / 60, 2),
-        "images": {row["stage"]: row["images"] for row in run.log},  # the last of each stage
-        "images_per_second": {name: round(speed, 1) for name, speed in speeds.items()},
+        "minutes": round((time.monotonic() - begun) / 60, 2),  # of the last call, if resumed
+        "seconds": {stage: round(seconds, 1) for stage, seconds in spent.items()},
+        "images_per_second": {
+            stage: round(run.result["images"][stage] / seconds, 1)
+            for stage, seconds in spent.items()
+        },
         "log": [row for row in run.log if "validation_initial_mm" in row],
     }
     for row in result["log"]:
@@ -224,7 +240,8 @@ def main(arguments=None):
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="of the recipe")
     chosen = parser.parse_args(arguments)
     try:
-        recipe = find_recipe(chosen.recipe, source="stream", **read_overrides(chosen.set))
+        overrides = {"source": "stream"} | read_overrides(chosen.set)
+        recipe = find_recipe(chosen.recipe, **overrides)
         data = project_path(chosen.data)
         runs, out = project_path(chosen.runs), project_path(chosen.out)
         result = timed_run(recipe, chosen.minutes, data, runs, out)

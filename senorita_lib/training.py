@@ -8,6 +8,7 @@ step alone, so a run that was killed goes on exactly as if it had not been.
 
 import hashlib
 import json
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -117,9 +118,8 @@ def train(
     _want_same_everywhere("recipe", recipe.to_json())
     _want_same_everywhere("data set", identity)
     with alone_in(folder, progress) if processes.is_first() else nullcontext():
-        finished = _finished(recipe, folder, identity)
-        if processes.from_first(finished is not None):
-            return finished
+        if processes.from_first(_finished(recipe, folder, identity) is not None):
+            return _finished(recipe, folder, identity)
         trainer = Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
         trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
         trainer.next_save = time.monotonic() + checkpoint_seconds
@@ -161,6 +161,25 @@ def has_converged(errors, share, patience):
     """Whether the last ``patience`` validations all stayed within ``share`` of the best before."""
     before, last = errors[:-patience], errors[-patience:]
     return bool(before) and min(last) > (1 - share) * min(before)
+
+
+def pose_converged(log, recipe):
+    """Whether Step 1 is ready for eq. 4: validation has converged since the last drop of the rate.
+
+    A rate that is about to be divided is itself why an error stands still: only validations after
+    the last milestone before ``pose_images`` count.
+
+    Parameters
+    ----------
+    log : list of dict
+        Of a run, as far as it has come.
+    recipe : Recipe
+    """
+    last = max((m for m in recipe.milestones if m < recipe.pose_images), default=0)
+    key = "validation_initial_mm"
+    rows = [row for row in log if row["stage"] == "pose" and key in row]
+    errors = [row[key] for row in rows if row["images"] > last]
+    return has_converged(errors, recipe.converged, recipe.patience)
 
 
 class Trainer:
@@ -253,7 +272,7 @@ class Trainer:
                     self.watch(self.log)
                     if self.progress:  # a line that stays, also where no bar can be shown
                         bar.write(_sentence(self.log[-1], total))
-                    last |= self._has_converged()
+                    last |= name == "pose" and pose_converged(self.log, recipe)
                 if (step + 1) % _LOG_STEPS == 0 or last:
                     means = {
                         k: float(processes.mean(torch.stack(v).mean())) for k, v in sums.items()
@@ -264,7 +283,8 @@ class Trainer:
                     self.watch(self.log)
                     self.timing[name] = before + time.monotonic() - start
                     if seconds:
-                        last |= processes.from_first(self.timing[name] > seconds[name])
+                        over = self.timing[name] > seconds.get(name, math.inf)
+                        last |= processes.from_first(over)
                     # Only here, so that a resumed run logs the same means.
                     if not last and time.monotonic() > self.next_save:
                         self.save()
@@ -278,15 +298,6 @@ class Trainer:
         if name == "pose":  # eq. 4 joins Step 1, it does not begin another
             self.optimizer = optimizer
         self.save()
-
-    def _has_converged(self):
-        if STAGES[self.stage] != "pose":
-            return False
-        key, recipe = "validation_initial_mm", self.recipe
-        # A rate that is about to be divided is itself why the error stands still.
-        last = max((m for m in recipe.milestones if m < recipe.pose_images), default=0)
-        errors = [row[key] for row in self.log if key in row and row["images"] >= last]
-        return has_converged(errors, self.recipe.converged, self.recipe.patience)
 
     def step(self, step, batch):
         """Train on one batch; its losses, detached."""
@@ -303,7 +314,7 @@ class Trainer:
             losses, loss = step2_losses(prediction, crops, joints_mm, recipe.balance)
         else:
             cells = recipe.volume_size, recipe.volume_weight
-            volume = None if name == "pose" else self.volume_loss
+            volume = None if name == "pose" or not recipe.volume_weight else self.volume_loss
             losses, loss = step1_losses(prediction.uvd, crops.to_uvd(joints_mm), volume, *cells)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -351,8 +362,9 @@ class Trainer:
         for name in ("log", "timing"):
             data = f"{json.dumps(getattr(self, name))}\n".encode()
             write_aside(self.folder / f"{name}.json", data)
+        seen = {row["stage"]: row["images"] for row in self.log}  # the last of each stage
         evaluate_run(
-            model, self.crops, test, self.folder, self.identity, self.device, self.progress
+            model, self.crops, test, self.folder, self.identity, seen, self.device, self.progress
         )
 
     def resume(self):
@@ -377,9 +389,14 @@ class Trainer:
         """Take an earlier run's weights, but this data set's bone lengths."""
         weights = HandPoseNet.load(path).state_dict()
         own = self.model.state_dict()
-        for name, value in own.items():
-            if name not in weights or weights[name].shape != value.shape:
-                raise ValueError(f"{path} has no {name} of the recipe's shape, wanted a fit")
+        for name in own.keys() | weights.keys():
+            one, other = (
+                tuple(state[name].shape) if name in state else "none" for state in (weights, own)
+            )
+            if one != other:
+                raise ValueError(
+                    f"{path} has {name} of shape {one}, wanted {other} as in the recipe"
+                )
         weights["refiner.bone_lengths"] = own["refiner.bone_lengths"]
         self.model.load_state_dict(weights)
 

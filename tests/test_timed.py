@@ -27,9 +27,20 @@ def test_a_timed_run_leaves_its_result_and_its_weights(quick, small_data, tmp_pa
     assert json.loads((tmp_path / f"{result['name']}.json").read_text()) == result
     assert set(result["errors"]["refined"]) == set(SPLITS)
     assert result["recipe"]["source"] == "stream" and "torch" in result["versions"]
-    assert set(result["images"]) == {"pose", "volume", "refine"}
+    assert result["images"] == {"pose": 48, "volume": 40, "refine": 48}  # time to spare: none cut
+    assert set(result["images_per_second"]) == set(result["seconds"]) == set(result["images"])
     again = timed_run(recipe, 20.0, small_data, tmp_path / "runs", tmp_path, progress=False)
     assert again["errors"] == result["errors"]
+
+
+def test_a_stage_that_pose_leaves_images_to_has_no_limit(quick, small_data, tmp_path):
+    """Though the recipe gives it none, so that nothing is known of its speed."""
+    recipe = quick.override(
+        source="stream", pool=40, pose_images=80, volume_images=0, validate_images=4,
+        converged=0.999, patience=1,
+    )  # fmt: skip
+    result = timed_run(recipe, 20.0, small_data, tmp_path / "runs", tmp_path, progress=False)
+    assert result["images"]["pose"] + result["images"]["volume"] == 80
 
 
 def test_parts_join_to_the_weights_in_float16(quick, tmp_path):
@@ -55,6 +66,9 @@ def test_command_line_refuses_in_one_sentence(capsys):
     with pytest.raises(SystemExit):
         main(["tiny", "--set", "modle=2"])
     assert "no 'modle', the nearest known name is 'model'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["tiny", "--set", "source=file"])
+    assert "source = 'file', wanted one of" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["tiny", "--set", "model"])
     assert "override is 'model', wanted NAME=VALUE" in capsys.readouterr().err

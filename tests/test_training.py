@@ -126,7 +126,9 @@ train(recipe, *sys.argv[2:], progress=False, checkpoint_seconds=0)
     assert run.result == whole.result
 
 
-def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_interrupted_run_resumes_bit_for_bit(recipe, small_data, tmp_path, monkeypatch, precision):
+    recipe = recipe.override(precision=precision)
     whole = train(recipe, small_data, tmp_path / "whole", progress=False)
 
     from senorita_lib import training
@@ -228,6 +230,25 @@ def test_other_recipe_is_refused(recipe, small_data, tmp_path):
         train(recipe.override(seed=1), small_data, tmp_path, progress=False)
 
 
+def test_a_run_begins_with_anothers_weights(recipe, small_data, tmp_path):
+    first = train(recipe.override(refine_images=0), small_data, tmp_path / "first", progress=False)
+    start = first.folder / "model.safetensors"
+    second = recipe.override(pose_images=0, volume_images=0, refine_images=0)
+    run = train(second, small_data, tmp_path / "second", progress=False, start=start)
+    assert same(weights(run.folder), weights(first.folder))
+    assert run.result["images"] == {}
+    with pytest.raises(ValueError, match="result.json is of another data set"):
+        train(second, small_data, tmp_path / "second", progress=False)
+    for other in ({"hidden": 12}, {"layers": (2, 1, 1, 1)}):
+        wanted = recipe.override(**other)
+        with pytest.raises(ValueError, match=r"has .* of shape .*, wanted .* as in the recipe"):
+            train(wanted, small_data, tmp_path / "third", progress=False, start=start)
+    deep = recipe.override(layers=(2, 1, 1, 1), pose_images=0, volume_images=0, refine_images=0)
+    start = train(deep, small_data, tmp_path / "deep", progress=False).folder / "model.safetensors"
+    with pytest.raises(ValueError, match=r"has estimator.* of shape .*, wanted none as in"):
+        train(recipe, small_data, tmp_path / "fourth", progress=False, start=start)
+
+
 def test_other_data_set_is_refused(recipe, small_data, tmp_path):
     folder = tmp_path / "run"
     train(recipe, small_data, folder, progress=False)
@@ -290,6 +311,19 @@ def test_bone_lengths_are_the_training_sets(recipe, small_data, tmp_path):
     joints = Hands19(small_data, "train").joints
     wanted = np.linalg.norm(joints_to_bones(joints), axis=-1).mean(axis=0)
     np.testing.assert_allclose(weights(tmp_path)["refiner.bone_lengths"], wanted, rtol=1e-5)
+
+
+def test_bfloat16_does_not_round_the_geometry(recipe, crops):
+    """Poses, bones and joints of a narrow pass fit each other as those of a wide one do."""
+    net = HandPoseNet(recipe, torch.full((20,), 31.0)).eval()
+    wide = net(crops)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = net(crops)
+    assert narrow.uvd.dtype == narrow.refinement.joints_mm.dtype == torch.float32
+    assert not torch.equal(narrow.uvd, wide.uvd)  # the networks were narrow
+    torch.testing.assert_close(narrow.joints_mm, crops.to_camera(narrow.uvd))
+    lengths = joints_to_bones(narrow.refinement.joints_mm).norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.full((4, 20), 31.0), rtol=1e-4, atol=0)
 
 
 def test_detached_refiner_leaves_the_estimator_alone(recipe, crops):

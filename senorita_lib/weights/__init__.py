@@ -9,15 +9,10 @@ import json
 from pathlib import Path
 
 from senorita_lib.datasets.files import write_aside
-from senorita_lib.evaluation import format_table
+from senorita_lib.evaluation import POSES, format_table
 from senorita_lib.model import HandPoseNet
 
 FOLDER = Path(__file__).parent
-_ROWS = {
-    "constant": "best constant pose",
-    "initial": "initial pose",
-    "refined": "refined pose",
-}
 
 
 def find_weights(name):
@@ -74,11 +69,9 @@ def pack(run, name, folder=FOLDER):
     run, folder = Path(run), Path(folder)
     weights = folder / f"{name}.safetensors"
     result = json.loads((run / "result.json").read_text())
-    log = json.loads((run / "log.json").read_text())
     HandPoseNet.load(run / "model.safetensors").save(weights, half=True)
     card = {
         **result,
-        "images": {row["stage"]: row["images"] for row in log},  # the last row of each stage
         "seconds": json.loads((run / "timing.json").read_text()),
         "bytes": weights.stat().st_size,
         "sha256": _digest(weights),
@@ -90,7 +83,7 @@ def pack(run, name, folder=FOLDER):
 def describe(name, folder=FOLDER):
     """The figures of a card as text: recipe, images seen and errors on the five splits."""
     card = json.loads((Path(folder) / f"{name}.json").read_text())
-    rows = {label: card["errors"][key] for key, label in _ROWS.items()}
+    rows = {label: card["errors"][key] for key, label in POSES.items()}
     seen = ", ".join(f"{images:,} ({stage})" for stage, images in card["images"].items())
     minutes = sum(card["seconds"].values()) / 60
     return "\n".join(
@@ -114,5 +107,8 @@ def main():
     parser.add_argument("run", help="folder of a finished run")
     parser.add_argument("name")
     chosen = parser.parse_args()
-    pack(chosen.run, chosen.name)
+    try:
+        pack(chosen.run, chosen.name)
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
     print(describe(chosen.name))
