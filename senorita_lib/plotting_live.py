@@ -37,7 +37,9 @@ class LiveTraining:
             from IPython.display import display
 
             self._strip = strip_frames(recipe, data)
-            self._handle = display({"text/plain": "no step yet"}, raw=True, display_id=True)
+            self._handle = display(
+                {"text/plain": "training: no step yet"}, raw=True, display_id=True
+            )
 
     def __call__(self, log):
         """Draw the log, unless it was drawn a moment ago."""

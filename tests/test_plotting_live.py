@@ -46,7 +46,7 @@ def clock(monkeypatch):
 def test_one_display_is_updated_and_seldom(shown, clock, small_data, capsys):
     live = LiveTraining(find_recipe("tiny"), small_data)
     capsys.readouterr()  # the crops may have had to be made
-    assert shown == [[{"text/plain": "no step yet"}]]
+    assert shown == [[{"text/plain": "training: no step yet"}]]
     begin, drawn = clock.seconds, 0
     for i in range(1, 200):
         live(ROWS[:i])

@@ -88,7 +88,12 @@ def test_training_without_a_data_set_says_what_is_missing(tmp_path):
 
 
 @pytest.mark.slow
-def test_unknown_model_is_refused_at_once(tmp_path):
-    done = run_notebook("04_train_refine", tmp_path, "-p", "model", "7")
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [("model", "7", "wanted 1, 2, 3 or 4"), ("recipe", "tinny", "'tinny', wanted one of")],
+)
+def test_unknown_parameter_is_refused_at_once(tmp_path, name, value, says):
+    done = run_notebook("04_train_refine", tmp_path, "-p", name, value)
     assert done.returncode != 0
-    assert "wanted 1, 2, 3 or 4" in done.stderr
+    assert says in done.stderr
+    assert '"In [3]"' in done.stderr  # the first behind the given parameters
