@@ -51,7 +51,7 @@ def test_scaled_recipe_is_the_same_schedule():
         18_000,
         7_200,
     )
-    assert recipe.milestones == (6_000, 20_400, 34_800) and recipe.validate_images == 1_000
+    assert recipe.milestones == (6_000, 20_400, 34_800) and recipe.validate_images == 500
 
 
 def test_override_is_checked():

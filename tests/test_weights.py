@@ -102,4 +102,5 @@ def test_packed_run_is_the_run_in_float16(quick, small_data, tmp_path):
     crops = load_crops(Hands19(small_data, "interp"), size=32, progress=False)
     poses = predict_crops(run.model, crops)
     halved = predict_crops(HandPoseNet.load(tmp_path / "mine.safetensors"), crops)
-    assert max(np.abs(one - two).max() for one, two in zip(poses, halved, strict=True)) < 0.5  # mm
+    for one, two in zip(poses, halved, strict=True):
+        assert mean_joint_error(one, two) < 0.5  # mm, of a network that has hardly been trained
