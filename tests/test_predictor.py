@@ -53,7 +53,8 @@ def test_frames_without_a_hand_are_refused(predictor):
         Predictor.load(ROOT / "runs" / "nowhere")
 
 
-def test_real_frames_give_a_hand_inside_their_cube(predictor):
+def test_real_frames_give_a_hand_inside_their_cube():
+    predictor = Predictor.load("small")
     folder = SHARED / "real" / "sr305"
     if not folder.exists():
         pytest.skip("the real SR305 frames are not at hand")
