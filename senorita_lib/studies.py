@@ -76,8 +76,6 @@ STUDIES = {
             "lengths of the initial pose": ({"bone_length": "initial"}, None),
             "no gradient into the estimator": (_DETACHED, None),
             "raw bones, mm": (_RAW, None),
-            "release's patches": (_PATCHES, None),
-            "release's losses": (_SQUARES, None),
             "release's, all four": (_DETACHED | _RAW | _SQUARES | _PATCHES, None),
         },
         begin="Step 1 alone",
