@@ -56,8 +56,9 @@ def test_parts_join_to_the_weights_in_float16(quick, tmp_path):
 
 
 def test_too_large_numbers_are_refused_by_name(quick, tmp_path):
-    model = HandPoseNet(quick, torch.full((20,), 1e6))
-    with pytest.raises(ValueError, match="bone_lengths has 1e.06, wanted no more than 65504"):
+    model = HandPoseNet(quick, torch.ones(20))
+    torch.nn.init.constant_(model.refiner.residual.weight, 1e6)
+    with pytest.raises(ValueError, match="residual.weight has 1e.06, wanted no more than 65504"):
         model.save(tmp_path / "model.safetensors", half=True)
     assert not list(tmp_path.iterdir())
 
