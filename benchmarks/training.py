@@ -1,7 +1,6 @@
 """What training and inference cost: ``training.py [RECIPES] [--all-models]``.
 
-Images a second of each stage, in float32 and bfloat16; what a step's parts take, each on its own
-(least times);
+Images a second of each stage, in float32 and bfloat16; what a step's parts take, each on its own;
 the refiner on top of the estimator, and beside twenty networks in a loop. Rows take turns.
 """
 
@@ -190,6 +189,8 @@ def of_one_bone(layer, bone):
         own = nn.BatchNorm2d(layer.num_features // 20)
     elif isinstance(layer, nn.BatchNorm1d):
         own = nn.BatchNorm1d(layer.num_features // 20)
+    elif isinstance(layer, nn.Unflatten):
+        return nn.Identity()
     else:
         return layer
     own.load_state_dict(state)
