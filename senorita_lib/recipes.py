@@ -205,8 +205,8 @@ def _refuse_unknown(values):
 RECIPES = {
     "paper": Recipe(),
     # What has measured better than the paper's choices, and only that: a seventh of eq. 4 (tiny,
-    # results/studies/volume_loss.json) and the initial pose's bone lengths (weights/small.md). At
-    # the paper's size neither has been measured.
+    # results/studies/volume_loss.json) and the initial pose's bone lengths (small,
+    # benchmarks/bone_lengths.py). At the paper's size neither has been measured.
     "best": Recipe(name="best", volume_weight=1 / 1400, bone_length="initial"),
     # The authors' choices where they are choices; what differs between models: _released.
     "released": Recipe(

@@ -205,12 +205,11 @@ class Trainer:
             size=(recipe.volume_size,) * 3,
             gamma=recipe.gamma,
         )
-        rows = np.flatnonzero(crops.found)
         seen, held = split_rows(recipe, crops)
         self.validation = crops.take(held)
         self.batches = Batches(recipe, crops, seen, device, progress)
         torch.manual_seed(recipe.seed)
-        bones = joints_to_bones(crops.joints[rows])
+        bones = joints_to_bones(crops.joints[crops.found])
         lengths = torch.from_numpy(np.linalg.norm(bones, axis=-1).mean(axis=0))
         self.model = HandPoseNet(recipe, lengths).to(device)
         self.narrow = recipe.precision == "bfloat16"

@@ -16,6 +16,25 @@ from senorita_lib.training import train
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("SENORITA_SHARED", ROOT.parent / "shared"))
 
+# Every stage in a few steps.
+QUICK = find_recipe(
+    "tiny",
+    image_size=32,
+    widths=(8, 8, 8, 8),
+    head_channels=8,
+    depth_bins=8,
+    patch_sizes=(16, 8, 8),
+    hidden=8,
+    patch_channels=1,
+    volume_size=8,
+    pose_images=48,
+    volume_images=40,
+    refine_images=48,
+    batch=4,
+    refine_batch=4,
+    milestones=(24, 64),
+)
+
 
 @pytest.fixture(scope="session")
 def golden():
@@ -49,24 +68,7 @@ def trained():
 
 @pytest.fixture
 def quick():
-    """Every stage in a few steps."""
-    return find_recipe(
-        "tiny",
-        image_size=32,
-        widths=(8, 8, 8, 8),
-        head_channels=8,
-        depth_bins=8,
-        patch_sizes=(16, 8, 8),
-        hidden=8,
-        patch_channels=1,
-        volume_size=8,
-        pose_images=48,
-        volume_images=40,
-        refine_images=48,
-        batch=4,
-        refine_batch=4,
-        milestones=(24, 64),
-    )
+    return QUICK
 
 
 @pytest.fixture

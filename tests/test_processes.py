@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import QUICK
 from torch import nn
 
 from senorita_lib import processes, training
@@ -29,25 +30,7 @@ ROOT = Path(__file__).parents[1]
 # the gradient's sign alone, and rounding decides on that of a gradient that is nearly zero. What
 # is left of this growth in Step 2, which is tenfold a step, bounds its steps and the tolerance.
 TOLERANCE = 1e-6
-SMALL = find_recipe(
-    "tiny",
-    image_size=32,
-    widths=(8, 8, 8, 8),
-    head_channels=8,
-    depth_bins=8,
-    patch_sizes=(16, 8, 8),
-    hidden=8,
-    patch_channels=1,
-    volume_size=8,
-    pose_images=48,
-    volume_images=40,
-    refine_images=12,
-    batch=4,
-    refine_batch=4,
-    milestones=(24, 64),
-    refine_rate_factor=0.01,
-    validate_images=16,
-)
+SMALL = QUICK.override(refine_images=12, refine_rate_factor=0.01, validate_images=16)
 SHORT = {"pose_images": 8, "volume_images": 8, "refine_images": 8}
 RELEASED = {
     name: getattr(find_recipe("released"), name)
