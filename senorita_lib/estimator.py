@@ -63,12 +63,15 @@ class PoseEstimator(nn.Module):
         Width of the deconvolutions.
     depth_bins : int
         Cells of the heat maps along d; along u and v they have a quarter of the image.
+    head : {"integral", "regression"}
+        Heat maps and their expectation (paper), or, of the pose itself, the direct regression
+        that Sun et al. (2018) compare with: mean over the last level's cells, one linear layer.
     joints : int
 
     Raises
     ------
     ValueError
-        If the second stem would read more channels than there are.
+        If the second stem would read more channels than there are, or the head is unknown.
     """
 
     def __init__(
@@ -81,12 +84,16 @@ class PoseEstimator(nn.Module):
         widths=(64, 128, 256, 512),
         head_channels=256,
         depth_bins=64,
+        head="integral",
         joints=21,
     ):
         super().__init__()
         if not 0 <= second_stem <= in_channels:
             raise ValueError(f"second_stem is {second_stem}, wanted 0 to {in_channels} channels")
+        if head not in ("integral", "regression"):
+            raise ValueError(f"head is {head!r}, wanted 'integral' or 'regression'")
         self.in_channels, self.joints, self.depth_bins = in_channels, joints, depth_bins
+        self.integral = head == "integral"
         resnet = ResNet(
             block,
             list(layers),
@@ -106,21 +113,16 @@ class PoseEstimator(nn.Module):
         if second_stem:
             self.backbone = _with_second_stem(self.backbone, second_stem)
         channels = widths[-1] * (4 if block == "bottleneck" else 1)
-        self.head = nn.Sequential()
-        for _ in range(3):
-            self.head.extend(
-                [
-                    nn.ConvTranspose2d(channels, head_channels, 4, 2, 1, bias=False),
-                    nn.BatchNorm2d(head_channels),
-                    nn.ReLU(inplace=True),
-                ]
+        if self.integral:
+            self.head = _deconvolutions(channels, head_channels, joints * depth_bins)
+        else:
+            self.head = nn.Sequential(
+                nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, joints * 3)
             )
-            channels = head_channels
-        self.head.append(nn.Conv2d(channels, joints * depth_bins, 1))
         self.apply(_xavier)
 
     def forward(self, inputs):
-        """Heat-map logits and pose.
+        """The pose.
 
         Parameters
         ----------
@@ -136,14 +138,31 @@ class PoseEstimator(nn.Module):
         ValueError
             If the input has other channels.
         """
-        return soft_argmax(self.heatmaps(inputs))
+        if self.integral:
+            return soft_argmax(self.heatmaps(inputs))
+        # From the middle of the crop, where untrained heat maps point too.
+        offset = self._head(inputs)
+        wide = torch.promote_types(offset.dtype, torch.float32)
+        return 0.5 + offset.to(wide).unflatten(1, (self.joints, 3))
 
     def heatmaps(self, inputs):
-        """Logits of the heat maps, (B, joints, depth_bins, S/4, S/4)."""
+        """Logits of the integral head's maps, (B, joints, depth_bins, S/4, S/4)."""
+        return self._head(inputs).unflatten(1, (self.joints, self.depth_bins))
+
+    def _head(self, inputs):
         if inputs.shape[1] != self.in_channels:
             raise ValueError(f"inputs have {inputs.shape[1]} channels, wanted {self.in_channels}")
-        maps = self.head(self.backbone(inputs))
-        return maps.unflatten(1, (self.joints, self.depth_bins))
+        return self.head(self.backbone(inputs))
+
+
+def _deconvolutions(channels, width, outputs):
+    """Three deconvolutions, each of twice the cells, and a 1 x 1 convolution."""
+    head = nn.Sequential()
+    for _ in range(3):
+        head.append(nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False))
+        head.extend([nn.BatchNorm2d(width), nn.ReLU(inplace=True)])
+        channels = width
+    return head.append(nn.Conv2d(channels, outputs, 1))
 
 
 def _with_second_stem(backbone, channels):

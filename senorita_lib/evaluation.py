@@ -99,17 +99,35 @@ def success_curve(predicted, true, thresholds, by="frame_max"):
     return np.searchsorted(errors, np.asarray(thresholds), side="right") / errors.size
 
 
-def ensemble(predictions):
-    """Mean of several models' poses, (N, 21, 3), as in Table 2.
+def ensemble(predictions, merge="mean"):
+    """Several models' poses as one, (N, 21, 3): their mean, as in Table 2, or their median.
 
     Parameters
     ----------
     predictions : list of arrays, (N, 21, 3)
         Camera frame, mm.
+    merge : {"mean", "median"}
+        The median is taken of each coordinate by itself.
+
+    Raises
+    ------
+    ValueError
+        If there is no pose, shapes differ, or the way of merging is unknown.
     """
-    if not len(predictions):
+    if merge not in ("mean", "median"):
+        raise ValueError(f"merge is {merge!r}, wanted 'mean' or 'median'")
+    return getattr(np, merge)(_stacked(predictions), axis=0)
+
+
+def _stacked(predictions):
+    poses = [np.asarray(p) for p in predictions]
+    if not poses:
         raise ValueError("predictions is empty, wanted at least one model's joints")
-    return np.mean(np.stack([np.asarray(p) for p in predictions]), axis=0)
+    if other := [p.shape for p in poses if p.shape != poses[0].shape]:
+        raise ValueError(
+            f"predictions have shapes {poses[0].shape} and {other[0]}, wanted the same"
+        )
+    return np.stack(poses)
 
 
 def split_errors(predicted, true, splits):

@@ -145,7 +145,7 @@ def step1_losses(predicted_uvd, true_uvd, volume_loss=None, cells=32, weight=1 /
     return losses, losses["L_jt"] + weight * losses["L_3dske"]
 
 
-def step2_losses(prediction, crops, true_mm, balance="gradient"):
+def step2_losses(prediction, crops, true_mm, balance="gradient", refined_pose_weight=1.0):
     """What Step 2 minimises: eq. 3, 5 and 6 in balance.
 
     Parameters
@@ -157,6 +157,8 @@ def step2_losses(prediction, crops, true_mm, balance="gradient"):
     balance : {"gradient", "adaptive"}
         Weights of :func:`balance_weights` (paper), or the sum of :func:`adaptive_loss` over
         uv, depth, residual orientation and refined pose (release).
+    refined_pose_weight : float
+        Of eq. 6, on top of the balance; 0 trains without it.
 
     Returns
     -------
@@ -180,9 +182,10 @@ def step2_losses(prediction, crops, true_mm, balance="gradient"):
                 2 * prediction.uvd[..., 2], 2 * true_uvd[..., 2]
             )  # theirs is in [-1, 1]
             + adaptive_loss(refined.residual_orientation, wanted)
-            + adaptive_loss(refined.joints_mm, true_mm)
+            + refined_pose_weight * adaptive_loss(refined.joints_mm, true_mm)
         )
     outputs = prediction.uvd, refined.residual_orientation, refined_uvd
     weights = balance_weights(list(losses.values()), outputs)
+    weights = weights * weights.new_tensor([1, 1, refined_pose_weight])
     loss = (weights * torch.stack(list(losses.values()))).sum()
     return losses | dict(zip(("w_jt", "w_res_ori", "w_jt_ref"), weights, strict=True)), loss

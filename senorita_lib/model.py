@@ -45,6 +45,7 @@ class HandPoseNet(nn.Module):
             widths=recipe.widths,
             head_channels=recipe.head_channels,
             depth_bins=recipe.depth_bins,
+            head=recipe.head,
         )
         self.refiner = BoneRefiner(
             bone_lengths,
@@ -54,6 +55,7 @@ class HandPoseNet(nn.Module):
             length=recipe.bone_length,
             orientation=recipe.orientation,
             patches=recipe.patches,
+            pose_stream=recipe.pose_stream,
         )
 
     def estimate(self, crops):

@@ -34,6 +34,7 @@ class Recipe:
     widths: tuple = (64, 128, 256, 512)
     head_channels: int = 256
     depth_bins: int = 64
+    head: str = "integral"  # "regression": of the pose itself, without heat maps
 
     # Refiner
     patch_sizes: tuple = (96, 48, 24)
@@ -42,6 +43,7 @@ class Recipe:
     patches: str = "rectangle"
     orientation: str = "unit"
     bone_length: str = "train"
+    pose_stream: bool = True  # the refiner is told the initial pose
     refiner_gradient: bool = True  # from the refiner into the estimator
 
     # Skeleton volumes: cells along each side, eq. 1's gamma (per cell, squared as distance is)
@@ -54,6 +56,7 @@ class Recipe:
 
     # Step 2's losses: weights from gradient magnitudes, or the release's adaptive squares
     balance: str = "gradient"
+    refined_pose_weight: float = 1.0  # of eq. 6, on top of the balance
 
     # Augmentation
     rotation: float = 30.0
@@ -123,7 +126,7 @@ class Recipe:
         _want(
             self, "volume_batch", self.volume_batch == 0 or self.volume_batch > 1, "0 or 2 and more"
         )
-        for name in ("pose_images", "volume_images", "refine_images", "volume_weight"):
+        for name in _NOT_NEGATIVE:
             _want(self, name, getattr(self, name) >= 0, "0 or more")
 
     def override(self, **changes):
@@ -170,12 +173,20 @@ _POSITIVE = (
     "validate_images",
     "patience",
 )
+_NOT_NEGATIVE = (
+    "pose_images",
+    "volume_images",
+    "refine_images",
+    "volume_weight",
+    "refined_pose_weight",
+)
 _CHOICES = {
     "source": ("files", "stream"),
     "foreground": ("otsu", "valley"),
     "centre": ("mass", "box"),
     "fusion": ("concat", "stems"),
     "block": ("bottleneck", "basic"),
+    "head": ("integral", "regression"),
     "patches": ("rectangle", "released"),
     "orientation": ("unit", "raw"),
     "bone_length": ("train", "initial"),

@@ -185,6 +185,9 @@ class BoneRefiner(nn.Module):
         vectors in mm (released), see :func:`orientations`.
     patches : {"rectangle", "released"}
         The style of :func:`crop_bone_patches`.
+    pose_stream : bool
+        False leaves the initial pose stream out: a residual of the patches alone, as in the
+        refinement that the paper builds upon.
 
     Raises
     ------
@@ -203,6 +206,7 @@ class BoneRefiner(nn.Module):
         length="train",
         orientation="unit",
         patches="rectangle",
+        pose_stream=True,
     ):
         super().__init__()
         _want_choice("length", length)
@@ -219,13 +223,15 @@ class BoneRefiner(nn.Module):
             for size, (kernel, pool) in zip(self.patch_sizes, _STAGES, strict=True)
         )
         self.patch_features = _fc_stage(flat, hidden)
-        self.pose_stream = nn.Sequential(
-            _fc_stage(3, hidden // 2),
-            _fc_stage(hidden // 2, hidden),
-            _fc_stage(hidden, hidden),
-            _fc_stage(hidden, hidden),
-        )
-        self.residual = GroupedLinear(2 * hidden, 3)
+        self.pose_stream = None
+        if pose_stream:
+            self.pose_stream = nn.Sequential(
+                _fc_stage(3, hidden // 2),
+                _fc_stage(hidden // 2, hidden),
+                _fc_stage(hidden, hidden),
+                _fc_stage(hidden, hidden),
+            )
+        self.residual = GroupedLinear(2 * hidden if pose_stream else hidden, 3)
         nn.init.normal_(self.residual.weight, std=0.01)
 
     def forward(self, image, joints_uvd, joints_mm):
@@ -249,8 +255,9 @@ class BoneRefiner(nn.Module):
             for stage, patch in zip(self.patch_stream, patches, strict=True)
         ]
         features = self.patch_features(torch.cat(flat, dim=2))
-        pose = self.pose_stream(initial)
-        residual = self.residual(torch.cat([pose, features], dim=2)).to(initial.dtype)
+        if self.pose_stream is not None:
+            features = torch.cat([self.pose_stream(initial), features], dim=2)
+        residual = self.residual(features).to(initial.dtype)
         bones = initial + residual
         if self.orientation == "unit":
             bones = F.normalize(bones, dim=-1) * self._lengths(joints_mm)

@@ -30,6 +30,7 @@ from senorita_lib.hand import joints_to_bones
 from senorita_lib.inference import data_identity, evaluate_run, predict_crops
 from senorita_lib.losses import step1_losses, step2_losses
 from senorita_lib.model import HandPoseNet
+from senorita_lib.recipes import Recipe
 from senorita_lib.renderer import skeleton_volume_loss
 
 STAGES = ("pose", "volume", "refine")
@@ -82,7 +83,7 @@ def train(
         longer just its recipe's.
     start : path, optional
         ``model.safetensors`` of an earlier run, whose weights this one begins with: of networks of
-        the same shape.
+        the same shape; of the estimator alone if that run trained no refiner.
     watch : callable, optional
         Called with the log when it has grown.
     volume_loss : callable, optional
@@ -310,7 +311,8 @@ class Trainer:
         with torch.autocast(kind, torch.bfloat16, enabled=self.narrow):
             prediction = self.network(crops, refine=name == "refine")
         if name == "refine":
-            losses, loss = step2_losses(prediction, crops, joints_mm, recipe.balance)
+            choices = recipe.balance, recipe.refined_pose_weight
+            losses, loss = step2_losses(prediction, crops, joints_mm, *choices)
         else:
             cells = recipe.volume_size, recipe.volume_weight
             volume = None if name == "pose" or not recipe.volume_weight else self.volume_loss
@@ -386,9 +388,12 @@ class Trainer:
 
     def begin_with(self, path):
         """Take an earlier run's weights, but this data set's bone lengths."""
-        weights = HandPoseNet.load(path).state_dict()
-        own = self.model.state_dict()
-        for name in own.keys() | weights.keys():
+        earlier, own = HandPoseNet.load(path), self.model.state_dict()
+        # A refiner that was not trained is as it was drawn.
+        part = "" if earlier.recipe.refine_images else "estimator."
+        weights = {k: v for k, v in earlier.state_dict().items() if k.startswith(part)}
+        wanted = {name for name in own if name.startswith(part)}
+        for name in sorted(wanted | weights.keys()):
             one, other = (
                 tuple(state[name].shape) if name in state else "none" for state in (weights, own)
             )
@@ -397,7 +402,7 @@ class Trainer:
                     f"{path} has {name} of shape {one}, wanted {other} as in the recipe"
                 )
         weights["refiner.bone_lengths"] = own["refiner.bone_lengths"]
-        self.model.load_state_dict(weights)
+        self.model.load_state_dict(own | weights)
 
 
 def split_rows(recipe, crops):
@@ -450,6 +455,7 @@ def _finished(recipe, folder, identity):
 def _want_same(path, stored, recipe, data, identity):
     """Refuse to go on with a run of another recipe or on another data set."""
     wanted = json.loads(recipe.to_json())
+    stored = json.loads(Recipe().to_json()) | stored  # one from before a value came to be
     other = [name for name in wanted | stored if stored.get(name) != wanted.get(name)]
     if other:
         found = f"{other[0]} = {stored.get(other[0])!r}, wanted {wanted.get(other[0])!r}"

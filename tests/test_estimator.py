@@ -118,3 +118,24 @@ def test_soft_argmax_keeps_precision_under_autocast():
 def test_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="wanted"):
         soft_argmax(torch.zeros(2, 21, 64, 64))
+
+
+def test_direct_regression_starts_about_the_middle_and_can_leave_the_crop():
+    torch.manual_seed(0)
+    network = small(head="regression")
+    inputs = torch.randn(3, 3, 64, 64)
+    pose = network(inputs)
+    assert pose.shape == (3, 21, 3) and abs(pose.mean() - 0.5) < 0.2 and pose.std() > 0
+    with torch.no_grad():
+        network.head[-1].bias += 5
+    torch.testing.assert_close(network(inputs), pose + 5)
+    network(inputs).sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(inputs).dtype == torch.float32
+    assert network.double()(inputs.double()).dtype == torch.float64
+
+
+def test_unknown_head_is_refused():
+    with pytest.raises(ValueError, match="head is 'direct', wanted 'integral' or 'regression'"):
+        small(head="direct")

@@ -7,8 +7,10 @@ from senorita_lib.losses import (
     balance_weights,
     pose_loss,
     residual_orientation_loss,
+    step2_losses,
     true_residual,
 )
+from senorita_lib.model import Prediction
 from senorita_lib.refinement import Refinement, orientations
 
 
@@ -92,3 +94,23 @@ def test_adaptive_loss_of_the_truth_is_zero(dtype):
 def test_adaptive_loss_refuses_what_would_be_broadcast():
     with pytest.raises(ValueError, match=r"shapes \(4, 63\) and \(63,\), wanted the same"):
         adaptive_loss(torch.zeros(4, 63), torch.zeros(63))
+
+
+@pytest.mark.parametrize("balance", ["gradient", "adaptive"])
+def test_eq_6_has_the_weight_that_it_is_given(crops, hand, balance):
+    true = torch.from_numpy(hand)
+    noise = torch.randn(true.shape, generator=torch.Generator().manual_seed(0))
+    uvd = crops.to_uvd(true + 5)
+    gradients = []
+    for weight in (0.0, 1.0, 2.0):
+        residual = torch.zeros(4, 20, 3, requires_grad=True)
+        refined = (true + noise).requires_grad_()
+        refinement = Refinement(orientations(true + 5), residual, refined)
+        start = uvd.clone().requires_grad_()
+        prediction = Prediction(start, true + 5, refinement)
+        losses, loss = step2_losses(prediction, crops, true, balance, weight)
+        gradients.append(torch.autograd.grad(loss, refined)[0])
+        assert losses["L_jt_ref"] > 0
+    none, once, twice = gradients
+    assert not none.any() and once.any()
+    torch.testing.assert_close(twice, 2 * once)

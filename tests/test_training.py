@@ -32,8 +32,9 @@ def recipe(quick):
     return quick
 
 
-def weights(path):
-    return HandPoseNet.load(path / "model.safetensors").state_dict()
+def weights(path, part=""):
+    state = HandPoseNet.load(path / "model.safetensors").state_dict()
+    return {name: tensor for name, tensor in state.items() if name.startswith(part)}
 
 
 def same(one, two):
@@ -239,10 +240,16 @@ def test_a_run_begins_with_anothers_weights(recipe, small_data, tmp_path):
     assert run.result["images"] == {}
     with pytest.raises(ValueError, match="result.json is of another data set"):
         train(second, small_data, tmp_path / "second", progress=False)
-    for other in ({"hidden": 12}, {"layers": (2, 1, 1, 1)}):
-        wanted = recipe.override(**other)
+    # A refiner that was not trained is not taken, so another one fits.
+    other = second.override(hidden=12)
+    run = train(other, small_data, tmp_path / "other", progress=False, start=start)
+    assert same(weights(run.folder, "estimator."), weights(first.folder, "estimator."))
+    whole = train(recipe, small_data, tmp_path / "whole", progress=False)
+    whole = whole.folder / "model.safetensors"
+    for changes, begin in (({"hidden": 12}, whole), ({"layers": (2, 1, 1, 1)}, start)):
+        wanted = recipe.override(**changes)
         with pytest.raises(ValueError, match=r"has .* of shape .*, wanted .* as in the recipe"):
-            train(wanted, small_data, tmp_path / "third", progress=False, start=start)
+            train(wanted, small_data, tmp_path / "third", progress=False, start=begin)
     deep = recipe.override(layers=(2, 1, 1, 1), pose_images=0, volume_images=0, refine_images=0)
     start = train(deep, small_data, tmp_path / "deep", progress=False).folder / "model.safetensors"
     with pytest.raises(ValueError, match=r"has estimator.* of shape .*, wanted none as in"):
