@@ -11,7 +11,7 @@ export JUPYTER_PATH := $(CURDIR)/.venv/share/jupyter
 export IPYTHONDIR := $(CURDIR)/.venv/ipython
 PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
 
-.PHONY: help env data run test test-quick lint lab bench notebooks results small gpu-train pictures lock clean
+.PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -36,7 +36,7 @@ run: env data ## the whole paper: notebooks, training, tables (RECIPE=tiny MODEL
 	done
 	@echo "== 05_results"
 	@$(PAPERMILL) notebooks/05_results.ipynb $(RUNS)/05_results.ipynb -p results $(RUNS)
-	@$(PY) -m senorita_lib.evaluation $(RUNS)
+	@$(PY) -m senorita_lib.tables $(RUNS)
 	@echo "Executed notebooks: runs/notebooks and $(RUNS). Checkpoints: $(RUNS)/model_*. Data: $(DATA)."
 
 # The notebooks first: a later test uses the checkpoint that notebook 04 trains.
@@ -66,6 +66,9 @@ results: ## keep the numbers of runs/tiny under results/, where notebook 05 and 
 	    mkdir -p results/$(RECIPE)/model_$$model; \
 	    cp $(RUNS)/model_$$model/result.json $(RUNS)/model_$$model/predictions.npz results/$(RECIPE)/model_$$model/; \
 	done
+
+claims: env ## measure every claim of the paper anew (results/claims.json; an hour and a half on two cores)
+	$(PY) -m senorita_lib.ledger
 
 small: env ## make the weights that come with the package anew (an hour and a half on two cores, 5 GB)
 	$(PY) -m senorita_lib.datasets.synthetic data/hands19_synthetic_60k --train 60000 --test-per-split 200

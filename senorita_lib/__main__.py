@@ -5,9 +5,10 @@ import os
 import sys
 
 from senorita_lib import processes
-from senorita_lib.evaluation import POSES, format_table
+from senorita_lib.evaluation import POSES
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides
+from senorita_lib.tables import format_table
 from senorita_lib.training import train
 
 

@@ -1,24 +1,23 @@
-"""Errors in millimetres, the two tables, the ensemble, and the challenge's submission.
+"""Errors in millimetres, what they go with, and the ensemble.
 
 All joints are in the camera frame, mm, absolute, without alignment (paper, section 4).
 """
 
 import json
 import os
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from senorita_lib.hand import joints_to_bones
+from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES, joints_to_bones
 
 SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")
 
 # The poses that a run's result has errors of.
 POSES = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}
 
-# Table 1 and 2 of the paper, mm.
+# Tables 1 and 2 of the paper, mm.
 PAPER = json.loads((Path(__file__).parent / "paper_tables.json").read_text())
 
 
@@ -50,6 +49,24 @@ def mean_joint_error(predicted, true):
     float
     """
     return float(joint_errors(predicted, true).mean())
+
+
+def joint_means(predicted, true):
+    """Mean error of each joint and of each finger's four, mm, by name.
+
+    Parameters
+    ----------
+    predicted, true : array, (N, 21, 3)
+        Camera frame, mm.
+
+    Returns
+    -------
+    joints, fingers : dict
+    """
+    errors = joint_errors(predicted, true).mean(axis=0)
+    finger = np.array(JOINT_FINGER)
+    fingers = {name: float(errors[finger == i].mean()) for i, name in enumerate(FINGERS)}
+    return dict(zip(JOINT_NAMES, errors.tolist(), strict=True)), fingers
 
 
 def bone_angles(predicted, true):
@@ -119,6 +136,23 @@ def ensemble(predictions, merge="mean"):
     return getattr(np, merge)(_stacked(predictions), axis=0)
 
 
+def spread(predictions):
+    """How far several models' poses lie apart, which may tell how far off their mean is.
+
+    Parameters
+    ----------
+    predictions : list of arrays, (N, 21, 3)
+        Camera frame, mm.
+
+    Returns
+    -------
+    array, (N, 21)
+        Root mean square distance of the models' joints from their mean, mm.
+    """
+    poses = _stacked(predictions)
+    return np.sqrt(((poses - poses.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0))
+
+
 def _stacked(predictions):
     poses = [np.asarray(p) for p in predictions]
     if not poses:
@@ -139,65 +173,6 @@ def split_errors(predicted, true, splits):
         for name in SPLITS
         if (splits == name).any()
     }
-
-
-def format_table(rows, title):
-    """A text table: ``rows`` maps a row's name to its {split: mm}."""
-    width = max(map(len, rows), default=0)
-    lines = [title, " " * width + "".join(f"{name:>9}" for name in SPLITS)]
-    for name, errors in rows.items():
-        cells = (f"{errors[s]:9.2f}" if s in errors else f"{'-':>9}" for s in SPLITS)
-        lines.append(f"{name:<{width}}" + "".join(cells))
-    return "\n".join(lines)
-
-
-def load_results(folder):
-    """Results of finished runs: {model: (result, predictions)} from ``folder/model_*``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
-    found = {}
-    for path in sorted(Path(folder).glob("model_*/result.json")):
-        result = json.loads(path.read_text())
-        with np.load(path.with_name("predictions.npz")) as arrays:
-            found[result["recipe"]["model"]] = result, {name: arrays[name] for name in arrays.files}
-    if not found:
-        raise FileNotFoundError(
-            f"{folder} holds no model_*/result.json, wanted a run of 04_train_refine.ipynb there"
-        )
-    return dict(sorted(found.items()))
-
-
-_GAIN = "  Model {}'s gain over it"
-
-
-def tables(results):
-    """Tables 1 and 2 from :func:`load_results`: two dicts of rows for :func:`format_table`."""
-    first, refined, truth = {}, [], None
-    for model, (result, arrays) in results.items():
-        if not result["errors"]["refined"]:
-            raise ValueError(
-                f"model {model} was tested on frames without labels, wanted labelled ones: "
-                "its submission.zip is for the challenge's server"
-            )
-        if truth is None:
-            truth = arrays
-            first["best constant pose"] = result["errors"]["constant"]
-        elif not np.array_equal(truth["names"], arrays["names"]):
-            raise ValueError(f"model {model} was tested on other frames than model {min(results)}")
-        first[f"Model {model}, initial"] = result["errors"]["initial"]
-        refined_errors = first[f"Model {model}, refined"] = result["errors"]["refined"]
-        first[_GAIN.format(model)] = {
-            split: result["errors"]["constant"][split] - mm for split, mm in refined_errors.items()
-        }
-        first[f"  paper's Model {model}"] = PAPER["table1"][f"Model {model}"]
-        refined.append(arrays["refined"])
-    merged = split_errors(ensemble(refined), truth["joints"], truth["splits"])
-    second = {f"ensemble of {len(refined)}": merged, "  paper's": PAPER["table2"]["Ours"]}
-    return first, second
 
 
 def write_submission(path, names, joints):
@@ -282,15 +257,3 @@ def check_submission(path, boxes_file):
     if len(lines) != len(wanted):
         raise ValueError(f"{path}: result.txt has {len(lines)} lines, wanted {len(wanted)}")
     return len(lines)
-
-
-def main(folder):
-    """Print Tables 1 and 2 of the runs in a folder."""
-    table1, table2 = tables(load_results(folder))
-    print(format_table(table1, "Table 1. Mean joint error, mm"))
-    print()
-    print(format_table(table2, "Table 2. Ensemble, mean joint error, mm"))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -9,9 +9,7 @@ import argparse
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
 from multiprocessing import get_context
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,89 +22,8 @@ from senorita_lib.evaluation import SPLITS, ensemble, joint_errors, split_errors
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import find_recipe
-from senorita_lib.released import GATED, released_volume_loss
-from senorita_lib.renderer import skeleton_volume_loss
 from senorita_lib.training import crop_options, train
-
-
-class Trial(NamedTuple):
-    """One way to train.
-
-    Attributes
-    ----------
-    changes : dict
-        Overrides of the recipe.
-    start : str
-        The trial whose weights, of the same seed, this one begins with.
-    volume_loss : callable, optional
-        What stands for eq. 4.
-    """
-
-    changes: dict = {}
-    start: str = ""
-    volume_loss: object = None
-
-    @property
-    def pose(self):
-        """The pose that the trial is about: the refined one, unless it trains no refiner."""
-        return "initial" if self.changes.get("refine_images") == 0 else "refined"
-
-
-_ONE, _TWO = {"refine_images": 0}, {"pose_images": 0, "volume_images": 0}
-_GAMMA = {"gamma": 0.1 * 200 / 16}  # 0.1 per 1/200 of the cube, in cells of tiny's 16³
-_DETACHED, _RAW = {"refiner_gradient": False}, {"orientation": "raw"}
-_ADAPTIVE, _PATCHES = {"balance": "adaptive"}, {"patches": "released"}
-# Step 2's images and rate, but of the estimator and eq. 3 alone.
-_LONGER = {"pose_images": 6_400, "volume_images": 0, "learning_rate": 1e-4, "milestones": ()}
-STEP_1 = "Step 1, with eq. 4"
-TRIALS = {
-    "Step 1, without eq. 4": Trial(_ONE | {"volume_weight": 0.0}),
-    STEP_1: Trial(_ONE),
-    "eq. 4 from the start": Trial(_ONE | {"pose_images": 0, "volume_images": 19_200}),
-    "a seventh of eq. 4": Trial(_ONE | {"volume_weight": 0.04 / 7}),
-    "eq. 4 with smooth L1": Trial(_ONE | {"volume_difference": "smooth_l1"}),
-    "release's volumes, exact gradient": Trial(
-        _ONE | _GAMMA, volume_loss=partial(skeleton_volume_loss, compiled=False, **GATED)
-    ),
-    "release's volumes and gradient": Trial(_ONE | _GAMMA, volume_loss=released_volume_loss),
-    "release's gradient, but summed": Trial(
-        _ONE | _GAMMA, volume_loss=partial(released_volume_loss, summed=True)
-    ),
-    "Model 1": Trial(_TWO, STEP_1),
-    "Step 1 for longer, no refiner": Trial(_ONE | _LONGER, STEP_1),
-    "without the initial pose stream": Trial(_TWO | {"pose_stream": False}, STEP_1),
-    "without eq. 6": Trial(_TWO | {"refined_pose_weight": 0.0}, STEP_1),
-    "lengths of the initial pose": Trial(_TWO | {"bone_length": "initial"}, STEP_1),
-    "no gradient into the estimator": Trial(_TWO | _DETACHED, STEP_1),
-    "raw bones, mm": Trial(_TWO | _RAW, STEP_1),
-    "release's patches": Trial(_TWO | _PATCHES, STEP_1),
-    "adaptive squares": Trial(_TWO | _ADAPTIVE, STEP_1),
-    "release's, all four": Trial(_TWO | _DETACHED | _RAW | _PATCHES | _ADAPTIVE, STEP_1),
-    "Model 2, Step 1": Trial(_ONE | {"model": 2}),
-    "Model 2": Trial(_TWO | {"model": 2}, "Model 2, Step 1"),
-    "Model 3": Trial({"model": 3}),
-    "Model 4": Trial({"model": 4}),
-    "valley foreground": Trial(_ONE | {"foreground": "valley"}),
-    "crop about the box's centre": Trial(_ONE | {"centre": "box"}),
-    "Model 2, two stems": Trial(_ONE | {"model": 2, "fusion": "stems"}),
-    "Model 2, half the layers": Trial(_ONE | {"model": 2, "depth_layers": 8}),
-    "regression, without eq. 4": Trial(_ONE | {"head": "regression", "volume_weight": 0.0}),
-    "regression, with eq. 4": Trial(_ONE | {"head": "regression"}),
-    "regression, refined": Trial(_TWO | {"head": "regression"}, "regression, without eq. 4"),
-    "regression for longer, no refiner": Trial(
-        _ONE | _LONGER | {"head": "regression"}, "regression, without eq. 4"
-    ),
-}
-# The first of each is what the others are compared with.
-STUDIES = {
-    "volume_loss": list(TRIALS)[:8],
-    "refinement": [STEP_1, *list(TRIALS)[8:18]],
-    "models": ["Model 1", "Model 2", "Model 3", "Model 4"],
-    "inputs": [STEP_1, "valley foreground", "crop about the box's centre"],
-    "second_input": ["Model 2, Step 1", "Model 2, two stems", "Model 2, half the layers"],
-    "other_method": [name for name in TRIALS if name.startswith("regression")],
-}
-SEEDS = (0, 1, 2)
+from senorita_lib.trials import SEEDS, STUDIES, TRIALS
 
 
 def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, progress=True):
@@ -144,7 +61,7 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, 
     data = project_path(data)
     # What others begin with comes first.
     trials = sorted(STUDIES[name], key=lambda trial: bool(TRIALS[trial].start))
-    wanted = [(trial, seed, data, recipe) for trial in trials for seed in SEEDS]
+    wanted = [(_chain(trial), seed, data, recipe) for trial in trials for seed in SEEDS]
     jobs = jobs or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)))
     with tqdm(total=len(wanted), desc=name, disable=not progress) as bar:
         for _ in _train_all(wanted, jobs):
@@ -173,20 +90,27 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, 
         "device": result["device"],
         "torch": torch.__version__,
         "frames": result["frames"],
+        "constant": result["errors"]["constant"],
         "errors": errors,
         "bone_lengths": lengths,
     }
     return study, {"splits": np.char.upper(truth["splits"])} | frames
 
 
-def train_trial(name, seed, data, recipe="tiny"):
-    """Train a trial, and first what it begins with, unless it is there; its run's folder."""
-    trial, folder = TRIALS[name], _folder(name, seed, recipe)
-    start = trial.start and train_trial(trial.start, seed, data, recipe) / "model.safetensors"
-    used = find_recipe(recipe, seed=seed, **trial.changes)
-    options = {"start": start or None, "volume_loss": trial.volume_loss}
-    train(used, data, folder, progress=False, **options)
-    return folder
+def _chain(name):
+    """A trial with its name, after the one that it begins with."""
+    trial = TRIALS[name]
+    return [*(_chain(trial.start) if trial.start else ()), (name, trial)]
+
+
+def _train_chain(chain, seed, data, recipe):
+    start = None
+    for name, trial in chain:
+        folder = _folder(name, seed, recipe)
+        used = find_recipe(recipe, seed=seed, **trial.changes)
+        options = {"start": start, "volume_loss": trial.volume_loss}
+        train(used, data, folder, progress=False, **options)
+        start = folder / "model.safetensors"
 
 
 def _folder(name, seed, recipe):
@@ -195,16 +119,15 @@ def _folder(name, seed, recipe):
 
 def _train_all(wanted, jobs):
     if jobs == 1:
-        yield from (train_trial(*one) for one in wanted)
+        yield from (_train_chain(*one) for one in wanted)
         return
-    data = wanted[0][2]
-    for changes in ({}, *(TRIALS[one[0]].changes for one in wanted)):  # cropped once, not by each
-        options = crop_options(find_recipe(wanted[0][3], **changes))
+    for chain, _, data, recipe in wanted:  # cropped here, once, and not by each
+        options = crop_options(find_recipe(recipe, **chain[-1][1].changes))
         load_crops(Hands19(data, "train"), progress=False, **options)
         load_crops(Hands19(data, "test", skip_degenerate=False), progress=False, **options)
     options = {"initializer": torch.set_num_threads, "initargs": (1,)}
     with ProcessPoolExecutor(jobs, get_context("spawn"), **options) as pool:
-        futures = [pool.submit(train_trial, *one) for one in wanted]
+        futures = [pool.submit(_train_chain, *one) for one in wanted]
         try:
             yield from (future.result() for future in as_completed(futures))
         except BaseException:

@@ -20,9 +20,9 @@ import torch
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.files import write_aside
-from senorita_lib.evaluation import format_table
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides
+from senorita_lib.tables import format_table
 from senorita_lib.training import STAGES, Trainer, crop_options, train
 
 PART_BYTES = 15_000_000
@@ -213,7 +213,7 @@ def write_parts(model, path, part_bytes=PART_BYTES):
 
 def _device_name(device):
     kind = torch.device(device).type
-    return torch.cuda.get_device_name() if kind == "cuda" else platform.processor() or kind
+    return torch.cuda.get_device_name() if kind == "cuda" else kind
 
 
 def _versions():

@@ -1,63 +1,125 @@
 import json
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from senorita_lib import studies
-from senorita_lib.evaluation import SPLITS
+from senorita_lib.evaluation import SPLITS, ensemble, joint_errors, mean_joint_error
 from senorita_lib.model import HandPoseNet
 from senorita_lib.released import released_volume_loss
+from senorita_lib.trials import SEEDS, STUDIES, TRIALS, Trial
+
+SMALL = {"batch": 8, "volume_size": 8, "validation_share": 0.2, "refine_batch": 8}
+STEP_1 = SMALL | {"pose_images": 8, "volume_images": 8, "refine_images": 0}
+STEP_2 = SMALL | {"pose_images": 0, "volume_images": 0, "refine_images": 8}
 
 
 @pytest.fixture
-def small_study(monkeypatch, tmp_path):
+def small_studies(monkeypatch, tmp_path):
     """Of two steps, in a folder of its own."""
-    shared = {"batch": 8, "pose_images": 8, "volume_images": 8, "refine_images": 0}
-    shared |= {"volume_size": 8, "validation_share": 0.2}
-    variants = {
-        "without": ({"volume_weight": 0.0}, None),
-        "with": ({}, None),
-        "released": ({}, released_volume_loss),
+    trials = {
+        "without": Trial(STEP_1 | {"volume_weight": 0.0}),
+        "with": Trial(STEP_1),
+        "released": Trial(STEP_1, volume_loss=released_volume_loss),
+        "Model 1": Trial(STEP_2, "with"),
+        "raw": Trial(STEP_2 | {"orientation": "raw"}, "with"),
+        "Model 2": Trial(STEP_2 | STEP_1 | {"refine_images": 8, "model": 2}),
     }
-    monkeypatch.setitem(studies.STUDIES, "small", studies.Study(shared, variants))
+    kept = {
+        "first": ["without", "with", "released"],
+        "second": ["with", "Model 1", "raw"],
+        "models": ["Model 1", "Model 2"],
+    }
+    monkeypatch.setattr(studies, "TRIALS", trials)
+    monkeypatch.setattr(studies, "STUDIES", kept)
     monkeypatch.setattr(studies, "SEEDS", (0, 1))
     monkeypatch.chdir(tmp_path)
+    return Path("runs/studies/tiny")
 
 
-def test_runs_differ_in_what_they_say_and_are_not_trained_twice(small_study, small_data):
-    study = studies.run_study("small", small_data, progress=False)
+@pytest.fixture
+def run(small_data):
+    return partial(studies.run_study, data=small_data, jobs=1, progress=False)
+
+
+def test_trials_differ_in_what_they_say_and_are_not_trained_twice(small_studies, run):
+    study, frames = run("first")
     assert {name: len(seeds) for name, seeds in study["errors"].items()} == {
         "without": 2, "with": 2, "released": 2,
     }  # fmt: skip
     first, other, released = (study["errors"][name] for name in ("without", "with", "released"))
     assert first[0] != first[1] and first[0] != other[0] != released[0]
     assert all(0 < length < 2 for runs in study["bone_lengths"].values() for length in runs)
-    again = studies.run_study("small", small_data, progress=False)
-    assert json.dumps(again) == json.dumps(study)
-
-
-def test_all_begin_with_step_1_of_their_seed(small_study, small_data, monkeypatch):
-    shared = {"batch": 8, "pose_images": 8, "volume_images": 8, "volume_size": 8}
-    shared |= {"refine_batch": 8, "refine_images": 8, "validation_share": 0.2}
-    variants = {"paper": ({}, None), "raw": ({"orientation": "raw"}, None)}
-    monkeypatch.setitem(studies.STUDIES, "second", studies.Study(shared, variants, "Step 1"))
-    study = studies.run_study("second", small_data, progress=False)
-    assert list(study["errors"]) == ["Step 1", "paper", "raw"]
-    folder = Path("runs/studies/tiny/second")
-    assert {path.name for path in folder.iterdir()} == {
-        f"{name}, seed {seed}" for name in study["errors"] for seed in (0, 1)
-    }
+    assert set(frames) == {"splits", "without, initial", "with, initial", "released, initial"}
     for seed in (0, 1):
+        with np.load(small_studies / f"with, seed {seed}" / "predictions.npz") as arrays:
+            off = joint_errors(arrays["initial"], arrays["joints"]).mean(axis=1)
+            assert np.array_equal(np.char.upper(arrays["splits"]), frames["splits"])
+        np.testing.assert_allclose(frames["with, initial"][seed], off, atol=0.0051)
+        for split in SPLITS:
+            mean = off[frames["splits"] == split].mean()
+            assert other[seed][split] == pytest.approx(mean)
+    times = {path: path.stat().st_mtime_ns for path in small_studies.glob("*/model.safetensors")}
+    again, same = run("first")
+    assert json.dumps(again) == json.dumps(study)
+    assert all(np.array_equal(frames[name], same[name]) for name in frames)
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+
+
+def test_trials_begin_with_what_they_name(small_studies, run):
+    study, frames = run("second")
+    assert list(study["errors"]) == ["with", "Model 1", "raw"]
+    assert {"Model 1, initial", "Model 1, refined", "with, initial"} < set(frames)
+    assert "with, refined" not in frames
+    for seed in (0, 1):
+        folders = [small_studies / f"{name}, seed {seed}" for name in study["errors"]]
         initial, paper, raw = (
-            HandPoseNet.load(folder / f"{name}, seed {seed}" / "model.safetensors").state_dict()
-            for name in study["errors"]
+            HandPoseNet.load(folder / "model.safetensors").state_dict() for folder in folders
         )
         # One step moves the estimator's weights a little.
         name = "estimator.backbone.conv1.weight"
         assert not torch.equal(initial[name], paper[name])
         assert (initial[name] - paper[name]).abs().max() < 0.01
         assert not torch.equal(paper["refiner.residual.weight"], raw["refiner.residual.weight"])
+
+
+def test_models_have_their_ensembles(small_studies, run):
+    study, frames = run("models")
+    poses = {}
+    for model in (1, 2):
+        for seed in (0, 1):
+            path = small_studies / f"Model {model}, seed {seed}" / "predictions.npz"
+            with np.load(path) as arrays:
+                poses[model, seed], true = arrays["refined"], arrays["joints"]
+    for seed in (0, 1):
+        merged = ensemble([poses[1, seed], poses[2, seed]])
+        wanted = joint_errors(merged, true).mean(axis=1)
+        np.testing.assert_allclose(frames["mean of four, refined"][seed], wanted, atol=0.0051)
+    merged = ensemble([poses[1, 0], poses[1, 1]])
+    found = frames["mean of three seeds of Model 1, refined"]
+    assert found.mean() == pytest.approx(mean_joint_error(merged, true), abs=0.01)
+    assert set(study["constant"]) == set(SPLITS)
+
+
+def test_what_is_kept_is_read_again(small_studies, run):
+    study, frames = run("first")
+    studies.save_study(study, frames)
+    again, same = studies.load_study("first")
+    assert again == json.loads(json.dumps(study))
+    assert all(np.array_equal(frames[name], same[name]) for name in frames)
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_as_one(small_studies, run, monkeypatch, tmp_path):
+    _, alone = run("second")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    _, together = run("second", jobs=2)
+    for name in set(alone) - {"splits"}:
+        np.testing.assert_allclose(alone[name], together[name], atol=0.05)
 
 
 def test_table_has_means_and_the_difference_of_the_same_seeds():
@@ -70,6 +132,12 @@ def test_table_has_means_and_the_difference_of_the_same_seeds():
     assert head.split() == [*SPLITS, "all", "difference", "bones"]
     assert first.split() == ["a", *["20.00"] * 6, "+0.00", "±", "0.00", "1.00"]
     assert second.split() == ["bb", *["21.00"] * 6, "+1.00", "±", "1.00", "0.90"]
+
+
+def test_every_trial_belongs_to_a_study_and_names_a_known_start():
+    assert {name for names in STUDIES.values() for name in names} == set(TRIALS)
+    assert all(trial.start in TRIALS for trial in TRIALS.values() if trial.start)
+    assert len(SEEDS) >= 3
 
 
 def test_unknown_and_missing_studies_are_named(monkeypatch, tmp_path):

@@ -26,7 +26,8 @@ def test_card_tells_the_file(small):
     card = json.loads((weights.FOLDER / "small.json").read_text())
     path = weights.find_weights("small")
     assert path.stat().st_size == card["bytes"] <= 16_000_000
-    assert json.loads(small.model.recipe.to_json()) == card["recipe"]
+    # Of a value that came to be later, the card says nothing.
+    assert json.loads(small.model.recipe.to_json()).items() >= card["recipe"].items()
     assert set(card["errors"]["refined"]) == set(SPLITS)
 
 

@@ -1,0 +1,276 @@
+"""What the paper claims, where its release differs, and which trainings can tell.
+
+:mod:`senorita_lib.ledger` measures them.
+"""
+
+from typing import NamedTuple
+
+from senorita_lib.evaluation import PAPER, SPLITS
+
+
+class Compare(NamedTuple):
+    """Two rows of a study; the difference is the first one's error less the second's.
+
+    Attributes
+    ----------
+    study : str
+    one, other : str
+        Keys of the study's frames.
+    splits : tuple of str
+        Those that the verdict rests on; "all" is the mean over the five.
+    """
+
+    study: str
+    one: str
+    other: str
+    splits: tuple = ("all",)
+
+
+class Claim(NamedTuple):
+    """A claim of the paper. ``tests`` compare what should be better with what should be worse."""
+
+    claim: str
+    where: str
+    evidence: str
+    test: str
+    tests: tuple
+
+
+class Difference(NamedTuple):
+    """A difference between paper and release. ``tests`` compare the release's with the paper's."""
+
+    matter: str
+    paper: str
+    release: str
+    changes: str
+    tests: tuple = ()
+
+
+_ONE = "Step 1, with eq. 4, initial"
+_REFINED = "Model 1, refined"
+_MODELS = PAPER["table1"].values()
+_EXTRAP = [f"{row['EXTRAP']:.2f}" for row in _MODELS]
+_GAINS = [row[s] - PAPER["table2"]["Ours"][s] for row in _MODELS for s in SPLITS]
+_LIKE_AND_UNLIKE = (
+    "mean of Models 1 to 3, refined",
+    "mean of three seeds of Model 1, refined",
+)
+_NONE = "None: nothing is shown without it."
+
+
+def _against(study, one, other):
+    return (Compare(study, one, other),)
+
+
+CLAIMS = (
+    Claim(
+        "The skeleton volume loss, eq. 4, helps.",
+        "abstract, 2.3, 5",
+        _NONE + " In the release its gradient is about zero.",
+        "Model 1, Step 1: with eq. 4 at 200 : 1 from convergence on, or without.",
+        (Compare("volume_loss", _ONE, "Step 1, without eq. 4, initial"),),
+    ),
+    Claim(
+        "The patch-based refinement helps.",
+        "2.4, 5",
+        _NONE,
+        "Model 1: the refined pose against the initial one of the same network; and against the "
+        "same images at the same rate spent on the estimator alone.",
+        (
+            Compare("refinement", _REFINED, "Model 1, initial"),
+            Compare("refinement", _REFINED, "Step 1 for longer, no refiner, initial"),
+        ),
+    ),
+    Claim(
+        "Feeding the initial pose to the refinement helps.",
+        "2.4",
+        _NONE,
+        "Model 1, refined: with the initial pose stream, or without.",
+        _against("refinement", _REFINED, "without the initial pose stream, refined"),
+    ),
+    Claim(
+        "Supervising the refined pose, eq. 6, helps.",
+        "2.5: «we empirically find»",
+        "None: no numbers are given.",
+        "Model 1, refined: Step 2 with eq. 6, or without.",
+        _against("refinement", _REFINED, "without eq. 6, refined"),
+    ),
+    Claim(
+        "More inputs do not help where all is new: Model 1 is the best on EXTRAP.",
+        "4, Table 1",
+        f"{', '.join(_EXTRAP)} mm, Models 1 to 4: one run each, no interval. The release's "
+        "voxels are nearly constant, and its Model 4 loses two inputs in Step 2.",
+        "Model 1's refined pose against each other model's, on EXTRAP.",
+        tuple(Compare("models", _REFINED, f"Model {m}, refined", ("EXTRAP",)) for m in (2, 3, 4)),
+    ),
+    Claim(
+        "The ensemble beats each model on every split.",
+        "4, Table 2",
+        f"It does in Tables 1 and 2, by {min(_GAINS):.2f} to {max(_GAINS):.2f} mm; one run each, "
+        "no interval.",
+        "The mean of the four refined poses against each model's, on each split.",
+        tuple(
+            Compare("models", "mean of four, refined", f"Model {m}, refined", SPLITS)
+            for m in (1, 2, 3, 4)
+        )
+        # Does it matter that the four differ in their inputs?
+        + (Compare("models", *_LIKE_AND_UNLIKE, splits=()),),
+    ),
+    Claim(
+        "Renderer and refinement «apply to any existing method».",
+        "5",
+        "None: only integral regression is shown.",
+        "On a direct regression of the joints: eq. 4, with or without; the refined pose against "
+        "the same images spent on the estimator.",
+        (
+            Compare(
+                "other_method",
+                "regression, with eq. 4, initial",
+                "regression, without eq. 4, initial",
+            ),
+            Compare(
+                "other_method",
+                "regression, refined, refined",
+                "regression for longer, no refiner, initial",
+            ),
+        ),
+    ),
+)
+
+
+# Not of trainings: true poses that went through the shift.
+SHIFT = ("shift",)
+_PLAIN = "release's volumes, exact gradient, initial"
+_DEFECT = "A defect of the release, not an option here."
+DIFFERENCES = (
+    Difference(
+        "distance, eq. 2",
+        "squared, in cells, clamped to the bone's ends",
+        "Euclidean, 200 to the cube, nothing beyond the ends",
+        "Volumes fall off as a cone, not as a bell, and end in slabs.",
+        _against("volume_loss", _PLAIN, _ONE),
+    ),
+    Difference(
+        "the renderer's gradient",
+        "exact",
+        "overwritten from voxel to voxel, about zero",
+        "Eq. 4 does nothing in training: compared with the same volumes and the exact gradient.",
+        _against("volume_loss", "release's volumes and gradient, initial", _PLAIN),
+    ),
+    Difference(
+        "volume loss, eq. 4",
+        "L1",
+        "smooth L1, half the square, on a graphics card",
+        "Voxels that are nearly right count less.",
+        _against("volume_loss", "eq. 4 with smooth L1, initial", _ONE),
+    ),
+    Difference(
+        "foreground",
+        "Otsu's threshold",
+        "a valley of the depth histogram",
+        "Which pixels count as the hand before ±100 mm are kept.",
+        _against("inputs", "valley foreground, initial", _ONE),
+    ),
+    Difference(
+        "crop centre",
+        "the hand's rough centre of mass",
+        "the centre of the given box",
+        "Where the crop lies; the cube is about the centre of mass in both.",
+        _against("inputs", "crop about the box's centre, initial", _ONE),
+    ),
+    Difference(
+        "crop size",
+        "500 / avgZ × 210 px",
+        "the same",
+        "Nothing with this camera; the kit scales it by fx for others.",
+    ),
+    Difference(
+        "image values",
+        "[−1, 1]",
+        "k / 256 in 8 bits, which wrap around",
+        "Depth in steps of 0.8 mm, far outliers bright. " + _DEFECT,
+    ),
+    Difference(
+        "multi-layer depth",
+        "64 layers of multi-hit tracing",
+        "layer k keeps what is behind plane k; 64 layers in Model 2, 32 in Model 4",
+        "One depth image has no second hit, so the kit takes the release's definition; measured: "
+        "half the layers, in Model 2.",
+        _against("second_input", "Model 2, half the layers, initial", "Model 2, Step 1, initial"),
+    ),
+    Difference(
+        "depth voxels",
+        "the occupied cells",
+        "one slice, the background too, never cleared",
+        "Models 3 and 4 have a nearly constant input. " + _DEFECT,
+    ),
+    Difference(
+        "fusing of inputs",
+        "concatenation",
+        "two stems, the first shortcut reads depth alone",
+        "Measured with Model 2, Step 1.",
+        _against("second_input", "Model 2, two stems, initial", "Model 2, Step 1, initial"),
+    ),
+    Difference(
+        "patches",
+        "a rectangle to each bone, cut out at three sizes",
+        "a square behind a 100 px band, pooled",
+        "What the patch stream sees.",
+        _against("refinement", "release's patches, refined", _REFINED),
+    ),
+    Difference(
+        "orientation to pose",
+        "unit orientations and the training set's bone lengths",
+        "bone vectors in mm",
+        "Whether the refined pose has lengths of its own.",
+        _against("refinement", "raw bones, mm, refined", _REFINED),
+    ),
+    Difference(
+        "bone lengths of the refined pose",
+        "the training set's",
+        "those of the raw bones",
+        "Measured: unit orientations with the initial pose's lengths (in neither, but best here).",
+        _against("refinement", "lengths of the initial pose, refined", _REFINED),
+    ),
+    Difference(
+        "gradient of the refinement into the estimator",
+        "flows",
+        "stopped",
+        "Whether Step 2 is end to end.",
+        _against("refinement", "no gradient into the estimator, refined", _REFINED),
+    ),
+    Difference(
+        "balance of losses",
+        "L1, weighted by gradient magnitude",
+        "adaptive squares",
+        "Large errors pull harder.",
+        _against("refinement", "adaptive squares, refined", _REFINED),
+    ),
+    Difference(
+        "Step 2 as released",
+        "–",
+        "patches, raw bones, stopped gradient and adaptive squares together",
+        "All four of the above.",
+        _against("refinement", "release's, all four, refined", _REFINED),
+    ),
+    Difference(
+        "Model 1's second refinement",
+        "none",
+        "21 more networks, one a joint, with patches about joints",
+        "A third of all its parameters; not in the paper and not built here.",
+    ),
+    Difference(
+        "shift at test time",
+        "none",
+        "images scaled by 0.977 and shifted by 3.5 px, poses not mapped back",
+        "A perfect network would be off by the difference; measured on the true test poses.",
+        SHIFT,
+    ),
+    Difference(
+        "ensemble",
+        "«merging the output»",
+        "no code",
+        "Measured: the median of the four against their mean.",
+        _against("models", "median of four, refined", "mean of four, refined"),
+    ),
+)
