@@ -1,4 +1,4 @@
-"""Figures: one palette by finger, one depth colour map, one style.
+"""Figures: one palette by finger, one for models and splits, one depth colour map, one style.
 
 ``show`` puts a figure into a notebook so that it is interactive in Jupyter and still there
 on a static page.
@@ -14,12 +14,13 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-from senorita_lib.evaluation import SPLITS, joint_errors, success_curve
-from senorita_lib.hand import BONE_FINGER, BONES, JOINT_FINGER, JOINT_NAMES
+from senorita_lib.hand import BONE_FINGER, BONES, JOINT_FINGER
 from senorita_lib.representations import CHANNELS, MODELS
 
 FINGER_COLOURS = ("#d1495b", "#e0a025", "#4f9d69", "#2e86ab", "#8d5a97")
 WRIST_COLOUR = "#555555"
+# Models and splits: apart from the fingers', and from each other with any kind of colour vision.
+MUTED_COLOURS = ("#4461b0", "#b08a35", "#5fb4c0", "#96386e", "#9cc47b")
 BONE_COLOURS = tuple(FINGER_COLOURS[finger] for finger in BONE_FINGER)
 JOINT_COLOURS = tuple(WRIST_COLOUR if f < 0 else FINGER_COLOURS[f] for f in JOINT_FINGER)
 DEPTH_MAP = matplotlib.colormaps["viridis_r"].with_extremes(bad="#20242b")
@@ -80,6 +81,14 @@ def mime_bundle(figure, interactive=None, caption="figure", colours=256):
     if interactive is not None:
         bundle["application/vnd.plotly.v1+json"] = interactive.to_plotly_json()
     return bundle
+
+
+def tidy(axes, grid="y"):
+    """Light axes: two spines, small numbers, and a grid along "x", "y" or "both"."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=grid, color="#d9dce2", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8)
 
 
 def draw_depth(axes, depth_mm, title="", colourbar=True):
@@ -189,85 +198,4 @@ def grid_figure(images, titles, columns=4, size=2.4, colours=IMAGE_MAP):
     for cell, image, title in zip(axes.ravel(), images, titles, strict=False):
         cell.axis("on")
         draw_crop(cell, image, title, colours)
-    return figure
-
-
-def curves_figure(curves_of, true):
-    """Success curves by the frame's worst joint and mean error.
-
-    Parameters
-    ----------
-    curves_of : dict
-        Name to predicted joints (N, 21, 3), mm.
-    true : array, (N, 21, 3)
-    """
-    thresholds = np.arange(0, 81)
-    figure, axes = new_figure(1, 2, width=9, height=3.4, sharey=True)
-    for cell, by, what in zip(
-        axes[0], ("frame_max", "frame_mean"), ("worst joint", "mean joint"), strict=True
-    ):
-        for name, predicted in curves_of.items():
-            cell.plot(thresholds, 100 * success_curve(predicted, true, thresholds, by), label=name)
-        cell.set(xlabel=f"error of the frame's {what} (mm)", xlim=(0, 80), ylim=(0, 100))
-        cell.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("frames below (%)")
-    axes[0, 0].legend(fontsize=8, frameon=False)
-    return figure
-
-
-def joint_bars_figure(predicted, true):
-    """Mean error of each joint, mm, coloured by finger."""
-    errors = joint_errors(predicted, true).mean(axis=0)
-    figure, axes = new_figure(1, 1, width=9, height=3)
-    axes[0, 0].bar(JOINT_NAMES, errors, color=JOINT_COLOURS)
-    axes[0, 0].tick_params(axis="x", rotation=60, labelsize=8)
-    axes[0, 0].set_ylabel("mean error (mm)")
-    axes[0, 0].axhline(errors.mean(), color="#555555", lw=1, ls="--")
-    return figure
-
-
-def split_bars_figure(rows):
-    """Mean error of each split, mm: ``rows`` maps "Model 1, initial" and so on to {split: mm}."""
-    figure, axes = new_figure(1, 1, width=9, height=3.2)
-    width = 0.8 / len(rows)
-    models = list(dict.fromkeys(name.split(",")[0] for name in rows))
-    for i, (name, errors) in enumerate(rows.items()):
-        colour = FINGER_COLOURS[models.index(name.split(",")[0]) % len(FINGER_COLOURS)]
-        alpha = 0.45 if "initial" in name else 1
-        places = np.arange(len(SPLITS)) + (i - (len(rows) - 1) / 2) * width
-        axes[0, 0].bar(
-            places,
-            [errors.get(s, np.nan) for s in SPLITS],
-            width,
-            label=name,
-            color=colour,
-            alpha=alpha,
-        )
-    axes[0, 0].set_xticks(range(len(SPLITS)), SPLITS)
-    axes[0, 0].set_ylabel("mean joint error (mm)")
-    axes[0, 0].legend(fontsize=8, frameon=False, ncols=4, loc="upper center",
-                      bbox_to_anchor=(0.5, 1.2))  # fmt: skip
-    return figure
-
-
-def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5):
-    """Crops with predicted hands (solid) and true ones (dotted).
-
-    Parameters
-    ----------
-    images : list of arrays, (S, S)
-        Image frame.
-    predicted_uv, true_uv : lists of arrays, (21, 2 or more)
-        uvd frame.
-    titles : list of str
-    columns : int
-    """
-    figure = grid_figure(images, titles or [""] * len(images), columns, colours=GREY_MAP)
-    for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
-        size = len(image)
-        if true_uv is not None:
-            points = np.asarray(true_uv[i])[:, :2] * size - 0.5
-            draw_hand(axes, points, width=1.2, dots=0, style=":")
-        draw_hand(axes, np.asarray(predicted_uv[i])[:, :2] * size - 0.5, dots=5)
-        axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     return figure

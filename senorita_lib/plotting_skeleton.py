@@ -176,7 +176,7 @@ def moving_plot(paths_of, truth, labels, arrows=None, *, prefix="", size=32):
     ]
     figure.update_layout(
         annotations=titles, showlegend=False, margin_b=100, height=450,
-        updatemenus=[_PLAYER], sliders=[_slider(labels, prefix)],
+        updatemenus=[_PLAYER], sliders=[frame_slider(labels, prefix)],
     )  # fmt: skip
     return figure
 
@@ -213,7 +213,8 @@ _PLAYER = {
 }
 
 
-def _slider(labels, prefix):
+def frame_slider(labels, prefix=""):
+    """Plotly slider that shows the figure's frames, whose names are ``labels``."""
     steps = [{"label": n, "method": "animate", "args": [[n], _move(0)]} for n in labels]
     current = {"xanchor": "right", "prefix": prefix}
     return {"steps": steps, "x": 0.12, "len": 0.88, "y": 0, "currentvalue": current}

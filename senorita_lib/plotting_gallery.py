@@ -1,0 +1,204 @@
+"""Frames with predicted and true hands: over the crop, from three sides, and to be turned.
+
+The views are in the camera's directions, x right, y down, z forward, mm from the cube's centre.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from senorita_lib.plotting import (
+    FINGER_COLOURS,
+    GREY_MAP,
+    draw_hand,
+    grid_figure,
+    new_figure,
+    tidy,
+)
+from senorita_lib.plotting3d import hand_line
+from senorita_lib.plotting_skeleton import frame_slider
+
+_TRUTH, _CLOUD = "#20242b", "#b4b8c0"
+_REACH = 150  # of the views, mm
+
+
+def ranked_frames(errors, each=4):
+    """The best, the median and the worst frames: a name for each, and its index.
+
+    Parameters
+    ----------
+    errors : array, (N,)
+    each : int
+        How many of each kind.
+
+    Returns
+    -------
+    dict of str to int
+        "best 1" is the best of all, "worst 1" the worst.
+    """
+    order = np.argsort(errors, kind="stable")
+    start = (len(order) - each) // 2
+    kinds = {"best": order, "median": order[start:], "worst": order[::-1]}
+    return {f"{kind} {i + 1}": int(o[i]) for kind, o in kinds.items() for i in range(each)}
+
+
+def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5, row_names=()):
+    """Crops with predicted hands (solid) and true ones (dotted).
+
+    Parameters
+    ----------
+    images : list of arrays, (S, S)
+        Image frame.
+    predicted_uv, true_uv : lists of arrays, (21, 2 or more)
+        uvd frame.
+    titles : list of str
+    columns : int
+    row_names : list of str
+        Written at the left of the rows.
+    """
+    figure = grid_figure(images, titles or [""] * len(images), columns, colours=GREY_MAP)
+    for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
+        size = len(image)
+        if true_uv is not None:
+            points = np.asarray(true_uv[i])[:, :2] * size - 0.5
+            draw_hand(axes, points, width=1.2, dots=0, style=":")
+        draw_hand(axes, np.asarray(predicted_uv[i])[:, :2] * size - 0.5, dots=5)
+        axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    for axes, name in zip(figure.axes[::columns], row_names, strict=False):
+        axes.set_ylabel(name, fontsize=10)
+    return figure
+
+
+class HandView(NamedTuple):
+    """A frame for the views.
+
+    Attributes
+    ----------
+    title : str
+    points : array, (P, 3), int8
+        The depth image's, in the camera's directions, mm from the cube's centre.
+    predicted, true : array, (21, 3)
+        As ``points``.
+    """
+
+    title: str
+    points: np.ndarray
+    predicted: np.ndarray
+    true: np.ndarray
+
+
+def hand_view(crop, predicted, true, title, points=550):
+    """A frame for the views, of at most so many points.
+
+    Parameters
+    ----------
+    crop : HandCrop
+    predicted, true : array, (21, 3)
+        Camera frame, mm.
+    title : str
+    points : int
+    """
+    centres = (np.arange(len(crop.image)) + 0.5) / len(crop.image)
+    cloud = np.stack(crop.lift(centres, centres[:, None], (crop.image + 1) / 2), axis=-1)
+    cloud = np.rint(cloud[crop.image > -1] - crop.cube_centre)
+    cloud = cloud[(np.abs(cloud) <= 127).all(axis=1)]
+    if len(cloud) > points:
+        cloud = cloud[np.random.default_rng(0).choice(len(cloud), points, replace=False)]
+    hands = (np.asarray(joints) - crop.cube_centre for joints in (predicted, true))
+    return HandView(title, cloud.astype(np.int8), *hands)
+
+
+# Of each view: its name, which coordinates go across and up the page, and their directions.
+_SIDES = (
+    ("from the camera", (0, 1), "x →, y ↓"),
+    ("from the right", (2, 1), "z →, y ↓"),
+    ("from above", (0, 2), "x →, z ↑"),
+)
+
+
+def views_figure(views):
+    """Hands seen from the camera, from the side and from above: predicted, and true (thin).
+
+    Parameters
+    ----------
+    views : dict of str to HandView
+    """
+    count = len(views)
+    figure, axes = new_figure(3, count, width=1.62 * count + 0.6, height=5.3,
+                              sharex=True, sharey="row")  # fmt: skip
+    for row, (side, plane, directions) in zip(axes, _SIDES, strict=True):
+        for cell, view in zip(row, views.values(), strict=True):
+            cell.plot(*view.points[:, list(plane)].T, ".", color=_CLOUD, ms=1.8, mew=0)
+            draw_hand(cell, view.predicted[:, list(plane)], width=1.5, dots=4)
+            for line in _finger_lines(view.true[:, list(plane)]):
+                cell.plot(*line.T, color=_TRUTH, lw=0.8, ls=(0, (2, 1)))
+            cell.set(xlim=(-_REACH, _REACH), ylim=(-_REACH, _REACH), aspect="equal")
+            cell.set(xticks=[-100, 0, 100], yticks=[-100, 0, 100])
+            tidy(cell, "both")
+            if "↓" in directions:
+                cell.invert_yaxis()
+        row[0].set_ylabel(f"{side}\n{directions} (mm)", fontsize=9)
+    for cell, (name, view) in zip(axes[0], views.items(), strict=True):
+        cell.set_title(f"{name}\n{view.title}", fontsize=9)
+    return figure
+
+
+def _finger_lines(points):
+    """From the wrist along each finger, (5, 5, 2)."""
+    return [points[[0, 1 + f, *range(6 + 3 * f, 9 + 3 * f)]] for f in range(5)]
+
+
+def gallery_plot(views):
+    """Hands to be turned, with a slider that chooses the frame: predicted, and true (thin, black).
+
+    Parameters
+    ----------
+    views : dict of str to HandView
+        By the name that the slider gives it.
+    """
+    frames = [
+        go.Frame(
+            name=name,
+            data=[go.Scatter3d(x=t.x, y=t.y, z=t.z) for t in _view_traces(view)],
+            layout={"title": {"text": f"{name}: {view.title}"}},
+        )
+        for name, view in views.items()
+    ]
+    first = next(iter(views.values()))
+    limits = [-_REACH, _REACH]
+    axes = {
+        f"{a}axis": {"range": limits, "title": {"text": f"{a} (mm)"}, "dtick": 100, "tick0": 0}
+        for a in "xyz"
+    }
+    eye, centre = {"x": 0.3, "y": -0.35, "z": -1.75}, {"x": 0, "y": 0.2, "z": 0}
+    camera = {"eye": eye, "center": centre, "up": {"x": 0, "y": -1, "z": 0}}
+    layout = {
+        "template": "none",
+        "height": 600,
+        "margin": {"l": 0, "r": 0, "t": 40, "b": 70},
+        "title": frames[0].layout.title,
+        "scene": {**axes, "aspectmode": "cube", "camera": camera},
+        "legend": {"x": 1, "xanchor": "right", "y": 0.95},
+        "sliders": [frame_slider(list(views)) | _SLIDER],
+        "uirevision": "kept",
+    }
+    return go.Figure(_view_traces(first), layout, frames)
+
+
+_SLIDER = {"x": 0.04, "len": 0.92, "currentvalue": {"visible": False}, "pad": {"t": 5}}
+
+
+def _view_traces(view):
+    """The depth image's points, the true hand and the predicted one."""
+    cloud = go.Scatter3d(
+        **dict(zip("xyz", view.points.T, strict=True)), mode="markers", hoverinfo="skip",
+        marker={"size": 1.8, "color": _CLOUD}, name="depth image",
+    )  # fmt: skip
+    named = {"mode": "lines", "showlegend": True}
+    true, predicted = np.rint(view.true), np.rint(view.predicted)
+    return [
+        cloud,
+        hand_line(true, colours=_TRUTH, width=3, name="truth", **named),
+        hand_line(predicted, colours=FINGER_COLOURS, width=9, name="predicted"),
+    ]
