@@ -1,4 +1,4 @@
-"""What makes a frame hard: how the palm is turned, how the fingers are bent."""
+"""What makes a frame hard, or tells that it is: the palm's turn, the fingers' bend, the spread."""
 
 import numpy as np
 
@@ -44,11 +44,26 @@ def finger_bend(joints):
 
 
 def rank_correlation(one, two):
-    """Spearman's rank correlation of two quantities of the same frames, from -1 to 1.
+    """Spearman's correlation of two arrays (N,): that of their ranks, of equals the mean rank."""
+    return float(np.corrcoef(*(_ranks(values) for values in (one, two)))[0, 1])
+
+
+def _ranks(values):
+    _, which, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[which]
+
+
+def remaining_error(errors, uncertainty):
+    """Mean error of the frames that remain when the most uncertain are left out.
 
     Parameters
     ----------
-    one, two : array, (N,)
+    errors, uncertainty : array, (N,)
+
+    Returns
+    -------
+    array, (N,)
+        The mean over all frames, then without the most uncertain one, and so on.
     """
-    ranks = [np.argsort(np.argsort(values, kind="stable")) for values in (one, two)]
-    return float(np.corrcoef(ranks)[0, 1])
+    kept = np.asarray(errors, np.float64)[np.argsort(uncertainty, kind="stable")]
+    return (np.cumsum(kept) / np.arange(1, len(kept) + 1))[::-1]

@@ -6,6 +6,7 @@ The intervals that are drawn here are of 95 %, and of the mean over frames like 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from senorita_lib.difficulty import rank_correlation, remaining_error
 from senorita_lib.evaluation import SPLITS
 from senorita_lib.plotting import MUTED_COLOURS, new_figure, tidy
 
@@ -66,32 +67,6 @@ def _round_edges(values, bins):
     low, high = values.min(), values.max()
     edges = MaxNLocator(bins, steps=[1, 2, 2.5, 3, 5, 10]).tick_values(low, high)
     return edges[(np.append(edges[1:], np.inf) > low) & (np.append(-np.inf, edges[:-1]) < high)]
-
-
-def rank_correlation(one, two):
-    """Spearman's correlation of two arrays (N,): that of their ranks, of equals the mean rank."""
-    return float(np.corrcoef(*(_ranks(values) for values in (one, two)))[0, 1])
-
-
-def _ranks(values):
-    _, which, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2)[which]
-
-
-def remaining_error(errors, uncertainty):
-    """Mean error of the frames that remain when the most uncertain are left out.
-
-    Parameters
-    ----------
-    errors, uncertainty : array, (N,)
-
-    Returns
-    -------
-    array, (N,)
-        The mean over all frames, then without the most uncertain one, and so on.
-    """
-    kept = np.asarray(errors, np.float64)[np.argsort(uncertainty, kind="stable")]
-    return (np.cumsum(kept) / np.arange(1, len(kept) + 1))[::-1]
 
 
 def spread_figure(spread, errors, splits):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from senorita_lib import plotting_frames as plots
+from senorita_lib.difficulty import rank_correlation, remaining_error
 from senorita_lib.evaluation import SPLITS
 from senorita_lib.plotting import png
 
@@ -43,19 +44,6 @@ def test_every_frame_is_in_a_bin_and_a_bin_of_few_has_no_mean():
     assert len(axes.lines) == 1 + 2
 
 
-def test_rank_correlation_knows_ties_and_any_rising_function():
-    assert plots.rank_correlation(ERRORS, np.exp(ERRORS / 9)) == pytest.approx(1)
-    assert plots.rank_correlation(ERRORS, -ERRORS) == pytest.approx(-1)
-    # Ranks 1.5, 1.5, 3, 4 against 1, 2, 3, 4.
-    assert plots.rank_correlation([1, 1, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / 22.5**0.5)
-
-
-def test_the_remaining_error_leaves_out_the_most_uncertain_first():
-    np.testing.assert_allclose(plots.remaining_error([1, 2, 6], [3, 1, 2]), [3, 4, 2])
-    oracle = plots.remaining_error(ERRORS, ERRORS)
-    assert (np.diff(oracle) <= 1e-9).all() and oracle[-1] == ERRORS.min()
-
-
 def test_spread_and_error_of_each_split():
     spread = ERRORS / 4 + RNG.normal(size=400)
     figure = plots.spread_figure(spread, ERRORS, FRAMES)
@@ -65,11 +53,11 @@ def test_spread_and_error_of_each_split():
         np.testing.assert_allclose(dots.get_xdata(), spread[inside])
         np.testing.assert_allclose(dots.get_ydata(), ERRORS[inside])
         assert dots.get_label() == split
-    assert left.get_title() == f"rank correlation {plots.rank_correlation(spread, ERRORS):.2f}"
+    assert left.get_title() == f"rank correlation {rank_correlation(spread, ERRORS):.2f}"
     random, ours, oracle = (line.get_ydata() for line in right.lines)
     assert set(random) == {ERRORS.mean()}
-    np.testing.assert_allclose(ours, plots.remaining_error(ERRORS, spread))
-    np.testing.assert_allclose(oracle, plots.remaining_error(ERRORS, ERRORS))
+    np.testing.assert_allclose(ours, remaining_error(ERRORS, spread))
+    np.testing.assert_allclose(oracle, remaining_error(ERRORS, ERRORS))
     assert png(figure).startswith(b"\x89PNG")
 
 
