@@ -18,12 +18,15 @@ class Compare(NamedTuple):
         Keys of the study's frames.
     splits : tuple of str
         Those that the verdict rests on; "all" is the mean over the five.
+    label : str
+        What figures call it.
     """
 
     study: str
     one: str
     other: str
     splits: tuple = ("all",)
+    label: str = "all splits"
 
 
 class Claim(NamedTuple):
@@ -77,8 +80,13 @@ CLAIMS = (
         "Model 1: the refined pose against the initial one of the same network; and against the "
         "same images at the same rate spent on the estimator alone.",
         (
-            Compare("refinement", _REFINED, "Model 1, initial"),
-            Compare("refinement", _REFINED, "Step 1 for longer, no refiner, initial"),
+            Compare("refinement", _REFINED, "Model 1, initial", label="its initial pose"),
+            Compare(
+                "refinement",
+                _REFINED,
+                "Step 1 for longer, no refiner, initial",
+                label="estimator for longer",
+            ),
         ),
     ),
     Claim(
@@ -101,7 +109,10 @@ CLAIMS = (
         f"{', '.join(_EXTRAP)} mm, Models 1 to 4: one run each, no interval. The release's "
         "voxels are nearly constant, and its Model 4 loses two inputs in Step 2.",
         "Model 1's refined pose against each other model's, on EXTRAP.",
-        tuple(Compare("models", _REFINED, f"Model {m}, refined", ("EXTRAP",)) for m in (2, 3, 4)),
+        tuple(
+            Compare("models", _REFINED, f"Model {m}, refined", ("EXTRAP",), f"Model {m}, EXTRAP")
+            for m in (2, 3, 4)
+        ),
     ),
     Claim(
         "The ensemble beats each model on every split.",
@@ -110,7 +121,7 @@ CLAIMS = (
         "no interval.",
         "The mean of the four refined poses against each model's, on each split.",
         tuple(
-            Compare("models", "mean of four, refined", f"Model {m}, refined", SPLITS)
+            Compare("models", "mean of four, refined", f"Model {m}, refined", SPLITS, f"Model {m}")
             for m in (1, 2, 3, 4)
         )
         # Does it matter that the four differ in their inputs?
@@ -127,11 +138,13 @@ CLAIMS = (
                 "other_method",
                 "regression, with eq. 4, initial",
                 "regression, without eq. 4, initial",
+                label="eq. 4",
             ),
             Compare(
                 "other_method",
                 "regression, refined, refined",
                 "regression for longer, no refiner, initial",
+                label="refinement",
             ),
         ),
     ),

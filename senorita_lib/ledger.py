@@ -76,6 +76,7 @@ def _compare(test, estimates):
             "low": round(low, 2),
             "high": round(high, 2),
             "decides": split in test.splits,
+            "label": test.label,
         }
 
 
@@ -101,29 +102,35 @@ def _shift(data):
     uvd = batch.to_uvd(true)
     uvd[..., :2] = 0.9765625 * uvd[..., :2] + 3.5 / 256
     off = round(mean_joint_error(batch.to_camera(uvd), true), 2)
-    names = {"study": "geometry", "one": "shifted true poses", "other": "true poses"}
+    names = {"study": "geometry", "one": "shifted true poses", "other": "true poses", "label": ""}
     return names | {"split": "all", "difference": off, "low": off, "high": off, "decides": True}
 
 
-def ledger_table(rows):
-    """The ledger as text: claims, then differences, with what the verdicts rest on."""
-    lines = []
-    for kind, name in (("claims", "claim"), ("differences", "matter")):
-        width = max(len(row[name]) for row in rows[kind]) + 2
-        lines += ["", f"{name.ljust(width)}{'difference, mm'.ljust(24)}verdict"]
-        for row in rows[kind]:
-            cells = [comparison_text(c) for c in row["comparisons"] if c["decides"]]
-            if len(cells) > 3:
-                lower = sum(c["high"] < 0 for c in row["comparisons"] if c["decides"])
-                cells = [f"{lower} of {len(cells)} below zero"]
-            for i, cell in enumerate(cells or ["–"]):
-                words = ("", "") if i else (row[name], row["verdict"])
-                lines.append(f"{words[0].ljust(width)}{cell.ljust(24)}{words[1]}".rstrip())
-    return "\n".join(lines[1:])
+def ledger_table(rows, kind="claims"):
+    """Claims or differences as a table in Markdown, with what the verdicts rest on.
+
+    Parameters
+    ----------
+    rows : dict
+        Of :func:`ledger`.
+    kind : {"claims", "differences"}
+    """
+    name = "claim" if kind == "claims" else "matter"
+    lines = [f"| {name} | difference, mm | verdict |", "|---|---|---|"]
+    for row in rows[kind]:
+        deciding = [c for c in row["comparisons"] if c["decides"]]
+        cells = [comparison_text(c) for c in deciding]
+        if len(cells) > 3:
+            below = sum(c["high"] < 0 for c in deciding)
+            cells = [f"{below} of {len(cells)} intervals below zero"]
+        lines.append(f"| {row[name]} | {'; '.join(cells) or '–'} | {row['verdict']} |")
+    return "\n".join(lines)
 
 
 def ledger_text(rows, width=98):
     """The ledger in full, as text: a paragraph for each row.
+
+    After ± half of the interval's width; a star where zero is not in the interval.
 
     Parameters
     ----------
@@ -140,23 +147,61 @@ def ledger_text(rows, width=98):
         lines.append(f"{number:2}. {title}")
         for key in heads["claim" not in row]:
             lines += _hung(names.get(key, key), row[key], width)
-        for comparison in row["comparisons"]:
-            if comparison["decides"]:
-                text = f"{comparison_text(comparison)} mm: {comparison['one']}"
-                text += f" against {comparison['other']}, {comparison['split']}"
-                lines += _hung("measured", text, width)
+        for (one, other), found in grouped(row["comparisons"]).items():
+            lines += _hung("measured", f"{one}, against {other}", width)
+            lines += _hung("", "  ".join(_short(c) for c in found), width)
         lines += [*_hung("verdict", row["verdict"].upper(), width), ""]
     return "\n".join(lines[:-1])
 
 
+def grouped(comparisons):
+    """The comparisons of each pair, split by split: {(one, other): list}."""
+    pairs = {}
+    for comparison in comparisons:
+        pairs.setdefault((comparison["one"], comparison["other"]), []).append(comparison)
+    return pairs
+
+
+def _short(row):
+    mark = "*" if row["low"] > 0 or row["high"] < 0 else ""
+    return f"{row['split']} {row['difference']:+.2f} ±{(row['high'] - row['low']) / 2:.2f}{mark}"
+
+
 def _hung(name, text, width):
-    head, blank = f"    {name + ':':<10}", " " * 14
+    head, blank = f"    {name + ':' if name else '':<10}", " " * 14
     return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=blank)
 
 
 def comparison_text(row):
     """A comparison as text: the difference and its interval, mm."""
     return f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+
+
+def figure_row(row):
+    """A claim as :func:`~senorita_lib.plotting_results.ledger_figure` takes it.
+
+    A pair has one line: of the split that decides, or of the mean over all if several do.
+    """
+    lines = []
+    for found in grouped(row["comparisons"]).values():
+        deciding = [c for c in found if c["decides"]]
+        whole = [c for c in found if c["split"] == "all"]
+        lines += [c | {"name": c["label"]} for c in (whole if len(deciding) > 1 else deciding)]
+    return {"claim": row["claim"], "verdict": row["verdict"], "comparisons": lines}
+
+
+def find_row(words):
+    """The claim of the kept ledger with these words.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    claims = {row["claim"]: row for row in load_ledger()["claims"]}
+    if words not in claims:
+        raise ValueError(f"claim is {words!r}, wanted one of {list(claims)}")
+    return claims[words]
 
 
 def load_ledger():
@@ -167,14 +212,17 @@ def load_ledger():
 def main(arguments=None):
     """Train what is missing, write the ledger, print it."""
     parser = argparse.ArgumentParser(prog="python -m senorita_lib.ledger", description=__doc__)
-    parser.parse_args(arguments)
-    write_synthetic(project_path("data/hands19_synthetic"))
-    for name in STUDIES:
-        save_study(*run_study(name))
-    rows = ledger()
-    path = project_path("results/claims.json")
-    write_aside(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
-    print(ledger_table(rows))
+    parser.add_argument("--kept", action="store_true", help="print what is kept, train nothing")
+    if parser.parse_args(arguments).kept:
+        rows = load_ledger()
+    else:
+        write_synthetic(project_path("data/hands19_synthetic"))
+        for name in STUDIES:
+            save_study(*run_study(name))
+        rows = ledger()
+        path = project_path("results/claims.json")
+        write_aside(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
+    print(ledger_table(rows), ledger_table(rows, "differences"), sep="\n\n")
 
 
 if __name__ == "__main__":
