@@ -30,30 +30,35 @@ def _model_colours(names):
     return {name: own.get(name.split(",")[0], _INK) for name in names}
 
 
-def table_figure(errors):
+def table_figure(rows):
     """Table 1 as dots: the mean error of each model on each split, with its interval.
 
     Parameters
     ----------
-    errors : dict
-        Name to {split: (mean, low, high)}, mm. A name that ends in "initial" is drawn hollow,
-        one that begins with "ensemble" as a diamond, the best constant pose as a line.
+    rows : dict
+        As :func:`senorita_lib.tables.tables` gives them: name to {split: Estimate}. A name that
+        ends in "initial" is drawn hollow, one that begins with "ensemble" as a diamond, the best
+        constant pose as a line. The paper's rows, of another data set, are left out.
     """
     figure, axes = new_figure(1, 1, width=9, height=3.5)
     axes = axes[0, 0]
-    dots = {name: row for name, row in errors.items() if name != POSES["constant"]}
+    dots = {
+        name: {split: row[split] for split in SPLITS if split in row}
+        for name, row in rows.items()
+        if all(hasattr(cell, "interval") for cell in row.values())
+    }
     colours = _model_colours(dots)
     step = 0.76 / max(len(dots) - 1, 1)
     for i, (name, row) in enumerate(dots.items()):
         places = [SPLITS.index(split) - 0.38 + i * step for split in row]
-        means, low, high = np.array(list(row.values())).T
+        means, low, high = np.array([(cell.mean, *cell.interval()) for cell in row.values()]).T
         style = {"color": colours[name], "marker": "D" if name.startswith("ensemble") else "o"}
         style |= {"mfc": "white"} if name.endswith("initial") else {}
         axes.errorbar(places, means, [means - low, high - means], fmt="none", lw=1.2,
                       ecolor=colours[name])  # fmt: skip
         axes.plot(places, means, ls="none", ms=5.5, mew=1.3, label=name, **style)
-    constant = errors.get(POSES["constant"], {})
-    for split, (mean, *_) in constant.items():
+    constant = rows.get(POSES["constant"], {})
+    for split, mean in constant.items():
         ends = np.array([-0.45, 0.45]) + SPLITS.index(split)
         label = POSES["constant"] if split == next(iter(constant)) else None
         axes.plot(ends, [mean] * 2, color=_GREY, lw=2, label=label)

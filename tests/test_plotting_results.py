@@ -10,6 +10,7 @@ from senorita_lib import plotting_results as plots
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors, success_curve
 from senorita_lib.hand import JOINT_FINGER, JOINT_NAMES
 from senorita_lib.plotting import FINGER_COLOURS, MUTED_COLOURS, WRIST_COLOUR, png
+from senorita_lib.uncertainty import Estimate
 
 
 @pytest.fixture
@@ -21,14 +22,23 @@ def poses():
     return true + size * rng.normal(size=true.shape), true + rng.normal(0, 9, true.shape), true
 
 
+def estimate(mean, low, high):
+    """Whose interval of 95 % has these ends."""
+    reach = (high - low) / 2 / 0.95
+    return Estimate(mean, np.linspace((low + high) / 2 - reach, (low + high) / 2 + reach, 1001))
+
+
 def test_the_table_is_dots_with_intervals():
     names = [f"Model {m}, {pose}" for m in (1, 2) for pose in ("initial", "refined")]
-    errors = {
-        name: {s: (20 + i + j / 8, 19 + i, 22 + i) for j, s in enumerate(SPLITS)}
+    rows = {
+        name: {s: estimate(20 + i + j / 8, 19 + i, 22 + i) for j, s in enumerate(SPLITS)}
         for i, name in enumerate([*names, "ensemble of 2"])
     }
-    errors[POSES["constant"]] = dict.fromkeys(SPLITS, (49, 48, 50))
-    figure = plots.table_figure(errors)
+    rows["Model 1, initial"]["all"] = estimate(0, 0, 0)
+    rows[POSES["constant"]] = dict.fromkeys(SPLITS, 49)
+    rows["  paper's Model 1"] = dict.fromkeys(SPLITS, 9)
+    figure = plots.table_figure(rows)
+    assert "  paper's Model 1" not in [line.get_label() for line in figure.axes[0].lines]
     (axes,) = figure.axes
     lines = {line.get_label(): line for line in axes.lines}
     for i, name in enumerate([*names, "ensemble of 2"]):
@@ -45,7 +55,7 @@ def test_the_table_is_dots_with_intervals():
 
 
 def test_a_split_without_frames_leaves_its_place_empty():
-    (axes,) = plots.table_figure({"Model 1, refined": {"SHAPE": (20, 19, 21)}}).axes
+    (axes,) = plots.table_figure({"Model 1, refined": {"SHAPE": estimate(20, 19, 21)}}).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == list(SPLITS)
     (dot,) = [line for line in axes.lines if line.get_label() == "Model 1, refined"]
     assert len(dot.get_xdata()) == 1 and abs(dot.get_xdata()[0] - 2) < 0.5
