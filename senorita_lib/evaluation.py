@@ -4,13 +4,13 @@ All joints are in the camera frame, mm, absolute, without alignment (paper, sect
 """
 
 import json
-import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES, joints_to_bones
+from senorita_lib.submission import check_submission as check_submission
+from senorita_lib.submission import write_submission as write_submission
 
 SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")
 
@@ -173,87 +173,3 @@ def split_errors(predicted, true, splits):
         for name in SPLITS
         if (splits == name).any()
     }
-
-
-def write_submission(path, names, joints):
-    """Write the challenge's submission: a zip that holds ``result.txt`` and nothing else.
-
-    Parameters
-    ----------
-    path : path
-        Of the zip; written aside and renamed.
-    names : list of str
-        Image names, in the order of ``test_bbs.txt``.
-    joints : array, (N, 21, 3)
-        Camera frame, mm.
-    """
-    joints = np.asarray(joints)
-    if joints.shape != (len(names), 21, 3):
-        raise ValueError(f"joints have shape {joints.shape}, wanted ({len(names)}, 21, 3)")
-    if not np.isfinite(joints).all():
-        raise ValueError(f"joints of {names[_first_bad(joints)]} are not finite, wanted mm")
-    lines = (
-        f"{name}\t" + "\t".join(f"{value:.4f}" for value in pose) + "\n"
-        for name, pose in zip(names, joints.reshape(-1, 63), strict=True)
-    )
-    path = Path(path)
-    aside = path.with_name(path.name + ".part")
-    with (
-        zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("result.txt", "w", force_zip64=True) as file,
-    ):
-        for line in lines:
-            file.write(line.encode())
-    os.replace(aside, path)
-
-
-def _first_bad(joints):
-    return int(np.flatnonzero(~np.isfinite(joints).all(axis=(1, 2)))[0])
-
-
-def check_submission(path, boxes_file):
-    """Refuse a submission that the challenge would refuse or score as nonsense.
-
-    Parameters
-    ----------
-    path : path
-        The zip.
-    boxes_file : path
-        ``test_bbs.txt``, whose frames and order count.
-
-    Returns
-    -------
-    int
-        Frames checked.
-
-    Raises
-    ------
-    ValueError
-        For the first line that is wrong: its number, what it has, what was wanted.
-    """
-    wanted = [line.split()[0] for line in Path(boxes_file).read_text().splitlines() if line.strip()]
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.namelist() != ["result.txt"]:
-                raise ValueError(f"{path} holds {archive.namelist()}, wanted result.txt alone")
-            lines = archive.read("result.txt").decode().splitlines()
-    except zipfile.BadZipFile:
-        raise ValueError(f"{path} is no whole zip, wanted one that holds result.txt") from None
-    for number, (line, name) in enumerate(zip(lines, wanted, strict=False), start=1):
-        fields = line.rstrip("\t").split("\t")
-        where = f"{path}: line {number} of result.txt"
-        if fields[0] != name:
-            raise ValueError(f"{where} is of {fields[0]!r}, wanted {name!r}")
-        if len(fields) != 64:
-            raise ValueError(f"{where} has {len(fields) - 1} numbers, wanted 63")
-        try:
-            values = np.array(fields[1:], float)
-        except ValueError:
-            raise ValueError(f"{where} has a field that is no number, wanted 63 in mm") from None
-        if not np.isfinite(values).all():
-            raise ValueError(f"{where} has a value that is not finite, wanted 63 in mm")
-        if 0 < np.abs(values).max() < 20:
-            raise ValueError(f"{where} ends at {np.abs(values).max():g}, wanted mm, not m")
-    if len(lines) != len(wanted):
-        raise ValueError(f"{path}: result.txt has {len(lines)} lines, wanted {len(wanted)}")
-    return len(lines)

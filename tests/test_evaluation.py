@@ -1,5 +1,3 @@
-import zipfile
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +7,6 @@ from senorita_lib.evaluation import (
     PAPER,
     SPLITS,
     bone_angles,
-    check_submission,
     ensemble,
     joint_errors,
     joint_means,
@@ -17,7 +14,6 @@ from senorita_lib.evaluation import (
     split_errors,
     spread,
     success_curve,
-    write_submission,
 )
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES, bones_to_joints
 from senorita_lib.uncertainty import bootstrap
@@ -125,70 +121,6 @@ def test_bad_poses_are_refused(true):
         mean_joint_error(true * np.nan, true)
     with pytest.raises(ValueError, match="wanted 'frame_max'"):
         success_curve(true, true, [1], by="max")
-
-
-@pytest.fixture
-def submission(tmp_path, true):
-    names = [f"image_D{i:08d}.png" for i in range(len(true))]
-    boxes = tmp_path / "test_bbs.txt"
-    boxes.write_text("".join(f"{name} 1 2 3 4\n" for name in names))
-    path = tmp_path / "result.zip"
-    write_submission(path, names, true)
-    return path, boxes, names
-
-
-def test_submission_round_trip(submission, true):
-    path, boxes, names = submission
-    assert check_submission(path, boxes) == len(true)
-    with zipfile.ZipFile(path) as archive:
-        assert archive.namelist() == ["result.txt"]
-        lines = archive.read("result.txt").decode().splitlines()
-    assert lines[3].split("\t")[0] == names[3] and len(lines[3].split("\t")) == 64
-    np.testing.assert_allclose(
-        np.array(lines[3].split("\t")[1:], float), true[3].ravel(), atol=5e-5
-    )
-
-
-@pytest.mark.parametrize(
-    ("spoil", "sentence"),
-    [
-        (lambda lines: [lines[1], lines[0], *lines[2:]], "line 1 .*wanted 'image_D00000000.png'"),
-        (lambda lines: lines[:-1], "has 39 lines, wanted 40"),
-        (lambda lines: [*lines, lines[-1]], "has 41 lines, wanted 40"),
-        (lambda lines: [lines[0].rsplit("\t", 1)[0], *lines[1:]], "line 1 .*has 62 numbers"),
-        (
-            lambda lines: [lines[0], lines[1].replace("\t5", "\tx", 1), *lines[2:]],
-            "line 2 .*no number",
-        ),
-        (lambda lines: [lines[0].rsplit("\t", 1)[0] + "\tnan", *lines[1:]], "line 1 .*not finite"),
-        (
-            lambda lines: ["\t".join([lines[0].split("\t")[0], *["0.5"] * 63]), *lines[1:]],
-            "wanted mm, not m",
-        ),
-    ],
-)
-def test_spoiled_submissions_are_refused_by_line(submission, spoil, sentence):
-    path, boxes, _ = submission
-    with zipfile.ZipFile(path) as archive:
-        lines = archive.read("result.txt").decode().splitlines()
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("result.txt", "\n".join(spoil(lines)) + "\n")
-    with pytest.raises(ValueError, match=sentence):
-        check_submission(path, boxes)
-
-
-def test_what_is_no_zip_is_refused(submission):
-    path, boxes, _ = submission
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match="no whole zip"):
-        check_submission(path, boxes)
-
-
-def test_values_that_are_not_finite_are_never_written(tmp_path, true):
-    true[3, 2, 1] = np.nan
-    with pytest.raises(ValueError, match=r"image_D00000003\.png"):
-        write_submission(tmp_path / "x.zip", [f"image_D{i:08d}.png" for i in range(40)], true)
-    assert not list(tmp_path.iterdir())
 
 
 def test_angles_between_bones():
