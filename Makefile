@@ -67,7 +67,7 @@ results: ## keep the numbers of runs/tiny under results/, where notebook 05 and 
 	    cp $(RUNS)/model_$$model/result.json $(RUNS)/model_$$model/predictions.npz results/$(RECIPE)/model_$$model/; \
 	done
 
-claims: env ## measure every claim of the paper anew (results/claims.json; an hour and a half on two cores)
+claims: env ## train for every claim of the paper (results/claims.json; two hours on two cores)
 	$(PY) -m senorita_lib.ledger
 
 small: env ## make the weights that come with the package anew (an hour and a half on two cores, 5 GB)

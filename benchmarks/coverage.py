@@ -1,7 +1,8 @@
 """How often the 95 % intervals of senorita_lib.uncertainty hold the truth, by number of seeds.
 
-Differences between two ways to train are drawn with a known mean, seeds varying as much as the
-mean over frames does, twice as much, and not at all.
+Differences between two ways to train are drawn with a known mean. Frames differ, alike for all
+seeds, as they are tested on the same ones; seeds differ not at all, by as much as the mean over
+the frames, and by more.
 """
 
 import numpy as np
@@ -17,11 +18,10 @@ def coverage(seeds, ratio, rng):
     """Share of intervals with the truth in them; ``ratio``: a seed's spread to the frames'."""
     held = 0
     for trial in range(TRIALS):
-        frames = rng.normal(1.0, 5.0, (seeds, FRAMES))
+        frames = rng.normal(1.0, 5.0, FRAMES)
         errors = frames + rng.normal(0.0, ratio * 5.0 / FRAMES**0.5, (seeds, 1))
-        low, high = bootstrap({"a": errors}, SPLITS_OF, draws=300, seed=trial)["a"][
-            "all"
-        ].interval()
+        estimates = bootstrap({"a": errors}, SPLITS_OF, draws=300, seed=trial)
+        low, high = estimates["a"]["all"].interval()
         held += low <= 1.0 <= high
     return held / TRIALS
 

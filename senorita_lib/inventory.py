@@ -6,6 +6,7 @@ from senorita_lib.evaluation import SPLITS
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import Recipe
 
+_IMAGES = ("pose_images", "volume_images", "refine_images")
 _SIZE = ("image_size", "block", "layers", "widths", "head_channels", "depth_bins", "hidden")
 
 
@@ -31,25 +32,33 @@ def find_results(folders=("runs", "results"), apart=("runs/studies",)):
             place = path.relative_to(root) if path.is_relative_to(root) else path
             if any(place.is_relative_to(other) for other in apart):
                 continue
-            held = json.loads(path.read_text())
+            try:
+                held = json.loads(path.read_text())
+            except ValueError:  # of somebody else, or damaged
+                continue
             if isinstance(held, dict) and {"recipe", "errors", "images"} <= held.keys():
                 found[str(place)] = held
     return found
 
 
 def kind_of(result):
-    """What a result is worth, in words: "demonstration on a CPU", "paper's size, NVIDIA …".
+    """What a result is worth, in words.
+
+    "demonstration on a CPU", or "paper's size, NVIDIA …, 12 % of its images".
 
     Parameters
     ----------
     result : dict
         As in ``result.json``.
     """
-    recipe, paper = result["recipe"], json.loads(Recipe().to_json())
-    whole = all(recipe.get(name, paper[name]) == paper[name] for name in _SIZE)
+    paper = Recipe()
+    recipe, wanted = result["recipe"], json.loads(paper.to_json())
+    whole = all(recipe.get(name, wanted[name]) == wanted[name] for name in _SIZE)
     size = "paper's size" if whole else "demonstration"
     device = result["device"]
-    return f"{size} on a CPU" if device.startswith("cpu") else f"{size}, {device}"
+    words = f"{size} on a CPU" if device.startswith("cpu") else f"{size}, {device}"
+    share = sum(result["images"].values()) / sum(getattr(paper, name) for name in _IMAGES)
+    return f"{words}, {share:.0%} of its images" if whole and share < 0.995 else words
 
 
 def inventory_table(results):

@@ -10,18 +10,17 @@ import textwrap
 
 import numpy as np
 
-from senorita_lib.claims import CLAIMS, DIFFERENCES, SHIFT
+from senorita_lib.claims import CLAIMS, DIFFERENCES
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.files import write_aside
-from senorita_lib.evaluation import SPLITS, mean_joint_error
+from senorita_lib.evaluation import SPLITS, joint_errors
+from senorita_lib.kept import load_study, save_study
 from senorita_lib.paths import project_path
-from senorita_lib.studies import STUDIES, load_study, run_study, save_study
+from senorita_lib.studies import STUDIES, run_study
 from senorita_lib.uncertainty import bootstrap
 
-# Verdicts: of claims, of differences, of what no training tells.
-CLAIM = ("supported", "not supported", "cannot be told")
-DIFFERENCE = ("the release's is better", "the release's is worse", "cannot be told")
+VERDICTS = ("supported", "not supported", "cannot be told")
 NOT_MEASURED = "not measured"
 
 
@@ -36,29 +35,29 @@ def ledger(data="data/hands19_synthetic"):
     Returns
     -------
     dict
-        ``claims`` and ``differences``, lists of rows: the words of :class:`Claim` or
-        :class:`Difference`, ``seeds``, ``comparisons`` (study, what with what, split,
-        difference and 95 % interval, mm, whether the verdict rests on it) and ``verdict``.
+        ``claims`` and ``differences``, lists of rows: the words of
+        :class:`~senorita_lib.claims.Claim` or :class:`~senorita_lib.claims.Difference`,
+        ``seeds``, ``comparisons`` (study, what with what, split, difference and 95 % interval,
+        mm, whether the verdict rests on it) and ``verdict``.
     """
     studies = {name: load_study(name) for name in STUDIES}
+    seeds = {name: len(study["seeds"]) for name, (study, _) in studies.items()}
+    frames = {name: frames for name, (_, frames) in studies.items()}
+    frames["geometry"] = _shifted(data)
     estimates = {
-        name: bootstrap({k: v for k, v in frames.items() if k != "splits"}, frames["splits"])
-        for name, (_, frames) in studies.items()
+        name: bootstrap({k: v for k, v in arrays.items() if k != "splits"}, arrays["splits"])
+        for name, arrays in frames.items()
     }
     rows = {"claims": [], "differences": []}
-    for kind, entries in (("claims", CLAIMS), ("differences", DIFFERENCES)):
-        words = CLAIM if kind == "claims" else DIFFERENCE
-        for entry in entries:
-            row = entry._asdict()
-            tests = row.pop("tests")
-            if tests == SHIFT:
-                row |= {"seeds": 0, "comparisons": [_shift(data)]}
-            else:
-                seeds = max((len(studies[t.study][0]["seeds"]) for t in tests), default=0)
-                found = [c for test in tests for c in _compare(test, estimates)]
-                row |= {"seeds": seeds, "comparisons": found}
-            row["verdict"] = verdict(row["comparisons"], words)
-            rows[kind].append(row)
+    for entry in (*CLAIMS, *DIFFERENCES):
+        row = entry._asdict()
+        tests, words = row.pop("tests"), VERDICTS
+        if other := row.pop("other", None):
+            words = (f"{other}: better", f"{other}: worse", VERDICTS[-1])
+        row["seeds"] = max((seeds.get(test.study, 1) for test in tests), default=0)
+        row["comparisons"] = [c for test in tests for c in _compare(test, estimates)]
+        row["verdict"] = verdict(row["comparisons"], words)
+        rows["claims" if "claim" in row else "differences"].append(row)
     return rows
 
 
@@ -80,7 +79,7 @@ def _compare(test, estimates):
         }
 
 
-def verdict(comparisons, words=CLAIM):
+def verdict(comparisons, words=VERDICTS):
     """One of three words.
 
     The first if every interval that decides is wholly below zero; the second if one is wholly
@@ -94,16 +93,17 @@ def verdict(comparisons, words=CLAIM):
     return words[1] if any(row["low"] > 0 for row in deciding) else words[2]
 
 
-def _shift(data):
-    """Mean error of true poses that went through the release's shift and not back."""
+def _shifted(data):
+    """As a study's frames: true poses that went through the release's shift and not back."""
     frames = Hands19(project_path(data), "test", skip_degenerate=False)
     crops = load_crops(frames, size=64, progress=False)
-    batch, true = crops.batch(np.flatnonzero(crops.found))
+    kept = np.flatnonzero(crops.found)
+    batch, true = crops.batch(kept)
     uvd = batch.to_uvd(true)
     uvd[..., :2] = 0.9765625 * uvd[..., :2] + 3.5 / 256
-    off = round(mean_joint_error(batch.to_camera(uvd), true), 2)
-    names = {"study": "geometry", "one": "shifted true poses", "other": "true poses", "label": ""}
-    return names | {"split": "all", "difference": off, "low": off, "high": off, "decides": True}
+    off = joint_errors(batch.to_camera(uvd), true).mean(axis=1)
+    splits = np.array(crops.splits)[kept]
+    return {"shifted true poses": off, "true poses": np.zeros(len(off)), "splits": splits}
 
 
 def ledger_table(rows, kind="claims"):
@@ -130,7 +130,8 @@ def ledger_table(rows, kind="claims"):
 def ledger_text(rows, width=98):
     """The ledger in full, as text: a paragraph for each row.
 
-    After ± half of the interval's width; a star where zero is not in the interval.
+    After ± half of the interval's width; a star where the verdict rests on it and zero is not
+    in it.
 
     Parameters
     ----------
@@ -149,7 +150,9 @@ def ledger_text(rows, width=98):
             lines += _hung(names.get(key, key), row[key], width)
         for (one, other), found in grouped(row["comparisons"]).items():
             lines += _hung("measured", f"{one}, against {other}", width)
-            lines += _hung("", "  ".join(_short(c) for c in found), width)
+            for start in range(0, len(found), 3):
+                cells = (_short(c) for c in found[start : start + 3])
+                lines.append((" " * 14 + "".join(f"{cell:<24}" for cell in cells)).rstrip())
         lines += [*_hung("verdict", row["verdict"].upper(), width), ""]
     return "\n".join(lines[:-1])
 
@@ -163,8 +166,8 @@ def grouped(comparisons):
 
 
 def _short(row):
-    mark = "*" if row["low"] > 0 or row["high"] < 0 else ""
-    return f"{row['split']} {row['difference']:+.2f} ±{(row['high'] - row['low']) / 2:.2f}{mark}"
+    mark = "*" if row["decides"] and (row["low"] > 0 or row["high"] < 0) else ""
+    return f"{row['split']:<6} {row['difference']:+.2f} ±{(row['high'] - row['low']) / 2:.2f}{mark}"
 
 
 def _hung(name, text, width):
@@ -205,23 +208,32 @@ def find_row(words):
 
 
 def load_ledger():
-    """The rows that ``results/claims.json`` holds."""
-    return json.loads(project_path("results/claims.json").read_text())
+    """The rows that ``results/claims.json`` holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none.
+    """
+    path = project_path("results/claims.json")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing, wanted it from python -m senorita_lib.ledger")
+    return json.loads(path.read_text())
 
 
 def main(arguments=None):
     """Train what is missing, write the ledger, print it."""
     parser = argparse.ArgumentParser(prog="python -m senorita_lib.ledger", description=__doc__)
-    parser.add_argument("--kept", action="store_true", help="print what is kept, train nothing")
-    if parser.parse_args(arguments).kept:
-        rows = load_ledger()
-    else:
-        write_synthetic(project_path("data/hands19_synthetic"))
-        for name in STUDIES:
-            save_study(*run_study(name))
-        rows = ledger()
-        path = project_path("results/claims.json")
-        write_aside(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
+    parser.add_argument(
+        "--kept", action="store_true", help="train nothing: from what results/studies holds"
+    )
+    kept = parser.parse_args(arguments).kept
+    write_synthetic(project_path("data/hands19_synthetic"))
+    for name in () if kept else STUDIES:
+        save_study(*run_study(name))
+    rows = ledger()
+    path = project_path("results/claims.json")
+    write_aside(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
     print(ledger_table(rows), ledger_table(rows, "differences"), sep="\n\n")
 
 

@@ -12,6 +12,7 @@ from senorita_lib.plotting import MUTED_COLOURS, new_figure, tidy
 
 _INK, _GREY = "#20242b", "#7a808c"
 _POINTS = "#b9c3da"
+_LEAST = 15  # frames that make a mean
 _BETTER, _WORSE = "#4c9a6e", "#cc6a62"
 
 
@@ -25,8 +26,7 @@ def mean_interval(values):
 def error_against_figure(quantities, errors, bins=7):
     """Mean joint error against quantities of the frame, a panel each, with means by bin.
 
-    Bins have round ends. Under each stands how many frames it has; one of fewer than five has
-    no mean.
+    Bins have round ends. Under each stands how many frames it has; one of few has no mean.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def _draw_against(axes, values, errors, bins):
         count = {"ha": "center", "va": "bottom", "fontsize": 8, "color": _GREY}
         axes.text((low + high) / 2, 0.01, len(inside), transform=axes.get_xaxis_transform(),
                   **count)  # fmt: skip
-        if len(inside) >= 5:
+        if len(inside) >= _LEAST:
             mean, below, above = mean_interval(inside)
             axes.plot([low, high], [mean, mean], color=_INK, lw=1.8, solid_capstyle="butt")
             axes.plot([(low + high) / 2] * 2, [below, above], color=_INK, lw=1.2)

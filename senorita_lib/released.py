@@ -1,5 +1,5 @@
-"""What the authors' release does where it is wrong, restated to be compared with: nothing else
-in the library uses it.
+"""What the authors' release does where it is wrong, restated to be compared with: only trials
+use it.
 """
 
 import torch

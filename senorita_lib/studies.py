@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.datasets.files import write_aside
-from senorita_lib.evaluation import SPLITS, ensemble, joint_errors, split_errors
+from senorita_lib.evaluation import ensemble, joint_errors, split_errors
 from senorita_lib.hand import joints_to_bones
+from senorita_lib.kept import save_study, study_table
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import find_recipe
 from senorita_lib.training import crop_options, train
@@ -38,8 +38,8 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, 
         Root of a labelled data set.
     recipe : str
     jobs : int, optional
-        Processes, each of one thread, so that their number does not change the numbers: one a
-        core; one in all, this one, where there is a graphics card.
+        Processes, one a core, each of one thread, so that the number of cores does not change the
+        numbers. Where there is a graphics card, or with 1, this one alone, as it is.
     progress : bool
 
     Returns
@@ -62,7 +62,7 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, 
     # What others begin with comes first.
     trials = sorted(STUDIES[name], key=lambda trial: bool(TRIALS[trial].start))
     wanted = [(_chain(trial), seed, data, recipe) for trial in trials for seed in SEEDS]
-    jobs = jobs or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)))
+    jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count())
     with tqdm(total=len(wanted), desc=name, disable=not progress) as bar:
         for _ in _train_all(wanted, jobs):
             bar.update()
@@ -121,8 +121,9 @@ def _train_all(wanted, jobs):
     if jobs == 1:
         yield from (_train_chain(*one) for one in wanted)
         return
-    for chain, _, data, recipe in wanted:  # cropped here, once, and not by each
-        options = crop_options(find_recipe(recipe, **chain[-1][1].changes))
+    data, recipe = wanted[0][2:]
+    ways = [crop_options(find_recipe(recipe, **chain[-1][1].changes)) for chain, *_ in wanted]
+    for options in {str(way): way for way in ways}.values():  # cropped here, and not by each
         load_crops(Hands19(data, "train"), progress=False, **options)
         load_crops(Hands19(data, "test", skip_degenerate=False), progress=False, **options)
     options = {"initializer": torch.set_num_threads, "initargs": (1,)}
@@ -142,14 +143,17 @@ def _read_run(folder):
 
 
 def _merged(poses):
-    """Ensembles of the study ``models``: of the four, seed by seed, and of one model's seeds."""
+    """Ensembles of the study ``models``: of different models with one seed, and the reverse."""
     models = list(poses.values())
     first = poses["Model 1"]
     return {
         "mean of four": [ensemble(group) for group in zip(*models, strict=True)],
         "median of four": [ensemble(group, "median") for group in zip(*models, strict=True)],
         "mean of Models 1 to 3": [ensemble(group) for group in zip(*models[:3], strict=True)],
-        "mean of three seeds of Model 1": [ensemble(first)] * len(first),
+        "mean of three seeds of Model 1": [
+            ensemble([first[(seed + i) % len(first)] for i in range(3)])
+            for seed in range(len(first))
+        ],
     }
 
 
@@ -158,73 +162,13 @@ def _bone_length(arrays, kind):
     return float(bones[0].mean() / bones[1].mean())
 
 
-def study_table(study):
-    """Mean over seeds, and how it differs from the first trial with the same seed.
-
-    Parameters
-    ----------
-    study : dict
-        Of :func:`run_study`.
-
-    Returns
-    -------
-    str
-        A line for each trial: mm on each split and over all five, the mean difference of the last
-        with its standard deviation over seeds, and the bone lengths.
-    """
-    width = max(map(len, study["errors"]))
-    lines = [" " * width + "".join(f"{name:>8}" for name in (*SPLITS, "all"))]
-    lines[0] += "   difference  bones"
-    first = None
-    for name, seeds in study["errors"].items():
-        mm = np.array([[errors[split] for split in SPLITS] for errors in seeds])
-        mm = np.concatenate([mm, mm.mean(axis=1, keepdims=True)], axis=1)
-        line = f"{name:<{width}}" + "".join(f"{value:8.2f}" for value in mm.mean(axis=0))
-        first = mm if first is None else first
-        change = (mm - first)[:, -1]
-        line += f"{change.mean():+8.2f} ± {change.std(ddof=1):.2f}"
-        lines.append(f"{line}{np.mean(study['bone_lengths'][name]):7.2f}")
-    return "\n".join(lines)
-
-
-def load_study(name):
-    """What ``results/studies`` holds of a study, see :func:`run_study`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it was not run yet.
-    """
-    path = _kept(name)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing, wanted it from python -m {_MODULE} {name}")
-    with np.load(path.with_suffix(".npz")) as arrays:
-        return json.loads(path.read_text()), {key: arrays[key] for key in arrays.files}
-
-
-def save_study(study, frames):
-    """Keep what :func:`run_study` returns under ``results/studies``."""
-    path = _kept(study["study"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part.npz")
-    np.savez_compressed(aside, **frames)
-    os.replace(aside, path.with_suffix(".npz"))
-    write_aside(path, (json.dumps(study, indent=1) + "\n").encode())
-
-
-def _kept(name):
-    return project_path(f"results/studies/{name}.json")
-
-
-_MODULE = "senorita_lib.studies"
-
-
 def main():
     """Run studies, keep them and print their tables."""
-    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m senorita_lib.studies", description=__doc__)
     parser.add_argument("study", choices=STUDIES, nargs="+")
+    names = parser.parse_args().study
     write_synthetic(project_path("data/hands19_synthetic"))
-    for name in parser.parse_args().study:
+    for name in names:
         study, frames = run_study(name)
         save_study(study, frames)
         print(study_table(study), flush=True)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from senorita_lib.evaluation import PAPER, SPLITS, ensemble, joint_errors
+from senorita_lib.kept import load_study
 from senorita_lib.paths import project_path
-from senorita_lib.studies import load_study
 from senorita_lib.uncertainty import bootstrap
 
 
@@ -36,7 +36,7 @@ class Scores(NamedTuple):
 
 
 def load_results(folder):
-    """Finished runs of one recipe: {model: [(result, predictions) of each seed]}.
+    """Finished runs of one recipe: {model: {seed: (result, predictions)}}.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def load_results(folder):
     FileNotFoundError
         If there is none.
     ValueError
-        If runs differ in more than model and seed, or are of other test frames or of frames
-        without labels.
+        If runs differ in more than model and seed, or not even in these, or are of other test
+        frames or of frames without labels.
     """
     found, first = {}, None
     for path in sorted(Path(folder).rglob("result.json")):
@@ -72,26 +72,33 @@ def load_results(folder):
             raise ValueError(f"{path} has another {other[0]} than {first[0]}, wanted one recipe")
         if not np.array_equal(arrays["names"], first[2]["names"]):
             raise ValueError(f"{path} was tested on other frames than {first[0]}, wanted the same")
-        found.setdefault(result["recipe"]["model"], []).append((result, arrays))
+        seeds = found.setdefault(result["recipe"]["model"], {})
+        if (seed := result["recipe"]["seed"]) in seeds:
+            raise ValueError(
+                f"{path} is model {result['recipe']['model']} with seed {seed} once more, "
+                "wanted each once"
+            )
+        seeds[seed] = result, arrays
     if not found:
         raise FileNotFoundError(
             f"{folder} holds no result.json, wanted a run of 04_train_refine.ipynb there"
         )
-    return dict(sorted(found.items()))
+    return {model: dict(sorted(seeds.items())) for model, seeds in sorted(found.items())}
 
 
 def scores(results):
-    """The :class:`Scores` of :func:`load_results`, with an ensemble for each seed of all models."""
+    """The :class:`Scores` of :func:`load_results`, with an ensemble for each seed that all have."""
     frames = {}
-    result, truth = next(iter(results.values()))[0]
+    result, truth = next(iter(next(iter(results.values())).values()))
+    shared = [seed for seed in results[min(results)] if all(seed in s for s in results.values())]
     for model, seeds in results.items():
         for kind in ("initial", "refined"):
-            poses = [arrays[kind] for _, arrays in seeds]
+            poses = [arrays[kind] for _, arrays in seeds.values()]
             frames[f"Model {model}, {kind}"] = frame_errors(poses, truth["joints"])
-    for merge in ("mean", "median"):
+    for merge in ("mean", "median") if shared else ():
         merged = [
-            ensemble([arrays["refined"] for _, arrays in group], merge)
-            for group in zip(*results.values(), strict=False)
+            ensemble([seeds[seed][1]["refined"] for seeds in results.values()], merge)
+            for seed in shared
         ]
         frames[f"ensemble of {len(results)}, {merge}"] = frame_errors(merged, truth["joints"])
     return Scores(frames, truth["splits"], result["errors"]["constant"])

@@ -1,4 +1,4 @@
-"""How sure a mean error is: bootstrap over test frames and training seeds.
+"""How sure a mean error is: test frames resampled, training seeds by Student's t.
 
 All rows of a table are resampled together, so that the difference of two of them is paired:
 the same frames, the same seeds.
@@ -37,10 +37,11 @@ class Estimate:
 def bootstrap(rows, splits, *, draws=1000, seed=0):
     """Mean errors of each split, and how much they vary with frames and seeds.
 
-    Frames are drawn within each split. Of S seeds S - 1 are drawn, which makes the variance
-    unbiased (Rao and Wu, 1988); of one seed, the frames alone tell. Three seeds say little about
-    seeds: ``benchmarks/coverage.py`` prints how often such intervals hold the truth. Frames
-    count as independent, which those of one video are not: there the intervals are too narrow.
+    Frames are drawn with replacement within each split (bootstrap). S seeds are too few for that,
+    so what they add is Student's t with S - 1 degrees of freedom, times the standard error of
+    their mean; of one seed the frames alone tell. ``benchmarks/coverage.py`` prints how often
+    such intervals hold the truth. Frames count as independent, which those of one video are not:
+    there the intervals are too narrow.
 
     Parameters
     ----------
@@ -76,7 +77,8 @@ def bootstrap(rows, splits, *, draws=1000, seed=0):
     means, samples = {}, {}
     for split in present:
         part = stacked[:, splits == split]
-        means[split], samples[split] = part.mean(axis=1), _frame_samples(part, draws, seed)
+        rng = np.random.default_rng([seed, SPLITS.index(split)])
+        means[split], samples[split] = part.mean(axis=1), _frame_samples(part, draws, rng)
     means["all"] = np.mean(list(means.values()), axis=0)
     samples["all"] = np.mean(list(samples.values()), axis=0)
     estimates, first = {}, 0
@@ -92,9 +94,8 @@ def bootstrap(rows, splits, *, draws=1000, seed=0):
     return estimates
 
 
-def _frame_samples(errors, draws, seed):
+def _frame_samples(errors, draws, rng):
     """Means (draws, rows) of errors (rows, N) over frames drawn with replacement."""
-    rng = np.random.default_rng(seed)
     frames = errors.shape[1]
     means = np.empty((draws, len(errors)))
     for draw in range(draws):  # at 125,000 frames all draws at once would take a gigabyte
@@ -104,7 +105,15 @@ def _frame_samples(errors, draws, seed):
 
 
 def _seed_weights(seeds, draws, seed):
-    """How much each seed counts in each draw, (draws, seeds), 1 in all."""
-    taken = max(1, seeds - 1)
-    rng = np.random.default_rng([seed, seeds])
-    return rng.multinomial(taken, np.full(seeds, 1 / seeds), size=draws) / taken
+    """How much each seed counts in each draw, (draws, seeds), 1 in all.
+
+    Of any values of the seeds, the weighted means are distributed about their mean as Student's
+    t times their standard error; of all rows by the same weights, so that pairs stay pairs.
+    """
+    if seeds == 1:
+        return np.ones((draws, 1))
+    rng = np.random.default_rng([seed, len(SPLITS), seeds])
+    normal = rng.normal(size=(draws, seeds))
+    normal -= normal.mean(axis=1, keepdims=True)
+    heavy = np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, size=(draws, 1)))
+    return (1 + normal * heavy * np.sqrt(seeds / (seeds - 1))) / seeds

@@ -38,9 +38,9 @@ def test_bins_have_their_means_intervals_and_counts():
 
 
 def test_every_frame_is_in_a_bin_and_a_bin_of_few_has_no_mean():
-    values = np.array([0.0] * 10 + [180.0] * 4)
-    (axes,) = plots.error_against_figure({"angle (°)": values}, np.arange(14.0)).axes
-    assert sum(int(text.get_text()) for text in axes.texts) == 14
+    values = np.array([0.0] * 20 + [180.0] * 14)
+    (axes,) = plots.error_against_figure({"angle (°)": values}, np.arange(34.0)).axes
+    assert sum(int(text.get_text()) for text in axes.texts) == 34
     assert len(axes.lines) == 1 + 2
 
 

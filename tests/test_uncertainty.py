@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.uncertainty import bootstrap
+from senorita_lib.uncertainty import _seed_weights, bootstrap
 
 
 def rows_of(seed, seeds=3, frames=50):
@@ -16,22 +16,19 @@ def rows_of(seed, seeds=3, frames=50):
 @settings(max_examples=10)
 @given(st.integers(0, 1000), st.integers(1, 4))
 def test_equals_resampling_in_a_loop(seed, seeds):
-    """The brute-force twin draws the same frames and seeds and averages them one by one."""
+    """The brute-force twin draws the same frames and averages them one by one."""
     rows, splits = rows_of(seed, seeds, frames=4)
     estimates = bootstrap(rows, splits, draws=20, seed=seed)
-    taken = max(1, seeds - 1)
-    chosen = np.random.default_rng([seed, seeds]).multinomial(taken, [1 / seeds] * seeds, 20)
+    weights = _seed_weights(seeds, 20, seed)
     for name, errors in rows.items():
         overall = np.zeros(20)
-        for split in SPLITS:
+        for i, split in enumerate(SPLITS):
             part = errors[:, splits == split]
-            rng = np.random.default_rng(seed)
+            rng = np.random.default_rng([seed, i])
             for draw in range(20):
                 frames = rng.integers(4, size=4)
-                values = [
-                    part[s, f] for s in range(seeds) for _ in range(chosen[draw, s]) for f in frames
-                ]
-                mean = sum(values) / len(values)
+                means = [sum(part[s, f] for f in frames) / 4 for s in range(seeds)]
+                mean = sum(w * m for w, m in zip(weights[draw], means, strict=True))
                 assert estimates[name][split].samples[draw] == pytest.approx(mean)
                 overall[draw] += mean / 5
             assert estimates[name][split].mean == pytest.approx(part.mean())
@@ -70,11 +67,23 @@ def test_frames_alone_give_the_textbook_width():
     assert high - low == pytest.approx(2 * 1.96 * errors.std() / 4000**0.5, rel=0.06)
 
 
-def test_variance_over_seeds_is_unbiased():
-    """Frames alike: what is left is the seeds' variance over their number."""
-    means = np.array([1.0, 2.0, 6.0])
-    samples = bootstrap({"a": np.repeat(means[:, None], 5, 1)}, SPLITS, draws=20_000)["a"]["all"]
-    assert samples.samples.var() == pytest.approx(means.var(ddof=1) / 3, rel=0.03)
+@pytest.mark.parametrize(("seeds", "quantile"), [(3, 4.303), (5, 2.776)])
+def test_seeds_add_students_t(seeds, quantile):
+    """Frames alike: what is left is t times the standard error of the seeds' mean."""
+    means = np.array([1.0, 2.0, 6.0, 4.0, 2.5])[:seeds]
+    errors = np.repeat(means[:, None], 5, axis=1)
+    low, high = bootstrap({"a": errors}, SPLITS, draws=50_000)["a"]["all"].interval()
+    reach = quantile * means.std(ddof=1) / seeds**0.5
+    assert (low, high) == pytest.approx(
+        (means.mean() - reach, means.mean() + reach), abs=0.1 * reach
+    )
+
+
+def test_splits_are_drawn_independently():
+    """Else the mean over five equal ones would vary as much as one of them."""
+    errors = np.tile(np.random.default_rng(0).normal(size=100), 5)
+    found = bootstrap({"a": errors}, np.repeat(SPLITS, 100))["a"]
+    assert found["all"].samples.std() < 0.6 * found["SHAPE"].samples.std()
 
 
 @pytest.mark.parametrize(
