@@ -61,13 +61,13 @@ notebooks: env data ## execute the committed notebooks in place, outputs include
 	    --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
 	    notebooks/0*.ipynb
 
-results: ## keep the numbers of runs/tiny under results/, where notebook 05 and the README read them
+results: ## keep the numbers and poses of runs/tiny under results/, where notebook 05 reads them
 	@set -e; for model in $(MODELS); do \
 	    mkdir -p results/$(RECIPE)/model_$$model; \
 	    cp $(RUNS)/model_$$model/result.json $(RUNS)/model_$$model/predictions.npz results/$(RECIPE)/model_$$model/; \
 	done
 
-claims: env ## train for every claim of the paper (results/claims.json; two hours on two cores)
+claims: env ## train for every claim of the paper (results/claims.json; an hour and a half on two cores)
 	$(PY) -m senorita_lib.ledger
 
 small: env ## make the weights that come with the package anew (an hour and a half on two cores, 5 GB)
