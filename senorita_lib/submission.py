@@ -30,7 +30,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, Unic
 def write_submission(path, names, joints):
     """Write the challenge's submission.
 
-    HANDS19's 124,999 frames take 4 s and 4 MB (``benchmarks/submission.py``).
+    HANDS19's 124,999 frames take 2.3 s and 5 MB (``benchmarks/submission.py``).
 
     Parameters
     ----------
