@@ -1,4 +1,4 @@
-"""Errors in millimetres, what they go with, and the ensemble.
+"""Errors in millimetres, success curves, and the ensemble.
 
 All joints are in the camera frame, mm, absolute, without alignment (paper, section 4).
 """
@@ -49,6 +49,11 @@ def mean_joint_error(predicted, true):
     float
     """
     return float(joint_errors(predicted, true).mean())
+
+
+def frame_errors(poses, true):
+    """Mean joint error of each frame, (K, N) mm, of K poses (N, 21, 3) mm against the true one."""
+    return np.stack([joint_errors(joints, true).mean(axis=1) for joints in poses])
 
 
 def joint_means(predicted, true):

@@ -10,27 +10,17 @@ _IMAGES = ("pose_images", "volume_images", "refine_images")
 _SIZE = ("image_size", "block", "layers", "widths", "head_channels", "depth_bins", "hidden")
 
 
-def find_results(folders=("runs", "results"), apart=("runs/studies",)):
-    """Results of finished runs below some folders: {path from the project's root: result}.
+def find_results():
+    """Results of finished runs below ``runs/`` and ``results/``: {path from the root: result}.
 
-    Parameters
-    ----------
-    folders : sequence of path
-        Searched for JSON files that hold a recipe and errors; counted from the project's root.
-    apart : sequence of path
-        Left out: a study's runs are read through the study.
-
-    Returns
-    -------
-    dict
-        In the order of paths.
+    All JSON files that hold a recipe and errors, but for a study's runs, which are read through
+    the study.
     """
-    found = {}
-    root = project_path("")
-    for folder in folders:
-        for path in sorted(project_path(folder).rglob("*.json")):
-            place = path.relative_to(root) if path.is_relative_to(root) else path
-            if any(place.is_relative_to(other) for other in apart):
+    found, root = {}, project_path("")
+    for folder in ("runs", "results"):
+        for path in sorted((root / folder).rglob("*.json")):
+            place = path.relative_to(root)
+            if place.is_relative_to("runs/studies"):
                 continue
             try:
                 held = json.loads(path.read_text())

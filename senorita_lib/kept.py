@@ -57,7 +57,7 @@ def study_table(study):
     Parameters
     ----------
     study : dict
-        Of :func:`run_study`.
+        Of :func:`senorita_lib.studies.run_study`.
 
     Returns
     -------

@@ -63,8 +63,8 @@ def impossible(hands):
 def judge(hands):
     """For each hand (N, 21, 3) 0 if it looks right, else which of ``VERDICTS`` it is, from 1.
 
-    Of real, synthetic and poorly predicted hands at least 93 % look right; with another order of
-    joints or of axes at most 10 % do.
+    Of real, synthetic and poorly predicted hands most look right; with another order of joints or
+    of axes few do.
     """
     lengths = np.linalg.norm(joints_to_bones(hands), axis=-1)
     together = lengths.sum(axis=1)

@@ -168,7 +168,7 @@ _VERDICTS = {"supported": "#2f8f57", "not supported": "#c0453f", "cannot be told
 _LINE = 0.19  # of the ledger, inches
 
 
-def ledger_figure(rows, reach=None):
+def ledger_figure(rows):
     """Claims, a line for each comparison that speaks for or against one.
 
     A dot is hollow where the interval has zero in it.
@@ -178,8 +178,6 @@ def ledger_figure(rows, reach=None):
     rows : list of dict
         "claim", "verdict" ("supported", "not supported" or "cannot be told") and "comparisons",
         a list of dicts: "name", "difference", "low" and "high", mm; below zero speaks for it.
-    reach : float, optional
-        Where the axis ends on both sides, mm: what lies beyond is written there.
     """
     texts = [textwrap.wrap(row["claim"], 50) for row in rows]
     lines = [max(len(t), len(row["comparisons"])) for t, row in zip(texts, rows, strict=True)]
@@ -191,7 +189,7 @@ def ledger_figure(rows, reach=None):
     compared = [comparison for row in rows for comparison in row["comparisons"]]
     left = 0.355 + 0.0062 * max(len(comparison["name"]) for comparison in compared)
     axes.set_position((left, 0.5 / height, 0.875 - left, _LINE * edges[-1] / height))
-    axes.set(xlim=(-reach, reach) if reach else _limits(compared), ylim=(edges[-1], 0))
+    axes.set(xlim=_limits(compared), ylim=(edges[-1], 0))
     axes.set_xlabel("for the claim  ←  difference of mean joint errors (mm)  →  against it",
                     fontsize=9)  # fmt: skip
     axes.axvline(0, color=_INK, lw=0.8, zorder=1)
@@ -228,16 +226,6 @@ def _draw_claim(axes, row, text, top, bottom):
 
 def _draw_comparison(axes, place, comparison, colour):
     difference, low, high = (comparison[key] for key in ("difference", "low", "high"))
-    limits = axes.get_xlim()
-    axes.plot(np.clip([low, high], *limits), [place] * 2, color=colour, lw=1.4)
-    if limits[0] <= difference <= limits[1]:
-        fill = "white" if low <= 0 <= high else colour
-        axes.plot(difference, place, "o", color=colour, mfc=fill, ms=5, mew=1.3)
-        return
-    left = difference < 0
-    axes.annotate(
-        f"{difference:+.1f}".replace("-", "−"), (np.clip(difference, *limits), place),
-        (14 if left else -14, 0), textcoords="offset points", fontsize=8, color=colour,
-        ha="left" if left else "right", va="center",
-        arrowprops={"arrowstyle": "->", "color": colour, "shrinkA": 0, "shrinkB": 0},
-    )  # fmt: skip
+    axes.plot([low, high], [place] * 2, color=colour, lw=1.4)
+    fill = "white" if low <= 0 <= high else colour
+    axes.plot(difference, place, "o", color=colour, mfc=fill, ms=5, mew=1.3)

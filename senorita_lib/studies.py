@@ -17,16 +17,16 @@ from tqdm.auto import tqdm
 
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.evaluation import ensemble, joint_errors, split_errors
+from senorita_lib.evaluation import ensemble, frame_errors, split_errors
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.kept import save_study, study_table
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import find_recipe
 from senorita_lib.training import crop_options, train
-from senorita_lib.trials import SEEDS, STUDIES, TRIALS
+from senorita_lib.trials import RECIPE, SEEDS, STUDIES, TRIALS
 
 
-def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, progress=True):
+def run_study(name, data="data/hands19_synthetic", *, jobs=None, progress=True):
     """Train and test all trials of a study; those that ``runs/studies`` holds whole are read.
 
     A run does not know what stood for eq. 4: after a change to that, remove its folder.
@@ -36,7 +36,6 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, 
     name : str
     data : path
         Root of a labelled data set.
-    recipe : str
     jobs : int, optional
         Processes, one a core, each of one thread, so that the number of cores does not change the
         numbers. Where there is a graphics card, or with 1, this one alone, as it is.
@@ -54,38 +53,38 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, 
     Raises
     ------
     ValueError
-        If there is no such study or recipe.
+        If there is no such study.
     """
     if name not in STUDIES:
         raise ValueError(f"study is {name!r}, wanted one of {list(STUDIES)}")
     data = project_path(data)
     # What others begin with comes first.
     trials = sorted(STUDIES[name], key=lambda trial: bool(TRIALS[trial].start))
-    wanted = [(_chain(trial), seed, data, recipe) for trial in trials for seed in SEEDS]
+    wanted = [(_chain(trial), seed, data) for trial in trials for seed in SEEDS]
     jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count())
     with tqdm(total=len(wanted), desc=name, disable=not progress) as bar:
         for _ in _train_all(wanted, jobs):
             bar.update()
-    errors, lengths, frames, poses = {}, {}, {}, {}
+    poses, about = {}, {}
     for trial in STUDIES[name]:
-        runs = [_read_run(_folder(trial, seed, recipe)) for seed in SEEDS]
-        kept = ["initial"] + ["refined"] * (TRIALS[trial].pose == "refined")
-        for kind in kept:
-            off = [joint_errors(arrays[kind], arrays["joints"]).mean(axis=1) for _, arrays in runs]
-            frames[f"{trial}, {kind}"] = np.round(off, 2).astype(np.float32)
-        errors[trial] = [result["errors"][kept[-1]] for result, _ in runs]
-        lengths[trial] = [_bone_length(arrays, kept[-1]) for _, arrays in runs]
-        poses[trial] = [arrays[kept[-1]] for _, arrays in runs]
+        runs = [_read_run(_folder(trial, seed)) for seed in SEEDS]
+        for pose in dict.fromkeys(("initial", TRIALS[trial].pose)):
+            poses[f"{trial}, {pose}"] = [arrays[pose] for _, arrays in runs]
+        about[trial] = poses[f"{trial}, {TRIALS[trial].pose}"]
     result, truth = runs[-1]
     if name == "models":
-        for trial, seeds in _merged(poses).items():
-            off = [joint_errors(joints, truth["joints"]).mean(axis=1) for joints in seeds]
-            frames[f"{trial}, refined"] = np.round(off, 2).astype(np.float32)
-            errors[trial] = [split_errors(j, truth["joints"], truth["splits"]) for j in seeds]
-            lengths[trial] = [_bone_length(truth | {"refined": j}, "refined") for j in seeds]
+        merged = _merged(about)
+        about |= merged
+        poses |= {f"{trial}, refined": seeds for trial, seeds in merged.items()}
+    true, splits = truth["joints"], np.char.upper(truth["splits"])
+    errors = {
+        trial: [split_errors(p, true, splits) for p in seeds] for trial, seeds in about.items()
+    }
+    lengths = {trial: [_bone_length(p, true) for p in seeds] for trial, seeds in about.items()}
+    frames = {key: frame_errors(seeds, true) for key, seeds in poses.items()}
     study = {
         "study": name,
-        "recipe": recipe,
+        "recipe": RECIPE,
         "seeds": SEEDS,
         "device": result["device"],
         "torch": torch.__version__,
@@ -94,7 +93,8 @@ def run_study(name, data="data/hands19_synthetic", *, recipe="tiny", jobs=None, 
         "errors": errors,
         "bone_lengths": lengths,
     }
-    return study, {"splits": np.char.upper(truth["splits"])} | frames
+    kept = {key: np.round(row, 2).astype(np.float32) for key, row in frames.items()}
+    return study, {"splits": splits} | kept
 
 
 def _chain(name):
@@ -103,26 +103,26 @@ def _chain(name):
     return [*(_chain(trial.start) if trial.start else ()), (name, trial)]
 
 
-def _train_chain(chain, seed, data, recipe):
+def _train_chain(chain, seed, data):
     start = None
     for name, trial in chain:
-        folder = _folder(name, seed, recipe)
-        used = find_recipe(recipe, seed=seed, **trial.changes)
+        folder = _folder(name, seed)
+        used = find_recipe(RECIPE, seed=seed, **trial.changes)
         options = {"start": start, "volume_loss": trial.volume_loss}
         train(used, data, folder, progress=False, **options)
         start = folder / "model.safetensors"
 
 
-def _folder(name, seed, recipe):
-    return project_path("runs/studies") / recipe / f"{name}, seed {seed}"
+def _folder(name, seed):
+    return project_path("runs/studies") / RECIPE / f"{name}, seed {seed}"
 
 
 def _train_all(wanted, jobs):
     if jobs == 1:
         yield from (_train_chain(*one) for one in wanted)
         return
-    data, recipe = wanted[0][2:]
-    ways = [crop_options(find_recipe(recipe, **chain[-1][1].changes)) for chain, *_ in wanted]
+    data = wanted[0][2]
+    ways = [crop_options(find_recipe(RECIPE, **chain[-1][1].changes)) for chain, *_ in wanted]
     for options in {str(way): way for way in ways}.values():  # cropped here, and not by each
         load_crops(Hands19(data, "train"), progress=False, **options)
         load_crops(Hands19(data, "test", skip_degenerate=False), progress=False, **options)
@@ -157,9 +157,10 @@ def _merged(poses):
     }
 
 
-def _bone_length(arrays, kind):
-    bones = [np.linalg.norm(joints_to_bones(arrays[k]), axis=-1) for k in (kind, "joints")]
-    return float(bones[0].mean() / bones[1].mean())
+def _bone_length(joints, true):
+    """Mean bone length, true = 1."""
+    one, other = (np.linalg.norm(joints_to_bones(j), axis=-1).mean() for j in (joints, true))
+    return float(one / other)
 
 
 def main():

@@ -1,7 +1,7 @@
 """Tables 1 and 2 of trained models beside the paper's, from the files that runs leave.
 
-``python -m senorita_lib.tables`` prints those of the study ``models`` (three seeds), or of a
-folder of runs.
+``python -m senorita_lib.tables`` prints those of the study ``models`` (several seeds), or of
+a folder of runs.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from senorita_lib.evaluation import PAPER, SPLITS, ensemble, joint_errors
+from senorita_lib.evaluation import PAPER, SPLITS, ensemble, frame_errors
 from senorita_lib.kept import load_study
 from senorita_lib.paths import project_path
 from senorita_lib.uncertainty import bootstrap
@@ -112,11 +112,6 @@ def study_scores():
     for merge in ("mean", "median"):
         kept[f"ensemble of 4, {merge}"] = frames[f"{merge} of four, refined"]
     return Scores(kept, frames["splits"], study["constant"])
-
-
-def frame_errors(poses, true):
-    """Mean joint error of each frame, (len(poses), N) mm."""
-    return np.stack([joint_errors(joints, true).mean(axis=1) for joints in poses])
 
 
 def tables(found):

@@ -34,7 +34,7 @@ _VOLUMES = GATED | {"gamma": 0.05 * 200 / 16}  # its Model 1's, in cells of tiny
 _DETACHED, _RAW = {"refiner_gradient": False}, {"orientation": "raw"}
 _ADAPTIVE, _PATCHES = {"balance": "adaptive"}, {"patches": "released"}
 STEP_1 = "Step 1, with eq. 4"
-TRIALS = {
+_VOLUME_LOSS = {
     "Step 1, without eq. 4": Trial(_ONE | {"volume_weight": 0.0}),
     STEP_1: Trial(_ONE),
     "eq. 4 from the start": Trial(_ONE | {"pose_images": 0, "volume_images": 19_200}),
@@ -45,6 +45,8 @@ TRIALS = {
     "release's gradient, but summed": Trial(
         _ONE | _VOLUMES, volume_loss=partial(released_volume_loss, summed=True)
     ),
+}
+_REFINEMENT = {
     "Model 1": Trial(_TWO, STEP_1),
     "without the initial pose stream": Trial(_TWO | {"pose_stream": False}, STEP_1),
     "without eq. 6": Trial(_TWO | {"refined_pose_weight": 0.0}, STEP_1),
@@ -54,14 +56,22 @@ TRIALS = {
     "release's patches": Trial(_TWO | _PATCHES, STEP_1),
     "adaptive squares": Trial(_TWO | _ADAPTIVE, STEP_1),
     "release's, all four": Trial(_TWO | _DETACHED | _RAW | _PATCHES | _ADAPTIVE, STEP_1),
+}
+_MODELS = {
     "Model 2, Step 1": Trial(_ONE | {"model": 2}),
     "Model 2": Trial(_TWO | {"model": 2}, "Model 2, Step 1"),
     "Model 3": Trial({"model": 3}),
     "Model 4": Trial({"model": 4}),
+}
+_INPUTS = {
     "valley foreground": Trial(_ONE | {"foreground": "valley"}),
     "crop about the box's centre": Trial(_ONE | {"centre": "box"}),
+}
+_SECOND_INPUT = {
     "Model 2, two stems": Trial(_ONE | {"model": 2, "fusion": "stems"}),
     "Model 2, half the layers": Trial(_ONE | {"model": 2, "depth_layers": 8}),
+}
+_OTHER_METHOD = {
     "regression, without eq. 4": Trial(_ONE | {"head": "regression", "volume_weight": 0.0}),
     "regression, with eq. 4": Trial(_ONE | {"head": "regression"}),
     "regression, refined": Trial(_TWO | {"head": "regression"}, "regression, without eq. 4"),
@@ -69,13 +79,15 @@ TRIALS = {
         _TWO | _DETACHED | {"head": "regression"}, "regression, without eq. 4"
     ),
 }
+TRIALS = _VOLUME_LOSS | _REFINEMENT | _MODELS | _INPUTS | _SECOND_INPUT | _OTHER_METHOD
 # The first of each is what the others are compared with.
 STUDIES = {
-    "volume_loss": list(TRIALS)[:8],
-    "refinement": [STEP_1, *list(TRIALS)[8:17]],
-    "models": ["Model 1", "Model 2", "Model 3", "Model 4"],
-    "inputs": [STEP_1, "valley foreground", "crop about the box's centre"],
-    "second_input": ["Model 2, Step 1", "Model 2, two stems", "Model 2, half the layers"],
-    "other_method": [name for name in TRIALS if name.startswith("regression")],
+    "volume_loss": list(_VOLUME_LOSS),
+    "refinement": [STEP_1, *_REFINEMENT],
+    "models": [f"Model {m}" for m in (1, 2, 3, 4)],
+    "inputs": [STEP_1, *_INPUTS],
+    "second_input": ["Model 2, Step 1", *_SECOND_INPUT],
+    "other_method": list(_OTHER_METHOD),
 }
+RECIPE = "tiny"  # of all of them: γ, weights and images above are its
 SEEDS = (0, 1, 2, 3)

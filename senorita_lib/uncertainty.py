@@ -29,9 +29,9 @@ class Estimate:
     def __sub__(self, other):
         return Estimate(self.mean - other.mean, self.samples - other.samples)
 
-    def interval(self, level=0.95):
-        """The lower and upper end of the middle share ``level`` of the samples, mm."""
-        return tuple(np.quantile(self.samples, [0.5 - level / 2, 0.5 + level / 2]).tolist())
+    def interval(self):
+        """The lower and upper end of the middle 95 % of the samples, mm."""
+        return tuple(np.quantile(self.samples, [0.025, 0.975]).tolist())
 
 
 def bootstrap(rows, splits, *, draws=1000, seed=0):

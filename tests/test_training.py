@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -223,6 +224,18 @@ def test_other_recipe_is_refused(recipe, small_data, tmp_path):
     (tmp_path / "result.json").unlink()
     with pytest.raises(ValueError, match="checkpoint.pt is of another recipe"):
         train(recipe.override(seed=1), small_data, tmp_path, progress=False)
+
+
+def test_a_run_from_before_a_value_came_to_be_is_the_papers(recipe, small_data, tmp_path):
+    whole = train(recipe, small_data, tmp_path, progress=False)
+    path = tmp_path / "result.json"
+    result = json.loads(path.read_text())
+    assert result["recipe"].pop("pose_stream") is True
+    path.write_text(json.dumps(result))
+    again = train(recipe, small_data, tmp_path, progress=False)
+    assert same(again.model.state_dict(), whole.model.state_dict())
+    with pytest.raises(ValueError, match="with pose_stream = True, wanted False"):
+        train(recipe.override(pose_stream=False), small_data, tmp_path, progress=False)
 
 
 def test_a_run_begins_with_anothers_weights(recipe, small_data, tmp_path):
