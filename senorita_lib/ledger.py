@@ -15,9 +15,9 @@ from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import SPLITS, joint_errors
-from senorita_lib.kept import load_study, save_study
 from senorita_lib.paths import project_path
 from senorita_lib.studies import STUDIES, run_study
+from senorita_lib.study_files import load_study, save_study
 from senorita_lib.uncertainty import bootstrap
 
 VERDICTS = ("supported", "not supported", "cannot be told")

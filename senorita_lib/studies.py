@@ -19,9 +19,9 @@ from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import ensemble, frame_errors, split_errors
 from senorita_lib.hand import joints_to_bones
-from senorita_lib.kept import save_study, study_table
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import find_recipe
+from senorita_lib.study_files import save_study, study_table
 from senorita_lib.training import crop_options, train
 from senorita_lib.trials import RECIPE, SEEDS, STUDIES, TRIALS
 

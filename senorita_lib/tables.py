@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from senorita_lib.evaluation import PAPER, SPLITS, ensemble, frame_errors
-from senorita_lib.kept import load_study
 from senorita_lib.paths import project_path
+from senorita_lib.study_files import load_study
 from senorita_lib.uncertainty import bootstrap
 
 

@@ -6,7 +6,6 @@ from conftest import ROOT
 
 from senorita_lib.claims import CLAIMS, DIFFERENCES
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.kept import load_study
 from senorita_lib.ledger import (
     NOT_MEASURED,
     _shifted,
@@ -18,6 +17,7 @@ from senorita_lib.ledger import (
     load_ledger,
     verdict,
 )
+from senorita_lib.study_files import load_study
 from senorita_lib.trials import TRIALS
 
 

@@ -7,11 +7,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from senorita_lib import sizing
-from senorita_lib.measured import measure
 from senorita_lib.model import HandPoseNet
 from senorita_lib.plotting_sizing import sizing_figure
 from senorita_lib.recipes import find_recipe
 from senorita_lib.sizing import estimator_rows, refiner_rows
+from senorita_lib.sizing_check import measure
 
 BATCH = 2
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from senorita_lib import kept, studies
+from senorita_lib import studies, study_files
 from senorita_lib.evaluation import SPLITS, ensemble, joint_errors, mean_joint_error
 from senorita_lib.model import HandPoseNet
 from senorita_lib.released import released_volume_loss
@@ -107,17 +107,17 @@ def test_models_have_their_ensembles(small_studies, run):
 
 def test_what_is_kept_is_read_again(small_studies, run):
     study, frames = run("first")
-    kept.save_study(study, frames)
-    again, same = kept.load_study("first")
+    study_files.save_study(study, frames)
+    again, same = study_files.load_study("first")
     assert again == json.loads(json.dumps(study))
     assert all(np.array_equal(frames[name], same[name]) for name in frames)
     path = Path("results/studies/first.npz")
     path.write_bytes(path.read_bytes() + b"1")
     with pytest.raises(ValueError, match=r"first.npz is not the one that first.json was written"):
-        kept.load_study("first")
+        study_files.load_study("first")
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"first.npz is missing, wanted it from python"):
-        kept.load_study("first")
+        study_files.load_study("first")
 
 
 @pytest.mark.slow
@@ -141,7 +141,7 @@ def test_table_has_means_and_the_difference_of_the_same_seeds():
 
     study = {"errors": {"a": errors(10.0, 20.0, 30.0), "bb": errors(12.0, 21.0, 30.0)}}
     study["bone_lengths"] = {"a": [1.0, 1.0, 1.0], "bb": [0.8, 0.9, 1.0]}
-    head, first, second = kept.study_table(study).splitlines()
+    head, first, second = study_files.study_table(study).splitlines()
     assert head.split() == [*SPLITS, "all", "difference", "bones"]
     assert first.split() == ["a", *["20.00"] * 6, "+0.00", "±", "0.00", "1.00"]
     assert second.split() == ["bb", *["21.00"] * 6, "+1.00", "±", "1.00", "0.90"]
@@ -158,4 +158,4 @@ def test_unknown_and_missing_studies_are_named(monkeypatch, tmp_path):
         studies.run_study("volumes")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"python -m senorita_lib.studies volume_loss"):
-        kept.load_study("volume_loss")
+        study_files.load_study("volume_loss")
