@@ -26,6 +26,8 @@ BONES = (
 # For joint j its finger (0..4), the wrist counted as -1; for bone b its finger.
 JOINT_FINGER = (-1, 0, 1, 2, 3, 4, *(finger for finger in range(5) for _ in range(3)))
 BONE_FINGER = tuple(JOINT_FINGER[child] for child, _ in BONES)
+# From the wrist along each finger.
+FINGER_CHAINS = tuple((0, 1 + f, 6 + 3 * f, 7 + 3 * f, 8 + 3 * f) for f in range(5))
 
 _CHILD, _PARENT = (list(ends) for ends in zip(*BONES, strict=True))
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from matplotlib.colors import to_hex, to_rgb
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from senorita_lib.hand import BONES
+from senorita_lib.hand import BONES, FINGER_CHAINS
 from senorita_lib.plotting import BONE_COLOURS, FINGER_COLOURS, JOINT_COLOURS
 
 AXIS_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")  # x, y, z: red, green, blue, as in Fig. 3
@@ -267,8 +267,8 @@ def hand_traces(joints, dash="solid", name="joints"):
     return [*lines, dots]
 
 
-# From the wrist along each finger, and -1 where the line is lifted.
-_WALK = [j for f in range(5) for j in (0, 1 + f, *range(6 + 3 * f, 9 + 3 * f), -1)]
+# Along each finger, and -1 where the line is lifted.
+_WALK = [joint for chain in FINGER_CHAINS for joint in (*chain, -1)]
 
 
 def hand_line(joints, scene="scene", colours=FINGER_COLOURS, width=9, **options):

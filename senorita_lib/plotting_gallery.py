@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from senorita_lib.hand import FINGER_CHAINS
 from senorita_lib.plotting import (
     FINGER_COLOURS,
     GREY_MAP,
@@ -17,7 +18,6 @@ from senorita_lib.plotting import (
     tidy,
 )
 from senorita_lib.plotting3d import hand_line
-from senorita_lib.plotting_skeleton import frame_slider
 
 _TRUTH, _CLOUD = "#20242b", "#b4b8c0"
 _REACH = 150  # of the views, mm
@@ -57,7 +57,7 @@ def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5, row
     row_names : list of str
         Written at the left of the rows.
     """
-    figure = grid_figure(images, titles or [""] * len(images), columns, colours=GREY_MAP)
+    figure = grid_figure(images, titles, columns, colours=GREY_MAP, row_names=row_names)
     for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
         size = len(image)
         if true_uv is not None:
@@ -65,8 +65,6 @@ def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5, row
             draw_hand(axes, points, width=1.2, dots=0, style=":")
         draw_hand(axes, np.asarray(predicted_uv[i])[:, :2] * size - 0.5, dots=5)
         axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
-    for axes, name in zip(figure.axes[::columns], row_names, strict=False):
-        axes.set_ylabel(name, fontsize=10)
     return figure
 
 
@@ -88,7 +86,7 @@ class HandView(NamedTuple):
     true: np.ndarray
 
 
-def hand_view(crop, predicted, true, title, points=550):
+def hand_view(crop, predicted, true, title, points=2000):
     """A frame for the views, of at most so many points.
 
     Parameters
@@ -145,27 +143,17 @@ def views_figure(views):
 
 
 def _finger_lines(points):
-    """From the wrist along each finger, (5, 5, 2)."""
-    return [points[[0, 1 + f, *range(6 + 3 * f, 9 + 3 * f)]] for f in range(5)]
+    return [points[list(chain)] for chain in FINGER_CHAINS]
 
 
-def gallery_plot(views):
-    """Hands to be turned, with a slider that chooses the frame: predicted, and true (thin, black).
+def hand_plot(name, view):
+    """A hand to be turned, in the depth image's points: predicted, and true (thin, black).
 
     Parameters
     ----------
-    views : dict of str to HandView
-        By the name that the slider gives it.
+    name : str
+    view : HandView
     """
-    frames = [
-        go.Frame(
-            name=name,
-            data=[go.Scatter3d(x=t.x, y=t.y, z=t.z) for t in _view_traces(view)],
-            layout={"title": {"text": f"{name}: {view.title}"}},
-        )
-        for name, view in views.items()
-    ]
-    first = next(iter(views.values()))
     limits = [-_REACH, _REACH]
     axes = {
         f"{a}axis": {"range": limits, "title": {"text": f"{a} (mm)"}, "dtick": 100, "tick0": 0}
@@ -175,18 +163,21 @@ def gallery_plot(views):
     camera = {"eye": eye, "center": centre, "up": {"x": 0, "y": -1, "z": 0}}
     layout = {
         "template": "none",
-        "height": 600,
-        "margin": {"l": 0, "r": 0, "t": 40, "b": 70},
-        "title": frames[0].layout.title,
+        "height": 560,
+        "margin": {"l": 0, "r": 0, "t": 40, "b": 0},
+        "title": {"text": f"{name}: {view.title}", "font": {"size": 14}},
         "scene": {**axes, "aspectmode": "cube", "camera": camera},
         "legend": {"x": 1, "xanchor": "right", "y": 0.95},
-        "sliders": [frame_slider(list(views)) | _SLIDER],
         "uirevision": "kept",
     }
-    return go.Figure(_view_traces(first), layout, frames)
+    return go.Figure(_view_traces(view), layout)
 
 
-_SLIDER = {"x": 0.04, "len": 0.92, "currentvalue": {"visible": False}, "pad": {"t": 5}}
+def redraw_hand_plot(figure, name, view):
+    """Let a figure of :func:`hand_plot` show another hand, seen from where it was seen."""
+    for trace, other in zip(figure.data, _view_traces(view), strict=True):
+        trace.update(x=other.x, y=other.y, z=other.z)
+    figure.update_layout(title_text=f"{name}: {view.title}")
 
 
 def _view_traces(view):

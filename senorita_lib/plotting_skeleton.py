@@ -36,7 +36,7 @@ def choices_figure(profiles_of, slices_of, chain, places):
     axes.legend(fontsize=8, frameon=False)
     for cell, (title, values) in zip(cells, slices_of.items(), strict=True):
         shown = _draw_slice(cell, values)
-        cell.plot(*np.asarray(chain).T, "o-", color="#d1495b", lw=1, ms=3)
+        cell.plot(*np.asarray(chain).T, "o-", color=_ARROW, lw=1.2, ms=3.5)
         cell.set(xticks=[], yticks=[])
         cell.set_title(title, fontsize=9)
     figure.colorbar(shown, ax=cells, label="V", shrink=0.9)
@@ -46,6 +46,7 @@ def choices_figure(profiles_of, slices_of, chain, places):
 def _draw_slice(axes, values):
     """Values of eq. 1 with a contour at one half; returns what the axes show."""
     values = np.asarray(values)
+    axes.grid(False)
     shown = axes.imshow(values, vmin=0, vmax=1, interpolation="nearest")
     axes.contour(values, levels=[0.5], colors="white", linewidths=1)
     axes.set(xlim=(-0.5, values.shape[1] - 0.5), ylim=(values.shape[0] - 0.5, -0.5))

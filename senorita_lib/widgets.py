@@ -1,19 +1,93 @@
-"""Sliders for the notebooks. What each draws can be had without them, for a static twin."""
+"""Sliders for the notebooks. What each draws can be had without them, for a static twin.
+
+A function takes what is to be shown and returns a widget. All can be moved by the keyboard: Tab
+goes from one to the next, the arrows move it.
+"""
 
 import ipywidgets
 import numpy as np
 import plotly.graph_objects as go
 import torch
-from plotly.subplots import make_subplots
 
+from senorita_lib.camera import SR300
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets.posedhand import APART, GESTURES, OPEN, posed_hand
 from senorita_lib.datasets.posing import turned
 from senorita_lib.hand import FINGERS
-from senorita_lib.plotting import FINGER_COLOURS
+from senorita_lib.plotting import FINGER_COLOURS, NEARER
 from senorita_lib.plotting3d import colour_meshes, volume_plot
+from senorita_lib.plotting_crop import (
+    STEPS,
+    crop_step_plot,
+    crop_steps,
+    redraw_crop_step,
+    uncropped,
+)
+from senorita_lib.plotting_gallery import hand_plot, redraw_hand_plot
+from senorita_lib.plotting_heatmaps import image_heatmap, map_figure
 from senorita_lib.renderer import render_skeleton
-from senorita_lib.representations import layer_depth, project_points, voxelize
+from senorita_lib.representations import (
+    CHANNELS,
+    LAYERS,
+    depth_image,
+    layer_depth,
+    project_points,
+    voxelize,
+)
+
+
+def show_widget(widget, sentence):
+    """Display a widget; where no kernel runs, a sentence stands for it.
+
+    Parameters
+    ----------
+    widget : ipywidgets.Widget
+    sentence : str
+        What the widget would do.
+    """
+    from IPython.display import display
+
+    display(widget._repr_mimebundle_() | {"text/plain": sentence}, raw=True)
+
+
+def crop_explorer(frames, camera=SR300):
+    """The crop of each frame, step by step, by the paper's way and the release's.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        A list, or a :class:`~senorita_lib.datasets.Hands19`.
+    camera : Camera
+        That took them.
+
+    Returns
+    -------
+    ipywidgets.VBox
+    """
+    number = _slider(0, 0, len(frames) - 1, "frame")
+    names = [(name, i) for i, name in enumerate(STEPS)]
+    step = ipywidgets.SelectionSlider(options=names, description="step", layout=_WIDE)
+    foreground = _choice("otsu", "valley", description="foreground")
+    centre = _choice("mass", "box", description="centre")
+
+    def chosen():
+        frame = frames[number.value]
+        options = {"foreground": foreground.value, "centre": centre.value}
+        try:
+            crop = crop_hand(frame.depth, frame.box, camera, **options)
+        except ValueError as error:  # no hand there: an answer, too
+            return uncropped(frame, str(error))
+        return crop_steps(frame, crop)[step.value]
+
+    figure = go.FigureWidget(crop_step_plot(chosen()))
+
+    def redraw(_):
+        with figure.batch_update():
+            redraw_crop_step(figure, chosen())
+
+    for control in (number, step, foreground, centre):
+        control.observe(redraw, "value")
+    return ipywidgets.VBox([number, step, ipywidgets.HBox([foreground, centre]), figure])
 
 
 def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
@@ -35,11 +109,10 @@ def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
     -------
     ipywidgets.HBox
     """
-    bends = [_angle(value, -15, 90, "bend") for value in OPEN]
-    spreads = [_angle(APART[0], 0, 60, "away from the palm")]
-    spreads += [_angle(value, -25, 25, "towards the thumb") for value in APART[1:]]
-    views = [_angle(turn[0], -180, 180, "right"), _angle(turn[1], -80, 80, "up")]
-    views += [_angle(turn[2], -90, 90, "anticlockwise")]
+    bends = [_slider(value, -15, 90) for value in OPEN]
+    spreads = [_slider(APART[0], 0, 60)]  # away from the palm, the others towards the thumb
+    spreads += [_slider(value, -25, 25) for value in APART[1:]]
+    views = [_slider(turn[0], -180, 180), _slider(turn[1], -80, 80), _slider(turn[2], -90, 90)]
     # Steps of the exponent that meet both gammas; between steps the browser would show another.
     gammas = {"squared": gamma, "euclidean": 200 / size * gamma}
     low = np.log10(gamma)
@@ -58,7 +131,7 @@ def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
         return posed_volumes(*degrees, size=size, **options)
 
     figure = go.FigureWidget(volume_plot(volumes(), threshold, names=FINGERS))
-    figure.update_layout(width=500, height=500)
+    figure.update_layout(width=470, height=500)
 
     def redraw(_=None):
         drawn = colour_meshes(volumes(), threshold).values()
@@ -84,21 +157,23 @@ def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
     for button, gesture in zip(buttons, GESTURES.values(), strict=True):
         button.on_click(lambda _, gesture=gesture: choose(bends, gesture))
 
-    fingers = [_head("Fingers"), _head("bend (°)"), _head("spread (°)")]
+    fingers = [_head("finger"), _head("bend (°)"), _head("spread (°)")]
     for name, colour, *sliders in zip(FINGERS, FINGER_COLOURS, bends, spreads, strict=True):
         fingers += [_head(name, colour), *sliders]
-    view = [_head("View"), _head("palm turned (°)")]
+    view = [_head("palm"), _head("turned (°)")]
     for name, slider in zip(("left, right", "down, up", "in plane"), views, strict=True):
         view += [ipywidgets.Label(name), slider]
-    renderer = [_head("Renderer"), _head(f"voxels above {threshold:g}"), unit, fall_off]
-    renderer += [ipywidgets.Label("distance"), distance, ipywidgets.Label("ends"), ends]
+    renderer = [unit, fall_off, ipywidgets.Label("distance"), distance]
+    renderer += [ipywidgets.Label("ends"), ends]
+    renderer += [ipywidgets.Label("drawn"), ipywidgets.Label(f"voxels above {threshold:g}")]
     controls = [
+        _grid(renderer, "80px 1fr"),
         _grid(fingers, "54px 1fr 1fr"),
         _grid(buttons, "repeat(4, 1fr)"),
-        _grid(view, "90px 1fr"),
-        _grid(renderer, "90px 1fr"),
+        _grid(view, "80px 1fr"),
     ]
-    column = ipywidgets.VBox(controls, layout={"width": "420px", "flex": "0 0 auto"})
+    # Controls and figure fit side by side beside JupyterLab's list of files.
+    column = ipywidgets.VBox(controls, layout={"width": "340px", "flex": "0 0 auto"})
     return ipywidgets.HBox([column, figure], layout={"flex_flow": "row wrap"})
 
 
@@ -121,15 +196,17 @@ def posed_volumes(bends, spreads, turn, *, size=32, **options):
     return render_skeleton(joints[None], size=(size,) * 3, compiled=False, **options)[0].numpy()
 
 
-_AUTO = {"width": "auto"}
+_AUTO, _WIDE = {"width": "auto"}, {"width": "500px"}
 
 
-def _angle(value, low, high, tooltip):
-    return ipywidgets.IntSlider(value=value, min=low, max=high, tooltip=tooltip, layout=_AUTO)
+def _slider(value, low, high, description=""):
+    layout = _WIDE if description else _AUTO
+    return ipywidgets.IntSlider(value, min=low, max=high, description=description, layout=layout)
 
 
-def _choice(*options):
-    return ipywidgets.ToggleButtons(options=options, style={"button_width": "100px"})
+def _choice(*options, description=""):
+    style = {"button_width": "90px"}
+    return ipywidgets.ToggleButtons(options=options, description=description, style=style)
 
 
 def _head(text, colour="inherit"):
@@ -141,73 +218,106 @@ def _grid(children, columns):
     return ipywidgets.GridBox(children, layout=layout)
 
 
-def input_explorer(hands, pose, *, layers=64):
-    """The inputs of a synthetic hand, with sliders that turn it and choose the depth layer.
+def input_explorer(hands, pose, *, layers=LAYERS):
+    """The inputs of a synthetic hand, with sliders that choose the channel and turn the hand.
 
     Parameters
     ----------
     hands : SyntheticHand
     pose : senorita_lib.datasets.posing.HandPose
     layers : int
+        Of the multi-layer depth.
 
     Returns
     -------
     ipywidgets.VBox
     """
-    turn = ipywidgets.IntSlider(
-        value=0, min=-60, max=60, step=10, description="turn (°)", continuous_update=False
-    )
-    layer = ipywidgets.IntSlider(
-        value=layers // 2, max=layers - 1, description="layer", continuous_update=False
-    )
+    name = _choice(*CHANNELS, description="input")
+    channel = _slider(0, 0, CHANNELS["depth"] - 1, "channel")
+    turn = _slider(0, -80, 80, "turn (°)")
 
-    def pictures():
-        shown = input_pictures(hands, turned(pose, turn.value), layers, layer.value)
-        return {name: np.uint8(127.5 * (p[::2, ::2] + 1)) for name, p in shown.items()}
+    def picture():
+        return pose_input(hands, turned(pose, turn.value), name.value, layers)[channel.value]
 
-    first = pictures()
-    figure = go.FigureWidget(make_subplots(2, 3, subplot_titles=list(first)))
-    for i, picture in enumerate(first.values()):
-        heat = go.Heatmap(z=picture, zmin=0, zmax=255, colorscale="Viridis", showscale=False)
-        figure.add_trace(heat, row=i // 3 + 1, col=i % 3 + 1)
-    figure.update_xaxes(showticklabels=False)
-    figure.update_yaxes(showticklabels=False, autorange="reversed")
-    figure.update_layout(template="none", width=720, height=520, margin={"t": 30, "b": 10})
+    def title():
+        return channel_title(name.value, channel.value, layers)
 
-    def redraw(_):
+    figure = go.FigureWidget(map_figure(image_heatmap(picture()), NEARER))
+    figure.update_layout(title_text=title())
+
+    def redraw(_=None):
         with figure.batch_update():
-            for trace, picture in zip(figure.data, pictures().values(), strict=True):
-                trace.z = picture
+            figure.data[0].update(image_heatmap(picture()))
+            figure.update_layout(title_text=title())
 
+    def change_input(change):
+        channels = (CHANNELS | {"layers": layers})[change["new"]]
+        channel.unobserve(redraw, "value")
+        channel.max = channels - 1
+        channel.value = channels // 2 if channels > 3 else 0  # a middle slice has most in it
+        channel.observe(redraw, "value")
+        redraw()
+
+    name.observe(change_input, "value")
+    channel.observe(redraw, "value")
     turn.observe(redraw, "value")
-    layer.observe(redraw, "value")
-    return ipywidgets.VBox([ipywidgets.HBox([turn, layer]), figure])
+    return ipywidgets.VBox([name, channel, turn, figure])
 
 
-def input_pictures(hands, pose, layers=64, layer=32):
-    """One picture (S, S), image frame, of each input of a pose: what :func:`input_explorer` draws.
+def pose_input(hands, pose, name, layers=LAYERS):
+    """One input of a posed hand, alone: what :func:`input_explorer` draws.
 
     Parameters
     ----------
     hands : SyntheticHand
     pose : senorita_lib.datasets.posing.HandPose
-    layers, layer : int
-        How many depth layers, and which of them.
+    name : {"depth", "projection", "layers", "voxels"}
+    layers : int
+        Of the multi-layer depth.
 
     Returns
     -------
-    dict of str to array, (256, 256)
-        The voxels are seen from the side, as the z-y projection is.
+    tensor, (channels, S, S)
+        Image frame.
     """
     frame = hands.alone(pose)
     crops = CropBatch.stack([crop_hand(frame.depth, frame.box, hands.camera)])
-    front, side, above = project_points(crops)[0].numpy()
-    voxels = voxelize(crops)[0].amax(dim=-1).T.flip(-1)
-    return {
-        "depth": crops.image[0, 0].numpy(),
-        "projection x-y": front,
-        "projection z-y": side,
-        "projection z-x": above,
-        "depth layer": layer_depth(crops, layers)[0, layer].numpy(),
-        "voxels, from the side": voxels.repeat_interleave(256 // voxels.shape[1], dim=1).numpy(),
-    }
+    if name == "layers":
+        return layer_depth(crops, layers)[0]
+    return {"depth": depth_image, "projection": project_points, "voxels": voxelize}[name](crops)[0]
+
+
+def channel_title(name, channel, layers=LAYERS):
+    """What a channel of an input holds; mm are nearer than the cube's centre."""
+    if name == "depth":
+        return "depth image (all three channels are equal)"
+    if name == "projection":
+        return ("x-y, from the front", "z-y, from the side", "z-x, from above")[channel]
+    if name == "layers":
+        behind = f"what lies behind {100 - 200 * channel / layers:+.0f} mm" if channel else "all"
+        return f"layer {channel} of {layers}: {behind}"
+    low, high = (200 * (channel + i) / CHANNELS["voxels"] - 100 for i in (0, 1))
+    return f"slice {channel} of {CHANNELS['voxels']}: from {low:+.0f} to {high:+.0f} mm"
+
+
+def gallery_explorer(views):
+    """Predicted and true hands to be turned, with a slider that chooses the frame.
+
+    Parameters
+    ----------
+    views : dict of str to HandView
+        By the name that the slider gives it.
+
+    Returns
+    -------
+    ipywidgets.VBox
+    """
+    hand = ipywidgets.SelectionSlider(options=list(views), description="hand", layout=_WIDE)
+    figure = go.FigureWidget(hand_plot(hand.value, views[hand.value]))
+
+    def redraw(change):
+        with figure.batch_update():
+            redraw_hand_plot(figure, change["new"], views[change["new"]])
+
+    hand.observe(redraw, "value")
+    return ipywidgets.VBox([hand, figure])

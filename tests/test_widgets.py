@@ -1,13 +1,34 @@
 """The sliders: every one changes what is drawn, and what is drawn is what they say."""
 
+from dataclasses import replace
+
+import IPython.display
 import ipywidgets
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
+from senorita_lib.cropping import crop_hand
+from senorita_lib.datasets import SyntheticHand
 from senorita_lib.datasets.posedhand import APART, GESTURES, OPEN
+from senorita_lib.datasets.posing import turned
 from senorita_lib.hand import FINGERS
 from senorita_lib.plotting3d import colour_meshes
-from senorita_lib.widgets import posed_volumes, skeleton_explorer
+from senorita_lib.plotting_crop import STEPS, crop_step_plot, crop_steps, uncropped
+from senorita_lib.plotting_gallery import hand_plot, hand_view
+from senorita_lib.plotting_heatmaps import image_heatmap
+from senorita_lib.widgets import (
+    channel_title,
+    crop_explorer,
+    gallery_explorer,
+    input_explorer,
+    pose_input,
+    posed_volumes,
+    show_widget,
+    skeleton_explorer,
+)
+
+HANDS = SyntheticHand(seed=0)
 
 
 @pytest.fixture
@@ -16,8 +37,28 @@ def explorer():
 
 
 def controls(explorer, kind):
-    groups = explorer.children[0].children
-    return [child for group in groups for child in group.children if isinstance(child, kind)]
+    """All of a kind, in the order in which Tab goes through them."""
+    if isinstance(explorer, kind):
+        return [explorer]
+    return [c for child in getattr(explorer, "children", ()) for c in controls(child, kind)]
+
+
+def named(explorer, description):
+    (found,) = (
+        c for c in controls(explorer, ipywidgets.ValueWidget) if c.description == description
+    )
+    return found
+
+
+def assert_same_plot(figure, wanted):
+    """Data, title and axes; a FigureWidget has a uid for each trace besides."""
+    for trace, other in zip(figure.data, wanted.data, strict=True):
+        drawn, asked = ({k: v for k, v in t.to_plotly_json().items() if k != "uid"}
+                        for t in (trace, other))  # fmt: skip
+        np.testing.assert_equal(drawn, asked)
+    assert figure.layout.title.text == wanted.layout.title.text
+    assert figure.layout.xaxis == wanted.layout.xaxis
+    assert figure.layout.yaxis == wanted.layout.yaxis
 
 
 def drawn(explorer):
@@ -107,3 +148,129 @@ def test_nothing_to_draw_is_no_error(explorer):
     controls(explorer, ipywidgets.FloatLogSlider)[0].max = 8
     controls(explorer, ipywidgets.FloatLogSlider)[0].value = 1e7
     assert_drawn_as_said(explorer)
+
+
+@pytest.fixture
+def frames():
+    return [HANDS.frame(i) for i in range(3)]
+
+
+def crop_state(explorer):
+    """The step that the controls ask for."""
+    names = ("frame", "step", "foreground", "centre")
+    number, step, foreground, centre = (named(explorer, name).value for name in names)
+    return number, step, {"foreground": foreground, "centre": centre}
+
+
+def test_each_control_of_the_crop_changes_what_is_drawn(frames, capsys):
+    explorer = crop_explorer(frames)
+    (figure,) = controls(explorer, go.FigureWidget)
+    named(explorer, "step").value = 3
+    for name, value in (("frame", 2), ("step", 5), ("foreground", "valley"), ("centre", "box")):
+        before = figure.data[0].z
+        named(explorer, name).value = value
+        number, step, options = crop_state(explorer)
+        crop = crop_hand(frames[number].depth, frames[number].box, **options)
+        assert_same_plot(figure, crop_step_plot(crop_steps(frames[number], crop)[step]))
+        changed = not np.array_equal(before, figure.data[0].z)
+        assert changed or name == "foreground"  # both ways may find the same pixels
+    assert capsys.readouterr() == ("", "")
+
+
+def test_every_step_of_the_crop_is_drawn(frames):
+    explorer = crop_explorer(frames)
+    (figure,) = controls(explorer, go.FigureWidget)
+    steps = crop_steps(frames[0], crop_hand(frames[0].depth, frames[0].box))
+    assert len(steps) == len(STEPS)
+    for i in (*range(6), 0):  # and nothing of the last is left in the first
+        named(explorer, "step").value = i
+        assert_same_plot(figure, crop_step_plot(steps[i]))
+
+
+def test_a_frame_without_a_hand_says_so_and_the_next_is_drawn(frames):
+    empty = replace(frames[0], depth=np.zeros_like(frames[0].depth))
+    explorer = crop_explorer([frames[1], empty])
+    (figure,) = controls(explorer, go.FigureWidget)
+    named(explorer, "frame").value = 1
+    with pytest.raises(ValueError, match="no depth") as caught:
+        crop_hand(empty.depth, empty.box)
+    assert_same_plot(figure, crop_step_plot(uncropped(empty, str(caught.value))))
+    named(explorer, "frame").value = 0
+    crop = crop_hand(frames[1].depth, frames[1].box)
+    assert_same_plot(figure, crop_step_plot(crop_steps(frames[1], crop)[0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"), [("depth", 3), ("projection", 3), ("layers", 16), ("voxels", 32)]
+)
+def test_each_channel_of_each_input_is_drawn(name, channels, capsys):
+    pose = HANDS.pose(11)
+    explorer = input_explorer(HANDS, pose, layers=16)
+    (figure,) = controls(explorer, go.FigureWidget)
+    named(explorer, "input").value = name
+    assert named(explorer, "channel").max == channels - 1
+    named(explorer, "turn (°)").value = 30
+    wanted = pose_input(HANDS, turned(pose, 30), name, layers=16)
+    for channel in (0, channels - 1):
+        named(explorer, "channel").value = channel
+        np.testing.assert_array_equal(figure.data[0].z, image_heatmap(wanted[channel])["z"])
+        assert figure.layout.title.text == channel_title(name, channel, layers=16)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_another_input_has_its_own_channels_and_is_drawn_once(monkeypatch):
+    explorer = input_explorer(HANDS, HANDS.pose(11))
+    drawings = []
+    monkeypatch.setattr(
+        "senorita_lib.widgets.image_heatmap", lambda *a: drawings.append(1) or image_heatmap(*a)
+    )
+    channel = named(explorer, "channel")
+    for name, middle in (("layers", 32), ("projection", 0), ("voxels", 16), ("depth", 0)):
+        named(explorer, "input").value = name
+        assert channel.value == middle
+    assert len(drawings) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "channel", "says"),
+    [
+        ("depth", 1, "equal"),
+        ("projection", 2, "above"),
+        ("layers", 0, "layer 0 of 64: all"),
+        ("layers", 16, "layer 16 of 64: what lies behind +50 mm"),
+        ("voxels", 0, "slice 0 of 32: from -100 to -94 mm"),
+    ],
+)
+def test_a_channels_title_says_what_it_holds(name, channel, says):
+    assert says in channel_title(name, channel)
+
+
+def test_a_layer_holds_what_its_title_says():
+    shown = pose_input(HANDS, HANDS.pose(11), "layers")[16]
+    assert shown.max() <= 0.5 and (shown > -1).any()
+
+
+def test_the_gallery_shows_each_hand_from_where_it_was_seen(frames, capsys):
+    crops = [crop_hand(f.depth, f.box) for f in frames]
+    views = {
+        name: hand_view(crop, f.joints + 5, f.joints, "INTERP, 5 mm")
+        for name, crop, f in zip(("best 1", "median 1", "worst 1"), crops, frames, strict=True)
+    }
+    explorer = gallery_explorer(views)
+    (figure,) = controls(explorer, go.FigureWidget)
+    figure.layout.scene.camera.eye.x = 2
+    for name in ("worst 1", "best 1"):
+        named(explorer, "hand").value = name
+        assert_same_plot(figure, hand_plot(name, views[name]))
+    assert figure.layout.scene.camera.eye.x == 2 and figure.layout.uirevision
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_a_kernel_a_sentence_stands_for_a_widget(monkeypatch):
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda bundle, raw: shown.append(bundle))
+    slider = ipywidgets.IntSlider()
+    show_widget(slider, "a slider")
+    assert shown[0]["text/plain"] == "a slider"
+    view = shown[0]["application/vnd.jupyter.widget-view+json"]
+    assert view["model_id"] == slider.model_id

@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,30 @@ class SyntheticHand:
         return (hand < np.inf) & (hand <= self.surface(pose))
 
 
+class SyntheticTest:
+    """The test frames that :func:`write_synthetic` writes, in its order, made when asked for.
+
+    Parameters
+    ----------
+    test_per_split, seed : int
+        As of the data set.
+    """
+
+    def __init__(self, test_per_split=100, seed=0):
+        self.hands = SyntheticHand(seed)
+        tests = [(split, i) for split in TEST_SPLITS for i in range(test_per_split)]
+        # Shuffled, as in the challenge.
+        order = np.random.default_rng([seed, len(_SPLIT_IDS)]).permutation(len(tests))
+        self.places = [tests[i] for i in order]
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, place):
+        split, index = self.places[place]
+        return replace(self.hands.frame(index, split), name=image_name(place))
+
+
 def describe_splits():
     """A table, as text, of how many values of each axis a split draws from, seen or unseen."""
     axes = ("shapes", "viewpoints", "bent fingers")
@@ -242,16 +267,12 @@ def _write(root, folder, settings, workers, progress):
 
 
 def _jobs(folder, settings):
-    """(path, split, index) of every image; test frames are shuffled, as in the challenge."""
+    """(path, split, index) of every image."""
     jobs = [
         (folder / "training_images" / image_name(i), "train", i) for i in range(settings["train"])
     ]
-    count = settings["test_per_split"]
-    tests = [(split, i) for split in TEST_SPLITS for i in range(count)]
-    order = np.random.default_rng([settings["seed"], len(_SPLIT_IDS)]).permutation(len(tests))
-    jobs += [
-        (folder / "test_images" / image_name(place), *tests[i]) for place, i in enumerate(order)
-    ]
+    places = SyntheticTest(settings["test_per_split"], settings["seed"]).places
+    jobs += [(folder / "test_images" / image_name(i), *test) for i, test in enumerate(places)]
     return jobs
 
 
