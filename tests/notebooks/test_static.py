@@ -121,6 +121,7 @@ def test_each_ignored_cell_tells_why(notebook):
     for cell in ignored:
         assert "nbval-skip" not in cell.metadata.tags, cell.source
         assert re.search(r"# nbval: \w+( \S+)+", cell.source), cell.source
+        assert cell.outputs, "there is nothing that could differ"
     for cell in cells:
         assert not COMMENTS.search(cell.source), "nbval's own comments, wanted a tag"
         if cell not in ignored:
