@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from senorita_lib.parameters import check_parameters, folder, number, one_of, whole
+from senorita_lib.recipes import RECIPES
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NOT_NUMBERS = ["1", "", None, True, False, [1], (1,), {}, 1j, np.array([1, 2])]
@@ -258,3 +259,9 @@ def test_defaults_pass_and_the_check_can_be_run_again(path, monkeypatch):
     assert all(kept[name] is str for name in again), again  # `data = project_path(data)`
     namespace.update({name: Path(namespace[name]) for name in again})
     exec(check, namespace)
+
+
+def test_notebook_04_takes_every_recipe():
+    call = check_call(code(NOTEBOOKS[3])[1])
+    (choices,) = (k.value.args for k in call.keywords if k.arg == "recipe")
+    assert {ast.literal_eval(choice) for choice in choices} == set(RECIPES)
