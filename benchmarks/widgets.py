@@ -75,9 +75,7 @@ def main():
             lambda: views_figure({"frame 0": VIEWS["frame 0"]}),
         ),
     }
-    print(
-        f"{'ms':<22}{'median':>8}{'most':>8}{'static twin':>13}{'ratio':>8}   slowest control"
-    )
+    print(f"{'ms':<22}{'median':>8}{'most':>8}{'static twin':>13}{'ratio':>8}   slowest control")
     for name, (widget, twin) in cases.items():
         times = {}
         for control in controls(widget):

@@ -110,7 +110,12 @@ def show(figure, interactive=None, caption="figure", colours=256):
     from IPython.display import display
 
     bundle = mime_bundle(figure, interactive, caption, colours)
-    display(bundle, raw=True, metadata={"image/png": {"alt": caption}})
+    display(bundle, raw=True, metadata=alt_text(caption))
+
+
+def alt_text(caption):
+    """The metadata of a bundle in which static pages look for the picture's words."""
+    return {"image/png": {"alt": caption}}
 
 
 def mime_bundle(figure, interactive=None, caption="figure", colours=256):

@@ -2,7 +2,7 @@
 
 import time
 
-from senorita_lib.plotting import mime_bundle
+from senorita_lib.plotting import alt_text, mime_bundle
 from senorita_lib.plotting_training import training_figure
 from senorita_lib.training import strip_frames
 
@@ -57,8 +57,9 @@ class LiveTraining:
 
     def _draw(self, log, colours):
         figure = training_figure(log, self._strip, self._images)
-        bundle = mime_bundle(figure, caption=_sentence(log), colours=colours)
-        self._handle.update(bundle, raw=True)
+        caption = _sentence(log)
+        bundle = mime_bundle(figure, caption=caption, colours=colours)
+        self._handle.update(bundle, metadata=alt_text(caption), raw=True)
 
 
 def _in_notebook():
@@ -74,7 +75,7 @@ def _sentence(log):
     """The figure's caption: how far the run is."""
     errors = [row for row in log if "validation_initial_mm" in row]
     if not errors:
-        return "losses of a run that has not been validated yet"
+        return "Losses of a run that has not been validated yet."
     last = errors[-1]
     error = last.get("validation_refined_mm", last["validation_initial_mm"])
-    return f"losses, validation error and poses; {error:.1f} mm after {len(errors)} validations"
+    return f"Losses, validation error and poses: {error:.1f} mm after {len(errors)} validations."

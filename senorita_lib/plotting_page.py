@@ -8,10 +8,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from senorita_lib.plotting import FINGER_COLOURS, IMAGE_MAP
+from senorita_lib.plotting import FINGER_COLOURS, IMAGE_MAP, INK
 
 ORANGE, GREEN = FINGER_COLOURS[1], FINGER_COLOURS[2]  # as in the paper's Fig. 1 and Fig. 4
-INK, GREY, LINE = "#20242b", "#5d6470", "#7a8190"
+GREY, LINE = "#5d6470", "#7a8190"
 
 
 def new_page(width, height):
