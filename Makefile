@@ -56,10 +56,8 @@ lab: env data ## open the notebooks in JupyterLab (ARGS="--no-browser" on a remo
 bench: env ## every benchmark in turn
 	@set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(PY) $$script; done
 
-notebooks: env data ## execute the committed notebooks in place, outputs included
-	$(PY) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.kernel_name=python3 \
-	    --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
-	    notebooks/0*.ipynb
+notebooks: env data ## execute the committed notebooks in place (NOTEBOOKS="03 05" picks some)
+	@$(PY) env/notebooks.py $(NOTEBOOKS)
 
 results: ## keep the numbers and poses of runs/tiny under results/, where notebook 05 reads them
 	@set -e; for model in $(MODELS); do \

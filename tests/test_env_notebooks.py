@@ -1,0 +1,157 @@
+"""`make notebooks`: what it keeps of an executed notebook, and that a failure changes nothing."""
+
+import importlib.util
+import os
+import sys
+
+import nbformat
+import pytest
+from conftest import ROOT
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+spec = importlib.util.spec_from_file_location("env_notebooks", ROOT / "env" / "notebooks.py")
+notebooks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(notebooks)
+
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python", "version": "3.0.0", "pygments_lexer": "ipython3"},
+}
+VIEW = {"model_id": "0123", "version_major": 2, "version_minor": 0}
+
+
+def shown(**data):
+    types = {"text": "text/plain", "png": "image/png", "view": notebooks.WIDGET}
+    return new_output("display_data", {types[key]: value for key, value in data.items()})
+
+
+def printed(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+# --- cleaning ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  pose:   0%|          | 0/900 [00:00<?, ?it/s]",
+        "refine: 100%|██████████| 400/400 [00:31<00:00, 12.9it/s, loss=0.1]",
+        "  0%|          | 0/8 [00:00<?, ?it/s]",
+        "predicting:  12%|█▎        | 1.00k/8.00k [1:02:03<02:01, 1.2s/it]",
+        "3it [00:00, 9.1it/s]",
+    ],
+)
+def test_bars_go(text):
+    assert notebooks.cleaned([shown(text=text, view=VIEW)]) == []
+    assert notebooks.cleaned([shown(text=text)]) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "caption", "eq. 4: 12 [mm]", "VBox(children=(HBox(),))", "50% of 3/4 [a]", "1 [2]"]
+)
+def test_other_texts_stay_and_views_go(text):
+    assert notebooks.cleaned([shown(text=text, view=VIEW)]) == [shown(text=text)]
+    assert notebooks.cleaned([shown(text=text)]) == [shown(text=text)]
+
+
+def test_picture_beside_a_text_like_a_bar_stays():
+    picture = shown(text="  0%|   | 0/8 [00:00<?, ?it/s]", png="iVBO")
+    assert notebooks.cleaned([picture]) == [picture]
+
+
+def test_prints_become_one_where_nothing_stands_between():
+    bar = shown(text="  0%|   | 0/8 [00:00<?, ?it/s]", view=VIEW)
+    outputs = [printed("a\n"), printed("b\n"), bar, printed("c\n"), shown(text="figure")]
+    outputs += [printed("d\n"), printed("e\n", "stderr"), printed("f\n", "stderr"), printed("g\n")]
+    kept = [(o.get("name"), o.get("text")) for o in notebooks.cleaned(outputs)]
+    errors = ("stderr", "e\nf\n")
+    assert kept == [
+        ("stdout", "a\nb\nc\n"), (None, None), ("stdout", "d\n"), errors, ("stdout", "g\n"),
+    ]  # fmt: skip
+
+
+def test_metadata_is_the_same_on_every_machine():
+    notebook = new_notebook(metadata=KERNEL | {"widgets": {"x": 1}, "papermill": {"y": 2}})
+    notebook.cells = [new_code_cell("1", metadata={"tags": ["a"], "execution": {"z": "3"}})]
+    notebooks.clean(notebook)
+    assert notebook.metadata == {
+        "kernelspec": KERNEL["kernelspec"],
+        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+    }
+    assert notebook.cells[0].metadata == {"tags": ["a"]}
+
+
+# --- names and errors -------------------------------------------------------------------------
+
+
+def test_notebooks_are_found_by_number_and_by_name(tmp_path):
+    one, two = tmp_path / "01_one.ipynb", tmp_path / "02_two.ipynb"
+    for path in (two, one, tmp_path / "draft.ipynb"):
+        path.touch()
+    assert notebooks.find([], tmp_path) == [one, two]
+    assert notebooks.find(["2", "01"], tmp_path) == [one, two]
+    for name in ("02", "2", "02_two", "notebooks/02_two.ipynb"):
+        assert notebooks.find([name], tmp_path) == [two]
+    with pytest.raises(SystemExit, match="^3 is no notebook, wanted some of 01, 02$"):
+        notebooks.find(["3"], tmp_path)
+
+
+def test_error_fits_one_screen():
+    text = "\x1b[31mValueError\x1b[0m\n" + "x" * 500 + "\n" + "\n".join(map(str, range(99)))
+    lines = notebooks.one_screen(text).splitlines()
+    assert len(lines) == notebooks.LINES and lines[0] == "..." and lines[-1] == "98"
+    assert notebooks.one_screen("\x1b[31mValueError\x1b[0m") == "ValueError"
+
+
+# --- with a kernel ----------------------------------------------------------------------------
+
+CELLS = """
+from tqdm.auto import tqdm
+from ipywidgets import IntSlider
+
+print("first", flush=True)
+for _ in tqdm(range(3)):
+    pass
+print("last")
+---
+IntSlider(3)
+---
+import sys
+raise ValueError("no")
+"""
+
+
+def write(path, sources):
+    notebook = new_notebook(metadata=KERNEL, cells=[new_markdown_cell("# Title ·")])
+    notebook.cells += [new_code_cell(source.strip()) for source in sources]
+    nbformat.write(notebook, path)
+    return path.read_bytes()
+
+
+@pytest.mark.slow
+def test_executes_cleans_and_changes_nothing_when_a_cell_fails(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JUPYTER_PATH", os.path.join(sys.prefix, "share", "jupyter"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    fine, failing = tmp_path / "01_fine.ipynb", tmp_path / "02_failing.ipynb"
+    *good, bad = CELLS.split("---")
+    write(fine, good)
+    before = write(failing, [good[0], bad, "print('never')"])
+    monkeypatch.setattr(notebooks, "find", lambda names: [fine, failing])
+    with pytest.raises(SystemExit) as stopped:
+        notebooks.main([])
+    assert "01_fine" in capsys.readouterr().out
+    assert "ValueError: no" in stopped.value.code
+    assert len(stopped.value.code.splitlines()) <= notebooks.LINES + 2
+    assert failing.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == [fine.name, failing.name]
+
+    written = nbformat.read(fine, as_version=4)
+    nbformat.validate(written)
+    assert "version" not in written.metadata.language_info
+    _, first, second = written.cells
+    assert [first.execution_count, second.execution_count] == [1, 2]
+    assert first.metadata == second.metadata == {}
+    assert [(o.output_type, o.get("text")) for o in first.outputs] == [("stream", "first\nlast\n")]
+    assert [list(o.data) for o in second.outputs] == [["text/plain"]]
+    assert fine.read_text("utf-8").startswith('{\n "cells": [\n') and "Title ·" in fine.read_text()
