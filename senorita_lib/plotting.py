@@ -169,8 +169,6 @@ def depth_bar(shown, axes, label=NEARER):
     bar.outline.set_visible(False)
     if label == NEARER:  # the image frame: 1 is 100 mm
         bar.set_ticks([-0.999, -0.5, 0, 0.5, 1], labels=["−100", "−50", "0", "50", "100"])
-    else:
-        bar.ax.invert_yaxis()
 
 
 def draw_hand(axes, points, *, width=1.6, dots=8, alpha=1.0, style="-", halo=False):

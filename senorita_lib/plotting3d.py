@@ -58,13 +58,25 @@ def _rows(places, along):
     return places[starts], np.diff(np.append(starts, len(places)))
 
 
+def colour_masks(volumes, threshold=0.5, colours=BONE_COLOURS):
+    """Of each colour that volumes (bones, D, H, W) have, where it is above a threshold.
+
+    Where bones overlap, a voxel is the highest one's alone: of two faces in one place one
+    would see a bit of each.
+    """
+    highest, colours = np.argmax(volumes, axis=0), np.asarray(colours)
+    above = np.max(volumes, axis=0) > threshold
+    return {str(colour): above & (colours == colour)[highest] for colour in dict.fromkeys(colours)}
+
+
 def draw_volumes(axes, volumes, threshold=0.5, colours=BONE_COLOURS):
     """Draw volumes (bones, D, H, W) on 3D matplotlib axes, each in its colour."""
-    faces = [exposed_faces(volume > threshold) for volume in volumes]
+    masks = colour_masks(volumes, threshold, colours)
+    faces = [exposed_faces(mask) for mask in masks.values()]
     quads = np.concatenate(faces)
     if len(quads):
         light = np.take(_LIGHT, _normal_axis(quads))
-        shade = np.repeat([to_rgb(colour) for colour in colours], [len(f) for f in faces], axis=0)
+        shade = np.repeat([to_rgb(colour) for colour in masks], [len(f) for f in faces], axis=0)
         axes.add_collection3d(
             Poly3DCollection(
                 quads[..., _PAGE], facecolor=shade * light[:, None], edgecolor="#00000030", lw=0.2
@@ -121,12 +133,9 @@ def mask_mesh(mask):
 
 
 def colour_meshes(volumes, threshold=0.5, colours=BONE_COLOURS):
-    """Of each colour that volumes (bones, D, H, W) have, the mesh of all above a threshold."""
-    colours = np.asarray(colours)
-    return {
-        str(colour): mask_mesh(volumes[colours == colour].max(axis=0) > threshold)
-        for colour in dict.fromkeys(colours)
-    }
+    """The meshes of :func:`colour_masks`."""
+    masks = colour_masks(volumes, threshold, colours)
+    return {colour: mask_mesh(mask) for colour, mask in masks.items()}
 
 
 def volume_plot(volumes, threshold=0.5, colours=BONE_COLOURS, names=None):
@@ -176,10 +185,8 @@ def axis_traces(size, scene="scene"):
     """Plotly traces of the axes x, y, z of a volume of ``size`` cells: red, green, blue."""
     return [
         go.Scatter3d(
-            **{a: [0, 1.08 * size * (a == axis)] for a in "xyz"},
-            mode="lines+text",
-            text=["", axis],
-            textfont={"color": colour, "size": 14},
+            **{a: [0, size * (a == axis)] for a in "xyz"},
+            mode="lines",
             scene=scene,
             line={"color": colour, "width": 6},
             hoverinfo="skip",
@@ -197,16 +204,22 @@ def cube_layout(size, scenes=1):
     reach = [-0.02 * size, 1.12 * size]
     bare = {f"{axis}axis": {"visible": False, "range": reach} for axis in "xyz"}
     bare["zaxis"] = {"visible": False, "range": reach[::-1]}  # else a right hand seems a left one
-    eye, centre = {"x": 0.5, "y": -0.5, "z": -1.45}, {"x": 0, "y": -0.04, "z": 0}
+    eye, centre = {"x": 0.5, "y": -0.5, "z": -1.6}, {"x": 0.02, "y": 0.02, "z": 0}
     camera = {"eye": eye, "center": centre, "up": {"x": 0, "y": -1, "z": 0}}
     layout = {"template": "none", "height": 480, "uirevision": "kept"}
     layout |= {
         "margin": dict.fromkeys("lrtb", 0),
-        "legend": {"x": 1, "xanchor": "right", "y": 0.92},
+        "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0},
     }
+    letters = [
+        {a: 1.06 * size * (a == axis) for a in "xyz"}
+        | {"text": axis, "showarrow": False, "font": {"color": colour, "size": 14}}
+        for axis, colour in zip("xyz", AXIS_COLOURS, strict=True)
+    ]
     for i in range(scenes):
         domain = {"x": [i / scenes, (i + 1) / scenes]}
         scene = bare | {"aspectmode": "cube", "camera": camera, "domain": domain}
+        scene |= {"annotations": letters, "dragmode": "turntable"}
         layout[f"scene{i + 1 if i else ''}"] = scene
     return layout
 

@@ -112,11 +112,11 @@ def crop_steps_figure(steps):
 def crop_step_plot(step):
     """One step as a plotly figure: the depth under the pointer, mm, and what lies over it."""
     figure = map_figure(depth_heatmap(step.depth, *step.limits), "depth (mm)")
-    line = {"mode": "lines", "hoverinfo": "skip"}
-    colours = ("white", "white", *FINGER_COLOURS)
-    for colour, points in zip(colours, _lines(step), strict=True):
-        dash = "dash" if len(figure.data) == 1 else "solid"
-        figure.add_trace(go.Scatter(**points, **line, line={"color": colour, "dash": dash}))
+    outlines = [{"dash": "dash", "width": 2}, {"width": 2}, {"width": 5}]
+    lines = [{"color": "white"} | outline for outline in outlines]
+    lines += [{"color": colour, "width": 3} for colour in FINGER_COLOURS]
+    for line, points in zip(lines, _lines(step), strict=True):
+        figure.add_trace(go.Scatter(**points, mode="lines", hoverinfo="skip", line=line))
     cross = {"symbol": "cross-thin", "size": 16, "line": {"color": "white", "width": 3}}
     figure.add_trace(
         go.Scatter(**_points(step.centre), mode="markers", hoverinfo="skip", marker=cross)
@@ -135,12 +135,13 @@ def redraw_crop_step(figure, step):
 
 
 def _lines(step):
-    """The outlines, and a line for each finger."""
+    """The outlines, a line for each finger, and before them a halo for all."""
     if step.joints is None:
-        fingers = [None] * 5
+        fingers, halo = [None] * 5, None
     else:
         fingers = [step.joints[list(chain)] for chain in FINGER_CHAINS]
-    return [_points(line) for line in (step.given, step.box, *fingers)]
+        halo = np.concatenate([[*finger, (np.nan, np.nan)] for finger in fingers])
+    return [_points(line) for line in (step.given, step.box, halo, *fingers)]
 
 
 def _points(places):

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 
 from senorita_lib.hand import FINGER_CHAINS
 from senorita_lib.plotting import (
-    FINGER_COLOURS,
     GREY_MAP,
     draw_hand,
     grid_figure,
@@ -163,11 +162,18 @@ def hand_plot(name, view):
     camera = {"eye": eye, "center": centre, "up": {"x": 0, "y": -1, "z": 0}}
     layout = {
         "template": "none",
+        "width": 640,
         "height": 560,
-        "margin": {"l": 0, "r": 0, "t": 40, "b": 0},
-        "title": {"text": f"{name}: {view.title}", "font": {"size": 14}},
-        "scene": {**axes, "aspectmode": "cube", "camera": camera},
-        "legend": {"x": 1, "xanchor": "right", "y": 0.95},
+        "margin": {"l": 0, "r": 0, "t": 40, "b": 30},
+        "title": {"text": f"{name}: {view.title}", "x": 0.02, "font": {"size": 14}},
+        "scene": {**axes, "aspectmode": "cube", "camera": camera, "dragmode": "turntable"},
+        "legend": {
+            "orientation": "h",
+            "x": 0.5,
+            "xanchor": "center",
+            "y": 0,
+            "itemsizing": "constant",
+        },
         "uirevision": "kept",
     }
     return go.Figure(_view_traces(view), layout)
@@ -191,5 +197,5 @@ def _view_traces(view):
     return [
         cloud,
         hand_line(true, colours=_TRUTH, width=3, name="truth", **named),
-        hand_line(predicted, colours=FINGER_COLOURS, width=9, name="predicted"),
+        hand_line(predicted, width=9, name="predicted", showlegend=True),
     ]

@@ -69,7 +69,8 @@ def map_figure(heatmap, unit, width=560, height=480):
     seen = "column %{x}, row %{y}: %{z} mm<extra></extra>"
     figure = go.Figure(go.Heatmap(**heatmap, colorbar=bar, hovertemplate=seen))
     figure.update_layout(
-        template="none", width=width, height=height, showlegend=False, title_font_size=14,
+        template="none", width=width, height=height, showlegend=False,
+        title={"font": {"size": 14}, "x": 0.02},
         margin={"l": 10, "r": 60, "t": 40, "b": 10}, **map_axes(heatmap),
     )  # fmt: skip
     return figure

@@ -66,7 +66,7 @@ def crop_explorer(frames, camera=SR300):
     """
     number = _slider(0, 0, len(frames) - 1, "frame")
     names = [(name, i) for i, name in enumerate(STEPS)]
-    step = ipywidgets.SelectionSlider(options=names, description="step", layout=_WIDE)
+    step = ipywidgets.SelectionSlider(options=names, description="step", layout=_WIDE, style=_LABEL)
     foreground = _choice("otsu", "valley", description="foreground")
     centre = _choice("mass", "box", description="centre")
 
@@ -87,7 +87,7 @@ def crop_explorer(frames, camera=SR300):
 
     for control in (number, step, foreground, centre):
         control.observe(redraw, "value")
-    return ipywidgets.VBox([number, step, ipywidgets.HBox([foreground, centre]), figure])
+    return ipywidgets.VBox([number, step, foreground, centre, figure])
 
 
 def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
@@ -131,7 +131,7 @@ def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
         return posed_volumes(*degrees, size=size, **options)
 
     figure = go.FigureWidget(volume_plot(volumes(), threshold, names=FINGERS))
-    figure.update_layout(width=470, height=500)
+    figure.update_layout(width=440, height=470)
 
     def redraw(_=None):
         drawn = colour_meshes(volumes(), threshold).values()
@@ -173,7 +173,7 @@ def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
         _grid(view, "80px 1fr"),
     ]
     # Controls and figure fit side by side beside JupyterLab's list of files.
-    column = ipywidgets.VBox(controls, layout={"width": "340px", "flex": "0 0 auto"})
+    column = ipywidgets.VBox(controls, layout={"width": "380px", "flex": "0 0 auto"})
     return ipywidgets.HBox([column, figure], layout={"flex_flow": "row wrap"})
 
 
@@ -196,17 +196,18 @@ def posed_volumes(bends, spreads, turn, *, size=32, **options):
     return render_skeleton(joints[None], size=(size,) * 3, compiled=False, **options)[0].numpy()
 
 
-_AUTO, _WIDE = {"width": "auto"}, {"width": "500px"}
+_AUTO, _WIDE, _LABEL = {"width": "auto"}, {"width": "500px"}, {"description_width": "80px"}
 
 
 def _slider(value, low, high, description=""):
-    layout = _WIDE if description else _AUTO
-    return ipywidgets.IntSlider(value, min=low, max=high, description=description, layout=layout)
+    look = {"layout": _WIDE, "style": _LABEL} if description else {"layout": _AUTO}
+    return ipywidgets.IntSlider(value, min=low, max=high, description=description, **look)
 
 
 def _choice(*options, description=""):
-    style = {"button_width": "90px"}
-    return ipywidgets.ToggleButtons(options=options, description=description, style=style)
+    look = {"layout": _WIDE} if description else {}
+    style = {"button_width": "90px"} | _LABEL
+    return ipywidgets.ToggleButtons(options=options, description=description, style=style, **look)
 
 
 def _head(text, colour="inherit"):
@@ -295,9 +296,11 @@ def channel_title(name, channel, layers=LAYERS):
         return ("x-y, from the front", "z-y, from the side", "z-x, from above")[channel]
     if name == "layers":
         behind = f"what lies behind {100 - 200 * channel / layers:+.0f} mm" if channel else "all"
-        return f"layer {channel} of {layers}: {behind}"
-    low, high = (200 * (channel + i) / CHANNELS["voxels"] - 100 for i in (0, 1))
-    return f"slice {channel} of {CHANNELS['voxels']}: from {low:+.0f} to {high:+.0f} mm"
+        title = f"layer {channel} of {layers}: {behind}"
+    else:
+        low, high = (200 * (channel + i) / CHANNELS["voxels"] - 100 for i in (0, 1))
+        title = f"slice {channel} of {CHANNELS['voxels']}: from {low:+.0f} to {high:+.0f} mm"
+    return title.replace("-", "−")
 
 
 def gallery_explorer(views):
@@ -312,7 +315,8 @@ def gallery_explorer(views):
     -------
     ipywidgets.VBox
     """
-    hand = ipywidgets.SelectionSlider(options=list(views), description="hand", layout=_WIDE)
+    names = list(views)
+    hand = ipywidgets.SelectionSlider(options=names, description="hand", layout=_WIDE, style=_LABEL)
     figure = go.FigureWidget(hand_plot(hand.value, views[hand.value]))
 
     def redraw(change):

@@ -63,7 +63,7 @@ def test_a_plot_has_depth_in_whole_mm_and_a_line_for_each_finger(steps):
         np.testing.assert_array_equal(heatmap.z, np.rint(step.depth)[::every, ::every])
         assert (heatmap.zmin, heatmap.zmax) == (step.limits[0] - 1, step.limits[1])
         assert len(centre.x) == (step.centre is not None)
-        for chain, line in zip(FINGER_CHAINS, lines[2:], strict=True):
+        for chain, line in zip(FINGER_CHAINS, lines[3:], strict=True):
             drawn = np.stack([line.x, line.y], axis=1)
             wanted = step.joints[list(chain)] if step.joints is not None else np.zeros((0, 2))
             np.testing.assert_array_equal(drawn, wanted)

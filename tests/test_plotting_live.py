@@ -21,7 +21,7 @@ def shown(monkeypatch):
     def display(bundle, *, raw, display_id):
         assert raw and display_id
         displays.append([bundle])
-        return SimpleNamespace(update=lambda bundle, raw: displays[-1].append(bundle))
+        return SimpleNamespace(update=lambda bundle, metadata, raw: displays[-1].append(bundle))
 
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
     monkeypatch.setattr(IPython.display, "display", display)
@@ -76,7 +76,7 @@ def test_finished_run_is_shown_once(shown, small_data):
     last = {"stage": "pose", "images": 3600, "validation_initial_mm": 38.04}
     live.finish([*ROWS, last])
     assert len(shown) == 1 and len(shown[0]) == 2
-    assert shown[0][-1]["text/plain"].endswith("38.0 mm after 1 validations")
+    assert shown[0][-1]["text/plain"].endswith("38.0 mm after 1 validations.")
 
 
 @pytest.mark.parametrize("where", ["plain Python", "terminal", "no IPython"])

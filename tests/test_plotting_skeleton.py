@@ -9,8 +9,8 @@ import torch
 from senorita_lib import plotting_skeleton as plots
 from senorita_lib.datasets.posedhand import posed_hand
 from senorita_lib.hand import FINGERS
-from senorita_lib.plotting import png
-from senorita_lib.plotting3d import exposed_faces, mask_mesh, volume_plot
+from senorita_lib.plotting import FINGER_COLOURS, png
+from senorita_lib.plotting3d import colour_masks, exposed_faces, mask_mesh, volume_plot
 from senorita_lib.renderer import render_skeleton
 
 
@@ -39,6 +39,16 @@ def test_merged_faces_cover_what_single_faces_do(volumes):
     single, merged = exposed_faces(mask), exposed_faces(mask, merge=True)
     assert len(merged) < 0.7 * len(single)
     assert sorted(cells_of(merged)) == sorted(cells_of(single))
+
+
+def test_a_voxel_has_one_colour_and_the_highest_bones(volumes):
+    masks = colour_masks(volumes, 0.3)
+    assert list(masks) == list(FINGER_COLOURS)
+    together = np.sum(list(masks.values()), axis=0)
+    np.testing.assert_array_equal(together, volumes.max(axis=0) > 0.3)
+    for finger, mask in enumerate(masks.values()):
+        own = volumes[4 * finger : 4 * finger + 4].max(axis=0)
+        assert (own[mask] == volumes.max(axis=0)[mask]).all()
 
 
 def test_one_cell_has_six_faces():

@@ -95,7 +95,11 @@ def test_every_slider_and_toggle_changes_what_is_drawn(explorer):
         before = drawn(explorer)
         slider.value += 12
         changed = [a != b for a, b in zip(before, drawn(explorer), strict=True)]
-        assert changed == [f == i // 2 for f in range(5)] if i < 10 else all(changed)
+        if i < 10:  # its neighbours may touch it, and then their surface changes, too
+            assert changed[i // 2]
+            assert not any(changed[f] for f in range(5) if abs(f - i // 2) > 1)
+        else:
+            assert all(changed)
     for control, value in [
         *((c, 0.3) for c in controls(explorer, ipywidgets.FloatLogSlider)),
         *zip(controls(explorer, ipywidgets.ToggleButtons), ("euclidean", "gate"), strict=True),
@@ -238,7 +242,7 @@ def test_another_input_has_its_own_channels_and_is_drawn_once(monkeypatch):
         ("projection", 2, "above"),
         ("layers", 0, "layer 0 of 64: all"),
         ("layers", 16, "layer 16 of 64: what lies behind +50 mm"),
-        ("voxels", 0, "slice 0 of 32: from -100 to -94 mm"),
+        ("voxels", 0, "slice 0 of 32: from −100 to −94 mm"),
     ],
 )
 def test_a_channels_title_says_what_it_holds(name, channel, says):
