@@ -16,6 +16,7 @@ from senorita_lib.plotting import grid_figure, new_figure, png
 from senorita_lib.plotting3d import draw_volumes
 from senorita_lib.plotting_crop import crop_steps, crop_steps_figure
 from senorita_lib.plotting_gallery import hand_view, views_figure
+from senorita_lib.plotting_inputs import pose_input
 
 HANDS = SyntheticHand(seed=0)
 FRAMES = [HANDS.frame(i) for i in range(20)]
@@ -67,7 +68,7 @@ def main():
         ),
         "02 input_explorer": (
             widgets.input_explorer(HANDS, pose),
-            lambda: grid_figure([widgets.pose_input(HANDS, pose, "layers")[32]], columns=1),
+            lambda: grid_figure([pose_input(HANDS, pose, "layers")[32]], columns=1),
         ),
         "03 skeleton_explorer": (widgets.skeleton_explorer(), volumes_figure),
         "05 gallery_explorer": (
@@ -85,7 +86,7 @@ def main():
         slowest = max(times, key=lambda control: np.median(times[control]))
         median, most = np.median(times[slowest]), max(max(row) for row in times.values())
         drawn = min(milliseconds(lambda draw=twin: png(draw())) for _ in range(3))
-        label = slowest.description or type(slowest).__name__
+        label = type(slowest).__name__
         print(f"{name:<22}{median:8.0f}{most:8.0f}{drawn:13.0f}{median / drawn:8.2f}   {label}")
 
 

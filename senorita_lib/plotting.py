@@ -21,6 +21,7 @@ from senorita_lib.representations import CHANNELS, MODELS
 
 FINGER_COLOURS = ("#d1495b", "#e0a025", "#4f9d69", "#2e86ab", "#8d5a97")
 WRIST_COLOUR = "#555555"
+AXIS_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")  # x, y, z: red, green, blue, as in Fig. 3
 # Models and splits: apart from the fingers', and from each other with any kind of colour vision.
 MUTED_COLOURS = ("#4461b0", "#b08a35", "#5fb4c0", "#96386e", "#9cc47b")
 BONE_COLOURS = tuple(FINGER_COLOURS[finger] for finger in BONE_FINGER)

@@ -1,4 +1,4 @@
-"""Skeleton volumes and point clouds in three dimensions, for matplotlib and plotly.
+"""Skeleton volumes and hands in three dimensions, for matplotlib and plotly.
 
 Both draw x to the right, y down the page and z into it, as the camera sees them. Of a
 volume the faces between a voxel above the threshold and one below are drawn: they are
@@ -10,10 +10,9 @@ import plotly.graph_objects as go
 from matplotlib.colors import to_hex, to_rgb
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from senorita_lib.hand import BONES, FINGER_CHAINS
-from senorita_lib.plotting import BONE_COLOURS, FINGER_COLOURS, JOINT_COLOURS
-
-AXIS_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")  # x, y, z: red, green, blue, as in Fig. 3
+from senorita_lib.hand import BONES
+from senorita_lib.plotting import AXIS_COLOURS, BONE_COLOURS, JOINT_COLOURS
+from senorita_lib.plotting_scene import axis_traces, cube_layout, placed
 
 
 def exposed_faces(mask, merge=False):
@@ -128,7 +127,7 @@ def mask_mesh(mask):
     )
     place = place.reshape(-1, 4).astype(np.uint16 if len(corners) < 2**16 else np.int32)
     triangles = np.concatenate([place[:, [0, 1, 2]], place[:, [0, 2, 3]]])
-    mesh = dict(zip(("x", "y", "z", "i", "j", "k"), (*corners.T, *triangles.T), strict=True))
+    mesh = placed(corners) | dict(zip("ijk", triangles.T, strict=True))
     return mesh | {"intensity": np.tile(_normal_axis(quads).astype(np.uint8), 2)}
 
 
@@ -179,139 +178,3 @@ def volume_plot(volumes, threshold=0.5, colours=BONE_COLOURS, names=None):
 def _shades(colour):
     dyed = [to_hex(np.multiply(to_rgb(colour), light)) for light in _LIGHT]
     return list(zip([0, 0.5, 1], dyed, strict=True))
-
-
-def axis_traces(size, scene="scene"):
-    """Plotly traces of the axes x, y, z of a volume of ``size`` cells: red, green, blue."""
-    return [
-        go.Scatter3d(
-            **{a: [0, size * (a == axis)] for a in "xyz"},
-            mode="lines",
-            scene=scene,
-            line={"color": colour, "width": 6},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        for axis, colour in zip("xyz", AXIS_COLOURS, strict=True)
-    ]
-
-
-def cube_layout(size, scenes=1):
-    """Plotly layout for volumes of ``size`` cells in scenes side by side.
-
-    The cube is seen as the camera sees it. It has no frame: :func:`axis_traces` stand for it.
-    """
-    reach = [-0.02 * size, 1.12 * size]
-    bare = {f"{axis}axis": {"visible": False, "range": reach} for axis in "xyz"}
-    bare["zaxis"] = {"visible": False, "range": reach[::-1]}  # else a right hand seems a left one
-    eye, centre = {"x": 0.5, "y": -0.5, "z": -1.6}, {"x": 0.02, "y": 0.02, "z": 0}
-    camera = {"eye": eye, "center": centre, "up": {"x": 0, "y": -1, "z": 0}}
-    layout = {"template": "none", "height": 480, "uirevision": "kept"}
-    layout |= {
-        "margin": dict.fromkeys("lrtb", 0),
-        "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0},
-    }
-    letters = [
-        {a: 1.06 * size * (a == axis) for a in "xyz"}
-        | {"text": axis, "showarrow": False, "font": {"color": colour, "size": 14}}
-        for axis, colour in zip("xyz", AXIS_COLOURS, strict=True)
-    ]
-    for i in range(scenes):
-        domain = {"x": [i / scenes, (i + 1) / scenes]}
-        scene = bare | {"aspectmode": "cube", "camera": camera, "domain": domain}
-        scene |= {"annotations": letters, "dragmode": "turntable"}
-        layout[f"scene{i + 1 if i else ''}"] = scene
-    return layout
-
-
-def cloud_plot(points, colour, box, joints=None):
-    """Interactive point cloud in its cube.
-
-    Parameters
-    ----------
-    points : array, (N, 3)
-        Camera frame, mm.
-    colour : array, (N,)
-        Value of each point, near bright.
-    box : array, (2, 3)
-        Two opposite corners of the cube, camera frame, mm.
-    joints : array, (21, 3), optional
-        Camera frame, mm.
-    """
-    x, y, z = np.asarray(points, np.float32).T
-    marker = {"size": 1.6, "color": np.asarray(colour, np.float32), "colorscale": "Viridis"}
-    traces = [go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, name="depth pixels")]
-    corners = np.array([[box[i][0], box[j][1], box[k][2]] for i, j, k in _CUBE_PATH])
-    traces.append(
-        go.Scatter3d(
-            x=corners[:, 0],
-            y=corners[:, 1],
-            z=corners[:, 2],
-            mode="lines",
-            name="200 mm cube",
-            line={"color": "#d1495b", "width": 3},
-        )  # fmt: skip
-    )
-    if joints is not None:
-        traces.extend(hand_traces(joints))
-    figure = go.Figure(traces)
-    (x1, y1, z1), (x2, y2, z2) = box
-    figure.update_layout(**_scene((x1, x2), (y1, y2), (z1, z2), "mm"), showlegend=False)
-    return figure
-
-
-def hand_traces(joints, dash="solid", name="joints"):
-    """Plotly traces of a hand's bones and joints (21, 3)."""
-    joints = np.round(np.asarray(joints, np.float64), 1)
-    lines = [
-        go.Scatter3d(
-            **dict(zip("xyz", joints[[child, parent]].T, strict=True)),
-            mode="lines",
-            hoverinfo="skip",
-            line={"color": colour, "width": 6, "dash": dash},
-            showlegend=False,
-        )  # fmt: skip
-        for (child, parent), colour in zip(BONES, BONE_COLOURS, strict=True)
-    ]
-    dots = go.Scatter3d(
-        **dict(zip("xyz", joints.T, strict=True)), mode="markers", name=name,
-        marker={"size": 3, "color": list(JOINT_COLOURS)},
-    )  # fmt: skip
-    return [*lines, dots]
-
-
-# Along each finger, and -1 where the line is lifted.
-_WALK = [joint for chain in FINGER_CHAINS for joint in (*chain, -1)]
-
-
-def hand_line(joints, scene="scene", colours=FINGER_COLOURS, width=9, **options):
-    """Plotly trace of a hand (21, 3), all fingers as one line: light as a frame."""
-    if not isinstance(colours, str):
-        colours = np.repeat(colours, 6).tolist()
-    lifted = np.append(np.asarray(joints, np.float32), np.full((1, 3), np.nan, np.float32), axis=0)
-    options = {"mode": "lines+markers", "hoverinfo": "skip", "showlegend": False} | options
-    return go.Scatter3d(
-        **dict(zip("xyz", lifted[_WALK].T, strict=True)), scene=scene, **options,
-        line={"color": colours, "width": width}, marker={"color": colours, "size": width / 2},
-    )  # fmt: skip
-
-
-# A walk along all edges of a cube.
-_CUBE_PATH = [
-    (0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1), (1, 0, 1), (1, 0, 0),
-    (1, 0, 1), (1, 1, 1), (1, 1, 0), (1, 1, 1), (0, 1, 1), (0, 1, 0), (0, 1, 1), (0, 0, 1),
-]  # fmt: skip
-
-
-def _scene(x, y, z, unit):
-    axes = {
-        f"{name}axis": {"range": list(map(float, limits)), "title": {"text": f"{name} ({unit})"}}
-        for name, limits in (("x", x), ("y", y), ("z", z))
-    }
-    camera = {"eye": {"x": 0.4, "y": -0.6, "z": -1.8}, "up": {"x": 0, "y": -1, "z": 0}}
-    return {
-        "template": "none",  # plotly's own is larger than most figures
-        "scene": {**axes, "aspectmode": "cube", "camera": camera},
-        "margin": {"l": 0, "r": 0, "t": 30, "b": 0},
-        "height": 480,
-    }

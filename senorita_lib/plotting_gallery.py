@@ -16,7 +16,7 @@ from senorita_lib.plotting import (
     new_figure,
     tidy,
 )
-from senorita_lib.plotting3d import hand_line
+from senorita_lib.plotting_scene import hand_line, placed, upright_scene
 
 _TRUTH, _CLOUD = "#20242b", "#b4b8c0"
 _REACH = 150  # of the views, mm
@@ -153,20 +153,17 @@ def hand_plot(name, view):
     name : str
     view : HandView
     """
-    limits = [-_REACH, _REACH]
-    axes = {
-        f"{a}axis": {"range": limits, "title": {"text": f"{a} (mm)"}, "dtick": 100, "tick0": 0}
-        for a in "xyz"
-    }
-    eye, centre = {"x": 0.3, "y": -0.35, "z": -1.75}, {"x": 0, "y": 0.2, "z": 0}
-    camera = {"eye": eye, "center": centre, "up": {"x": 0, "y": -1, "z": 0}}
+    limits, look = [(-_REACH, _REACH)] * 3, {"unit": "mm", "centre": (0, 0, -0.1)}
+    scene = upright_scene(limits, **look)
+    for axis in ("xaxis", "yaxis", "zaxis"):
+        scene[axis] |= {"dtick": 100, "tick0": 0}
     layout = {
         "template": "none",
         "width": 640,
         "height": 560,
         "margin": {"l": 0, "r": 0, "t": 40, "b": 30},
         "title": {"text": f"{name}: {view.title}", "x": 0.02, "font": {"size": 14}},
-        "scene": {**axes, "aspectmode": "cube", "camera": camera, "dragmode": "turntable"},
+        "scene": scene,
         "legend": {
             "orientation": "h",
             "x": 0.5,
@@ -189,7 +186,7 @@ def redraw_hand_plot(figure, name, view):
 def _view_traces(view):
     """The depth image's points, the true hand and the predicted one."""
     cloud = go.Scatter3d(
-        **dict(zip("xyz", view.points.T, strict=True)), mode="markers", hoverinfo="skip",
+        **placed(view.points), mode="markers", hoverinfo="skip",
         marker={"size": 1.8, "color": _CLOUD}, name="depth image",
     )  # fmt: skip
     named = {"mode": "lines", "showlegend": True}

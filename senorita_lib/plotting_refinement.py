@@ -13,7 +13,7 @@ from senorita_lib.plotting import (
     draw_hand,
     draw_patch_boxes,
 )
-from senorita_lib.plotting3d import cloud_plot, hand_line
+from senorita_lib.plotting_scene import cloud_plot, hand_line
 from senorita_lib.representations import point_cloud
 
 _ARROW = "#20242b"

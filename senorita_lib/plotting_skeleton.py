@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 
 from senorita_lib.hand import BONES
 from senorita_lib.plotting import draw_hand, new_figure
-from senorita_lib.plotting3d import axis_traces, cube_layout, draw_cube, draw_hand_3d, hand_line
+from senorita_lib.plotting3d import draw_cube, draw_hand_3d
+from senorita_lib.plotting_scene import axis_traces, cube_layout, hand_line, placed
 
 _ARROW, _FAINT = "#20242b", "#b4b8c0"
 
@@ -188,7 +189,7 @@ def _arrow_line(joints, arrows):
     ends = starts + np.asarray(arrows, np.float32)
     points = np.stack([starts, ends, np.full_like(starts, np.nan)], axis=1).reshape(-1, 3)
     return go.Scatter3d(
-        **dict(zip("xyz", points.T, strict=True)), mode="lines+markers", hoverinfo="skip",
+        **placed(points), mode="lines+markers", hoverinfo="skip",
         line={"color": _ARROW, "width": 4}, showlegend=False,
         marker={"color": _ARROW, "size": np.tile(np.uint8([0, 5, 0]), len(starts))},
     )  # fmt: skip

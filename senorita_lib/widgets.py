@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import torch
 
 from senorita_lib.camera import SR300
-from senorita_lib.cropping import CropBatch, crop_hand
+from senorita_lib.cropping import crop_hand
 from senorita_lib.datasets.posedhand import APART, GESTURES, OPEN, posed_hand
 from senorita_lib.datasets.posing import turned
 from senorita_lib.hand import FINGERS
@@ -25,15 +25,9 @@ from senorita_lib.plotting_crop import (
 )
 from senorita_lib.plotting_gallery import hand_plot, redraw_hand_plot
 from senorita_lib.plotting_heatmaps import image_heatmap, map_figure
+from senorita_lib.plotting_inputs import channel_title, pose_input
 from senorita_lib.renderer import render_skeleton
-from senorita_lib.representations import (
-    CHANNELS,
-    LAYERS,
-    depth_image,
-    layer_depth,
-    project_points,
-    voxelize,
-)
+from senorita_lib.representations import CHANNELS, LAYERS
 
 
 def show_widget(widget, sentence):
@@ -64,11 +58,11 @@ def crop_explorer(frames, camera=SR300):
     -------
     ipywidgets.VBox
     """
-    number = _slider(0, 0, len(frames) - 1, "frame")
+    number = _slider(0, 0, len(frames) - 1)
     names = [(name, i) for i, name in enumerate(STEPS)]
-    step = ipywidgets.SelectionSlider(options=names, description="step", layout=_WIDE, style=_LABEL)
-    foreground = _choice("otsu", "valley", description="foreground")
-    centre = _choice("mass", "box", description="centre")
+    step = ipywidgets.SelectionSlider(options=names, layout=_AUTO)
+    foreground = _choice("otsu", "valley")
+    centre = _choice("mass", "box")
 
     def chosen():
         frame = frames[number.value]
@@ -87,7 +81,8 @@ def crop_explorer(frames, camera=SR300):
 
     for control in (number, step, foreground, centre):
         control.observe(redraw, "value")
-    return ipywidgets.VBox([number, step, foreground, centre, figure])
+    rows = {"frame": number, "step": step, "foreground": foreground, "centre": centre}
+    return ipywidgets.VBox([_table(rows), figure])
 
 
 def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
@@ -196,22 +191,27 @@ def posed_volumes(bends, spreads, turn, *, size=32, **options):
     return render_skeleton(joints[None], size=(size,) * 3, compiled=False, **options)[0].numpy()
 
 
-_AUTO, _WIDE, _LABEL = {"width": "auto"}, {"width": "500px"}, {"description_width": "80px"}
+_AUTO = {"width": "auto"}
 
 
-def _slider(value, low, high, description=""):
-    look = {"layout": _WIDE, "style": _LABEL} if description else {"layout": _AUTO}
-    return ipywidgets.IntSlider(value, min=low, max=high, description=description, **look)
+def _slider(value, low, high):
+    return ipywidgets.IntSlider(value, min=low, max=high, layout=_AUTO)
 
 
-def _choice(*options, description=""):
-    look = {"layout": _WIDE} if description else {}
-    style = {"button_width": "90px"} | _LABEL
-    return ipywidgets.ToggleButtons(options=options, description=description, style=style, **look)
+def _choice(*options):
+    return ipywidgets.ToggleButtons(options=options, style={"button_width": "90px"})
 
 
 def _head(text, colour="inherit"):
     return ipywidgets.HTML(f"<b style='color:{colour}'>{text}</b>")
+
+
+def _table(rows, width="560px"):
+    """Controls below each other, labelled."""
+    cells = [cell for label, control in rows.items() for cell in (ipywidgets.Label(label), control)]
+    table = _grid(cells, "80px 1fr")
+    table.layout.width = width
+    return table
 
 
 def _grid(children, columns):
@@ -233,9 +233,9 @@ def input_explorer(hands, pose, *, layers=LAYERS):
     -------
     ipywidgets.VBox
     """
-    name = _choice(*CHANNELS, description="input")
-    channel = _slider(0, 0, CHANNELS["depth"] - 1, "channel")
-    turn = _slider(0, -80, 80, "turn (°)")
+    name = _choice(*CHANNELS)
+    channel = _slider(0, 0, CHANNELS["depth"] - 1)
+    turn = _slider(0, -80, 80)
 
     def picture():
         return pose_input(hands, turned(pose, turn.value), name.value, layers)[channel.value]
@@ -262,45 +262,8 @@ def input_explorer(hands, pose, *, layers=LAYERS):
     name.observe(change_input, "value")
     channel.observe(redraw, "value")
     turn.observe(redraw, "value")
-    return ipywidgets.VBox([name, channel, turn, figure])
-
-
-def pose_input(hands, pose, name, layers=LAYERS):
-    """One input of a posed hand, alone: what :func:`input_explorer` draws.
-
-    Parameters
-    ----------
-    hands : SyntheticHand
-    pose : senorita_lib.datasets.posing.HandPose
-    name : {"depth", "projection", "layers", "voxels"}
-    layers : int
-        Of the multi-layer depth.
-
-    Returns
-    -------
-    tensor, (channels, S, S)
-        Image frame.
-    """
-    frame = hands.alone(pose)
-    crops = CropBatch.stack([crop_hand(frame.depth, frame.box, hands.camera)])
-    if name == "layers":
-        return layer_depth(crops, layers)[0]
-    return {"depth": depth_image, "projection": project_points, "voxels": voxelize}[name](crops)[0]
-
-
-def channel_title(name, channel, layers=LAYERS):
-    """What a channel of an input holds; mm are nearer than the cube's centre."""
-    if name == "depth":
-        return "depth image (all three channels are equal)"
-    if name == "projection":
-        return ("x-y, from the front", "z-y, from the side", "z-x, from above")[channel]
-    if name == "layers":
-        behind = f"what lies behind {100 - 200 * channel / layers:+.0f} mm" if channel else "all"
-        title = f"layer {channel} of {layers}: {behind}"
-    else:
-        low, high = (200 * (channel + i) / CHANNELS["voxels"] - 100 for i in (0, 1))
-        title = f"slice {channel} of {CHANNELS['voxels']}: from {low:+.0f} to {high:+.0f} mm"
-    return title.replace("-", "−")
+    rows = {"input": name, "channel": channel, "turn (°)": turn}
+    return ipywidgets.VBox([_table(rows), figure])
 
 
 def gallery_explorer(views):
@@ -315,8 +278,7 @@ def gallery_explorer(views):
     -------
     ipywidgets.VBox
     """
-    names = list(views)
-    hand = ipywidgets.SelectionSlider(options=names, description="hand", layout=_WIDE, style=_LABEL)
+    hand = ipywidgets.SelectionSlider(options=list(views), layout=_AUTO)
     figure = go.FigureWidget(hand_plot(hand.value, views[hand.value]))
 
     def redraw(change):
@@ -324,4 +286,4 @@ def gallery_explorer(views):
             redraw_hand_plot(figure, change["new"], views[change["new"]])
 
     hand.observe(redraw, "value")
-    return ipywidgets.VBox([hand, figure])
+    return ipywidgets.VBox([_table({"hand": hand}), figure])

@@ -89,7 +89,7 @@ def test_a_hand_to_be_turned_is_the_views(views):
     for name, view in views.items():
         plot = plots.hand_plot(name, view)
         assert plot.layout.title.text == f"{name}: {view.title}"
-        cloud, true, predicted = (np.stack([t.x, t.y, t.z], axis=1) for t in plot.data)
+        cloud, true, predicted = (np.stack([t.x, t.z, t.y], axis=1) for t in plot.data)
         np.testing.assert_array_equal(cloud, view.points)
         for drawn, joints in ((true, view.true), (predicted, view.predicted)):
             seen = ~np.isnan(drawn).any(axis=1)
@@ -98,7 +98,8 @@ def test_a_hand_to_be_turned_is_the_views(views):
 
 def test_the_view_is_the_cameras_and_the_aspect_equal(views):
     scene = plots.hand_plot("best 1", views["best 1"]).layout.scene
-    assert scene.camera.up.y == -1 and scene.camera.eye.z < -1
+    assert scene.camera.up.z == 1 and scene.camera.eye.y < -1
     assert scene.aspectmode == "cube"
-    assert scene.xaxis.range == scene.yaxis.range == scene.zaxis.range
-    assert scene.zaxis.title.text == "z (mm)"
+    assert scene.xaxis.range == scene.yaxis.range == scene.zaxis.range[::-1] == (-150, 150)
+    # Plotly's z stays upright, so it is our y, which goes down.
+    assert [scene[a].title.text[0] for a in ("xaxis", "yaxis", "zaxis")] == ["x", "z", "y"]

@@ -1,5 +1,6 @@
 """The sliders: every one changes what is drawn, and what is drawn is what they say."""
 
+import itertools
 from dataclasses import replace
 
 import IPython.display
@@ -17,12 +18,11 @@ from senorita_lib.plotting3d import colour_meshes
 from senorita_lib.plotting_crop import STEPS, crop_step_plot, crop_steps, uncropped
 from senorita_lib.plotting_gallery import hand_plot, hand_view
 from senorita_lib.plotting_heatmaps import image_heatmap
+from senorita_lib.plotting_inputs import channel_title, pose_input
 from senorita_lib.widgets import (
-    channel_title,
     crop_explorer,
     gallery_explorer,
     input_explorer,
-    pose_input,
     posed_volumes,
     show_widget,
     skeleton_explorer,
@@ -43,10 +43,10 @@ def controls(explorer, kind):
     return [c for child in getattr(explorer, "children", ()) for c in controls(child, kind)]
 
 
-def named(explorer, description):
-    (found,) = (
-        c for c in controls(explorer, ipywidgets.ValueWidget) if c.description == description
-    )
+def named(explorer, label):
+    """The control behind a label."""
+    cells = controls(explorer, ipywidgets.ValueWidget)
+    (found,) = (after for cell, after in itertools.pairwise(cells) if cell.value == label)
     return found
 
 
