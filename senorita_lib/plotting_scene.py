@@ -68,7 +68,7 @@ def cube_layout(size, scenes=1):
         "margin": dict.fromkeys("lrtb", 0),
         "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0},
     }
-    look = {"near": "high", "eye": (0.5, -1.5, 0.5), "centre": (0, 0, -0.05)}
+    look = {"near": "high", "eye": (0.5, -1.7, 0.5), "centre": (-0.06, 0, 0.02)}
     scene = upright_scene([(-0.02 * size, 1.12 * size)] * 3, **look)
     scene["annotations"] = [
         {name: place[0] for name, place in placed([1.06 * size * direction]).items()}
