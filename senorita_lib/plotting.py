@@ -26,7 +26,9 @@ AXIS_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")  # x, y, z: red, green, blue, a
 MUTED_COLOURS = ("#4461b0", "#b08a35", "#5fb4c0", "#96386e", "#9cc47b")
 BONE_COLOURS = tuple(FINGER_COLOURS[finger] for finger in BONE_FINGER)
 JOINT_COLOURS = tuple(WRIST_COLOUR if f < 0 else FINGER_COLOURS[f] for f in JOINT_FINGER)
-NOTHING, INK = "#20242b", "#20242b"  # where no depth is; text and lines that are no finger's
+NOTHING = "#20242b"  # where no depth is
+# Lines and points that are no finger's, from strong to weak.
+INK, GREY, FAINT = "#20242b", "#7a808c", "#b4b8c0"
 # One depth map: near is bright, as in the image frame.
 IMAGE_MAP = matplotlib.colormaps["viridis"].with_extremes(bad=NOTHING, under=NOTHING)
 DEPTH_MAP = IMAGE_MAP.reversed().with_extremes(bad=NOTHING)

@@ -8,9 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from senorita_lib.difficulty import rank_correlation, remaining_error
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.plotting import MUTED_COLOURS, new_figure, tidy
+from senorita_lib.plotting import GREY, INK, MUTED_COLOURS, new_figure, tidy
 
-_INK, _GREY = "#20242b", "#7a808c"
 _POINTS = "#b9c3da"
 _LEAST = 15  # frames that make a mean
 _BETTER, _WORSE = "#4c9a6e", "#cc6a62"
@@ -51,13 +50,13 @@ def _draw_against(axes, values, errors, bins):
     which = np.digitize(values, edges[1:-1])
     for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         inside = errors[which == i]
-        count = {"ha": "center", "va": "bottom", "fontsize": 8, "color": _GREY}
+        count = {"ha": "center", "va": "bottom", "fontsize": 8, "color": GREY}
         axes.text((low + high) / 2, 0.01, len(inside), transform=axes.get_xaxis_transform(),
                   **count)  # fmt: skip
         if len(inside) >= _LEAST:
             mean, below, above = mean_interval(inside)
-            axes.plot([low, high], [mean, mean], color=_INK, lw=1.8, solid_capstyle="butt")
-            axes.plot([(low + high) / 2] * 2, [below, above], color=_INK, lw=1.2)
+            axes.plot([low, high], [mean, mean], color=INK, lw=1.8, solid_capstyle="butt")
+            axes.plot([(low + high) / 2] * 2, [below, above], color=INK, lw=1.2)
     axes.set(xlim=edges[[0, -1]], xticks=edges, ylim=(0, 1.05 * errors.max()))
     tidy(axes)
 
@@ -93,10 +92,10 @@ def spread_figure(spread, errors, splits):
     left.legend(fontsize=8, frameon=False, ncols=5, loc="upper center", columnspacing=0.8,
                 handletextpad=0, bbox_to_anchor=(0.5, -0.16))  # fmt: skip
     share = 100 * np.arange(len(errors)) / len(errors)
-    right.axhline(errors.mean(), color=_GREY, lw=1.2, ls="--", label="frames at random")
-    right.plot(share, remaining_error(errors, spread), color=_INK, lw=1.6,
+    right.axhline(errors.mean(), color=GREY, lw=1.2, ls="--", label="frames at random")
+    right.plot(share, remaining_error(errors, spread), color=INK, lw=1.6,
                label="frames of largest spread")  # fmt: skip
-    right.plot(share, remaining_error(errors, errors), color=_GREY, lw=1.2, ls=":",
+    right.plot(share, remaining_error(errors, errors), color=GREY, lw=1.2, ls=":",
                label="frames of largest error")  # fmt: skip
     right.set(xlim=(0, 95), ylim=(0, 1.1 * errors.mean()))
     right.set_xlabel("frames left out (%)", fontsize=9)
@@ -137,9 +136,9 @@ def _draw_change(axes, change, edges):
     middles = (edges[:-1] + edges[1:]) / 2
     axes.barh(middles, counts, 0.9 * np.diff(edges), color=np.where(middles < 0, _BETTER, _WORSE))
     mean, low, high = mean_interval(change)
-    axes.axhline(0, color=_INK, lw=0.6)
-    axes.axhspan(low, high, color=_INK, alpha=0.2, lw=0)
-    axes.axhline(mean, color=_INK, lw=1.6)
+    axes.axhline(0, color=INK, lw=0.6)
+    axes.axhspan(low, high, color=INK, alpha=0.2, lw=0)
+    axes.axhline(mean, color=INK, lw=1.6)
     style = {"transform": axes.transAxes, "ha": "right", "fontsize": 9}
     worse, better = (100 * np.mean(which) for which in (change > 0, change < 0))
     axes.text(0.97, 0.97, f"{worse:.0f} % worse", va="top", color=_WORSE, **style)

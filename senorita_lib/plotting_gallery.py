@@ -9,16 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from senorita_lib.hand import FINGER_CHAINS
-from senorita_lib.plotting import (
-    GREY_MAP,
-    draw_hand,
-    grid_figure,
-    new_figure,
-    tidy,
-)
+from senorita_lib.plotting import FAINT, GREY_MAP, INK, draw_hand, grid_figure, new_figure, tidy
 from senorita_lib.plotting_scene import hand_line, placed, upright_scene
 
-_TRUTH, _CLOUD = "#20242b", "#b4b8c0"
 _REACH = 150  # of the views, mm
 
 
@@ -126,10 +119,10 @@ def views_figure(views):
                               sharex=True, sharey="row")  # fmt: skip
     for row, (side, plane, directions) in zip(axes, _SIDES, strict=True):
         for cell, view in zip(row, views.values(), strict=True):
-            cell.plot(*view.points[:, list(plane)].T, ".", color=_CLOUD, ms=1.8, mew=0)
+            cell.plot(*view.points[:, list(plane)].T, ".", color=FAINT, ms=1.8, mew=0)
             draw_hand(cell, view.predicted[:, list(plane)], width=1.5, dots=4)
             for line in _finger_lines(view.true[:, list(plane)]):
-                cell.plot(*line.T, color=_TRUTH, lw=0.8, ls=(0, (2, 1)))
+                cell.plot(*line.T, color=INK, lw=0.8, ls=(0, (2, 1)))
             cell.set(xlim=(-_REACH, _REACH), ylim=(-_REACH, _REACH), aspect="equal")
             cell.set(xticks=[-100, 0, 100], yticks=[-100, 0, 100])
             tidy(cell, "both")
@@ -187,12 +180,12 @@ def _view_traces(view):
     """The depth image's points, the true hand and the predicted one."""
     cloud = go.Scatter3d(
         **placed(view.points), mode="markers", hoverinfo="skip",
-        marker={"size": 1.8, "color": _CLOUD}, name="depth image",
+        marker={"size": 1.8, "color": FAINT}, name="depth image",
     )  # fmt: skip
     named = {"mode": "lines", "showlegend": True}
     true, predicted = np.rint(view.true), np.rint(view.predicted)
     return [
         cloud,
-        hand_line(true, colours=_TRUTH, width=3, name="truth", **named),
+        hand_line(true, colours=INK, width=3, name="truth", **named),
         hand_line(predicted, width=9, name="predicted", showlegend=True),
     ]

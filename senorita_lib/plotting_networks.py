@@ -12,6 +12,7 @@ from senorita_lib.plotting import (
     GREY_MAP,
     IMAGE_MAP,
     JOINT_COLOURS,
+    NOTHING,
     draw_box,
     draw_crop,
     draw_depth,
@@ -253,7 +254,7 @@ def _draw_patches(axes, patches):
         y, x = pitch * (bone % 4), pitch * (bone // 4)
         sheet[y : y + size, x : x + size] = patch
         draw_box(axes, np.array([x, y, x + size, y + size]) - 0.5, BONE_COLOURS[bone])
-    colours = IMAGE_MAP.with_extremes(bad="#ffffff", under="#20242b")
+    colours = IMAGE_MAP.with_extremes(bad="#ffffff", under=NOTHING)
     draw_crop(axes, np.ma.masked_invalid(sheet), colours=colours)
     margin = pitch - size
     axes.set(xlim=(-margin, 5 * pitch), ylim=(4 * pitch, -margin))

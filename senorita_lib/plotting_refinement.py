@@ -8,7 +8,10 @@ from senorita_lib.evaluation import bone_angles
 from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_NAMES, joints_to_bones
 from senorita_lib.plotting import (
     BONE_COLOURS,
+    FAINT,
+    GREY,
     GREY_MAP,
+    INK,
     draw_crop,
     draw_hand,
     draw_patch_boxes,
@@ -16,8 +19,6 @@ from senorita_lib.plotting import (
 from senorita_lib.plotting_scene import cloud_plot, hand_line
 from senorita_lib.representations import point_cloud
 
-_ARROW = "#20242b"
-_TRUTH, _FAINT = "#5d6470", "#c8ccd4"
 _CHILDREN = [JOINT_NAMES[child].split("_")[-1] for child, _ in BONES]
 
 
@@ -116,7 +117,7 @@ def residual_figure(crop, initial_mm, refined_mm, true_mm, all_angles=None):
 
 
 _ARROW_STYLE = {
-    "arrowstyle": "->,head_width=0.13,head_length=0.22", "color": _ARROW, "lw": 1.1,
+    "arrowstyle": "->,head_width=0.13,head_length=0.22", "color": INK, "lw": 1.1,
     "shrinkA": 0, "shrinkB": 0,
 }  # fmt: skip
 
@@ -169,12 +170,12 @@ def residual_plot(crop, initial_mm, refined_mm, true_mm):
     every = -(-len(points) // 1200)
     shown = points[::every]
     figure = cloud_plot(shown, np.zeros(len(shown)), np.stack([centre - 100, centre + 100]))
-    figure.data[0].update(marker={"size": 1.5, "color": _FAINT}, hoverinfo="skip")
+    figure.data[0].update(marker={"size": 1.5, "color": FAINT}, hoverinfo="skip")
     figure.update_traces(showlegend=False)
     named = {"showlegend": True, "mode": "lines"}
     figure.add_traces(
         [
-            hand_line(true_mm[0], colours=_TRUTH, width=5, name="truth", **named),
+            hand_line(true_mm[0], colours=GREY, width=5, name="truth", **named),
             hand_line(initial_mm[0], width=3, name="initial", **named),
             hand_line(refined_mm[0], width=8, name="refined", **named),
         ]

@@ -12,9 +12,17 @@ from plotly.subplots import make_subplots
 
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors, success_curve
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES
-from senorita_lib.plotting import FINGER_COLOURS, JOINT_COLOURS, MUTED_COLOURS, new_figure, tidy
+from senorita_lib.plotting import (
+    FINGER_COLOURS,
+    GREY,
+    INK,
+    JOINT_COLOURS,
+    MUTED_COLOURS,
+    new_figure,
+    tidy,
+)
 
-_INK, _GREY, _FAINT = "#20242b", "#7a808c", "#d9dce2"
+_RULE = "#d9dce2"
 _THRESHOLDS = np.arange(81)  # mm
 _PANELS = {
     "frame_max": "error of the frame's worst joint (mm)",
@@ -27,7 +35,7 @@ def _model_colours(names):
     """A colour for each name: black for the ensemble, and one that a model's poses share."""
     models = list(dict.fromkeys(n.split(",")[0] for n in names if not n.startswith("ensemble")))
     own = dict(zip(models, MUTED_COLOURS, strict=False))
-    return {name: own.get(name.split(",")[0], _INK) for name in names}
+    return {name: own.get(name.split(",")[0], INK) for name in names}
 
 
 def table_figure(rows):
@@ -61,13 +69,13 @@ def table_figure(rows):
     for split, mean in constant.items():
         ends = np.array([-0.45, 0.45]) + SPLITS.index(split)
         label = POSES["constant"] if split == next(iter(constant)) else None
-        axes.plot(ends, [mean] * 2, color=_GREY, lw=2, label=label)
+        axes.plot(ends, [mean] * 2, color=GREY, lw=2, label=label)
     axes.set_xticks(range(len(SPLITS)), SPLITS)
     axes.set(ylabel="mean joint error (mm)", xlim=(-0.55, len(SPLITS) - 0.45))
     tidy(axes)
     axes.tick_params(axis="x", length=0, labelsize=9)
     for edge in range(1, len(SPLITS)):
-        axes.axvline(edge - 0.5, color=_FAINT, lw=0.6)
+        axes.axvline(edge - 0.5, color=_RULE, lw=0.6)
     figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
     return figure
 
@@ -139,7 +147,7 @@ def joint_bars_figure(initial, refined, true):
     colours = [JOINT_COLOURS[j] for j in _ORDER]
     _draw_bars(left, _PLACES, before[_ORDER], after[_ORDER], colours)
     left.set_xticks(_PLACES, [n.upper() if n != "wrist" else n for n in names], rotation=90)
-    left.axhline(after.mean(), color=_INK, lw=0.8, ls="--", label="refined, mean of all joints")
+    left.axhline(after.mean(), color=INK, lw=0.8, ls="--", label="refined, mean of all joints")
     left.set_ylabel("mean error (mm)", fontsize=9)
     of_finger = [np.flatnonzero(np.array(JOINT_FINGER) == finger) for finger in range(5)]
     means = [[errors[joints].mean() for joints in of_finger] for errors in (before, after)]
@@ -161,7 +169,7 @@ def joint_bars_figure(initial, refined, true):
 
 def _draw_bars(axes, places, before, after, colours):
     axes.bar(places, after, 0.8, color=colours, label="refined")
-    axes.plot(places, before, "o", mfc="white", mec=_INK, ms=4.5, mew=1, label="initial")
+    axes.plot(places, before, "o", mfc="white", mec=INK, ms=4.5, mew=1, label="initial")
 
 
 _VERDICTS = {"supported": "#2f8f57", "not supported": "#c0453f", "cannot be told": "#7a808c"}
@@ -192,7 +200,7 @@ def ledger_figure(rows):
     axes.set(xlim=_limits(compared), ylim=(edges[-1], 0))
     axes.set_xlabel("for the claim  ←  difference of mean joint errors (mm)  →  against it",
                     fontsize=9)  # fmt: skip
-    axes.axvline(0, color=_INK, lw=0.8, zorder=1)
+    axes.axvline(0, color=INK, lw=0.8, zorder=1)
     tidy(axes, "x")
     axes.spines["left"].set_visible(False)
     axes.set_yticks([])
@@ -215,12 +223,12 @@ def _draw_claim(axes, row, text, top, bottom):
     axes.text(0.01, middle, text, fontsize=9, **style)
     axes.text(0.885, middle, row["verdict"], fontsize=9, color=colour, weight="bold", **style)
     for edge in (top, bottom):
-        axes.plot([0.01, 0.995], [edge] * 2, color=_FAINT, lw=0.8, transform=across, clip_on=False)
+        axes.plot([0.01, 0.995], [edge] * 2, color=_RULE, lw=0.8, transform=across, clip_on=False)
     left = axes.get_position().x0 - 0.006
     first = middle - (len(row["comparisons"]) - 1) / 2
     for i, comparison in enumerate(row["comparisons"]):
         name = comparison["name"]
-        axes.text(left, first + i, name, fontsize=8, color=_GREY, ha="right", **style)
+        axes.text(left, first + i, name, fontsize=8, color=GREY, ha="right", **style)
         _draw_comparison(axes, first + i, comparison, colour)
 
 

@@ -4,7 +4,7 @@ from itertools import chain, zip_longest
 
 from matplotlib.patches import Patch
 
-from senorita_lib.plotting import new_figure
+from senorita_lib.plotting import INK, new_figure
 from senorita_lib.sizing import by_part
 
 # Parts and their colours: blues for the estimator's trunk, green and ochre for its head.
@@ -71,7 +71,7 @@ def _draw_bar(axes, place, bar, least, decimals):
         colour = (_ESTIMATOR | _REFINER)[part]
         axes.barh(place, value, 0.76, start, color=colour, edgecolor="white", lw=0.8)
         if value >= least:
-            letters = "white" if part in _WITH_WHITE else "#20242b"
+            letters = "white" if part in _WITH_WHITE else INK
             middle, text = start + value / 2, f"{value:.{decimals}f}"
             axes.text(middle, place, text, color=letters, fontsize=9, ha="center", va="center")
         start += value

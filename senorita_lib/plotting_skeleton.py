@@ -7,11 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from senorita_lib.hand import BONES
-from senorita_lib.plotting import draw_hand, new_figure
+from senorita_lib.plotting import FAINT, GREY, INK, draw_hand, new_figure
 from senorita_lib.plotting3d import draw_cube, draw_hand_3d
 from senorita_lib.plotting_scene import axis_traces, cube_layout, hand_line, placed
-
-_ARROW, _FAINT = "#20242b", "#b4b8c0"
 
 
 def choices_figure(profiles_of, slices_of, chain, places):
@@ -31,13 +29,13 @@ def choices_figure(profiles_of, slices_of, chain, places):
     figure, grid = new_figure(1, len(slices_of) + 1, width=12, height=2.6)
     axes, *cells = grid[0]
     for (label, values), style in zip(profiles_of.items(), ("-", "--"), strict=True):
-        axes.plot(places, values, style, color=_ARROW, label=label)
-    axes.axhline(0.5, color="#999999", lw=0.8, ls=":")
+        axes.plot(places, values, style, color=INK, label=label)
+    axes.axhline(0.5, color=GREY, lw=0.8, ls=":")
     axes.set(xlabel="cells from the bone", ylabel="V", ylim=(0, 1.02), xlim=(0, places[-1]))
     axes.legend(fontsize=8, frameon=False)
     for cell, (title, values) in zip(cells, slices_of.items(), strict=True):
         shown = _draw_slice(cell, values)
-        cell.plot(*np.asarray(chain).T, "o-", color=_ARROW, lw=1.2, ms=3.5)
+        cell.plot(*np.asarray(chain).T, "o-", color=INK, lw=1.2, ms=3.5)
         cell.set(xticks=[], yticks=[])
         cell.set_title(title, fontsize=9)
     figure.colorbar(shown, ax=cells, label="V", shrink=0.9)
@@ -100,7 +98,7 @@ def pulls_figure(pulled, truth, size=32):
         draw_hand_3d(cell, truth, width=5, dots=0, alpha=0.25)
         draw_hand_3d(cell, joints)
         starts, along = (np.asarray(points)[:, [0, 2, 1]].T for points in (joints, arrows))
-        cell.quiver(*starts, *along, color=_ARROW, lw=1.4, arrow_length_ratio=0.3)
+        cell.quiver(*starts, *along, color=INK, lw=1.4, arrow_length_ratio=0.3)
         draw_cube(cell, size)
         cell.view_init(elev=14, azim=azimuth)
         cell.set_title(title, fontsize=9)
@@ -155,7 +153,7 @@ def moving_plot(paths_of, truth, labels, arrows=None, *, prefix="", size=32):
     still, frames = [], [[] for _ in labels]
     for i, path in enumerate(paths_of.values()):
         scene = f"scene{i + 1 if i else ''}"
-        still += [hand_line(truth, scene, _FAINT, width=3), *axis_traces(size, scene)]
+        still += [hand_line(truth, scene, FAINT, width=3), *axis_traces(size, scene)]
         for moving, joints in zip(frames, path, strict=True):
             moving.append(hand_line(joints, scene))
     if arrows is not None:
@@ -190,8 +188,8 @@ def _arrow_line(joints, arrows):
     points = np.stack([starts, ends, np.full_like(starts, np.nan)], axis=1).reshape(-1, 3)
     return go.Scatter3d(
         **placed(points), mode="lines+markers", hoverinfo="skip",
-        line={"color": _ARROW, "width": 4}, showlegend=False,
-        marker={"color": _ARROW, "size": np.tile(np.uint8([0, 5, 0]), len(starts))},
+        line={"color": INK, "width": 4}, showlegend=False,
+        marker={"color": INK, "size": np.tile(np.uint8([0, 5, 0]), len(starts))},
     )  # fmt: skip
 
 

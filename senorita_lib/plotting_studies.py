@@ -3,7 +3,7 @@
 import numpy as np
 
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.plotting import new_figure
+from senorita_lib.plotting import GREY, INK, MUTED_COLOURS, new_figure
 
 
 def study_figure(study):
@@ -22,9 +22,9 @@ def study_figure(study):
     figure, axes = new_figure(1, 2, width=9, height=0.36 * len(names) + 0.9, sharey=True)
     for cell, values in zip(axes[0], (errors, lengths), strict=True):
         for place, seeds in enumerate(values):
-            cell.plot(seeds, [place] * len(seeds), "o", color="#2e86ab", ms=4, alpha=0.8)
-            cell.plot([np.mean(seeds)] * 2, [place - 0.3, place + 0.3], color="#20242b")
-        cell.axvline(np.mean(values[0]), color="#999999", lw=0.8, ls=":")
+            cell.plot(seeds, [place] * len(seeds), "o", color=MUTED_COLOURS[0], ms=4, alpha=0.8)
+            cell.plot([np.mean(seeds)] * 2, [place - 0.3, place + 0.3], color=INK)
+        cell.axvline(np.mean(values[0]), color=GREY, lw=0.8, ls=":")
     most = 1.5 * np.mean(errors[0])
     inside = [mm for seeds in errors for mm in seeds if mm < most]
     axes[0, 0].set_xlim(min(inside) - 0.5, max(inside) + 0.8)

@@ -11,17 +11,20 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from senorita_lib.hand import BONES
-from senorita_lib.plotting import BONE_COLOURS, GREY_MAP
+from senorita_lib.plotting import BONE_COLOURS, GREY_MAP, MUTED_COLOURS
 
-_BLUE, _GREEN, _YELLOW, _RED = "#2e86ab", "#4f9d69", "#e0a025", "#d1495b"
+_INITIAL, _ORIENTATION, _VOLUME, _REFINED = MUTED_COLOURS[:4]
 # Of each narrow panel: its name, and the log's entries in it with their colours.
 _PANELS = (
-    ("eq. 3: joints (cells)\neq. 6: refined joints", {"L_jt": _BLUE, "L_jt_ref": _RED}),
-    ("eq. 4:\nskeleton volumes", {"L_3dske": _GREEN}),
-    ("eq. 5: residual\norientations", {"L_res_ori": _YELLOW}),
-    ("Step 2's weights\nof eq. 3, 5, 6", {"w_jt": _BLUE, "w_res_ori": _YELLOW, "w_jt_ref": _RED}),
+    ("eq. 3: joints (cells)\neq. 6: refined joints", {"L_jt": _INITIAL, "L_jt_ref": _REFINED}),
+    ("eq. 4:\nskeleton volumes", {"L_3dske": _VOLUME}),
+    ("eq. 5: residual\norientations", {"L_res_ori": _ORIENTATION}),
+    (
+        "Step 2's weights\nof eq. 3, 5, 6",
+        {"w_jt": _INITIAL, "w_res_ori": _ORIENTATION, "w_jt_ref": _REFINED},
+    ),
 )
-_ERRORS = {"initial": (_BLUE, "o-"), "refined": (_RED, "s--")}
+_ERRORS = {"initial": (_INITIAL, "o-"), "refined": (_REFINED, "s--")}
 _NAMES = {"pose": "Step 1: eq. 3", "volume": "+ eq. 4", "refine": "Step 2"}
 _SHADES = {"pose": "#ffffff", "volume": "#eff3f8", "refine": "#dfe7f0"}
 _POINTS = 250  # of a curve: longer ones are drawn as means
