@@ -88,7 +88,7 @@ def _pixels(figure):
 
 def _caption(text, width):
     """Text in lines of a figure's width, as a figure of its own."""
-    lines = textwrap.wrap(text, int(13.5 * width))  # letters to an inch at 9 points
+    lines = textwrap.wrap(text, int(12 * width))  # letters to an inch at 9 points
     figure = Figure(figsize=(width, 0.2 * len(lines) + 0.1), dpi=80)
     FigureCanvasAgg(figure)
     figure.text(0.05 / width, 0.95, "\n".join(lines), size=9, color="#555b66", va="top")

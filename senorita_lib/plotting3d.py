@@ -78,10 +78,15 @@ def draw_volumes(axes, volumes, threshold=0.5, colours=BONE_COLOURS):
         shade = np.repeat([to_rgb(colour) for colour in masks], [len(f) for f in faces], axis=0)
         axes.add_collection3d(
             Poly3DCollection(
-                quads[..., _PAGE], facecolor=shade * light[:, None], edgecolor="#00000030", lw=0.2
+                quads[..., _PAGE],
+                facecolor=shade * light[:, None],
+                edgecolor="#00000030",
+                lw=0.2,
+                zorder=4,
             )
         )
     draw_cube(axes, volumes.shape[-1])
+    axes.computed_zorder = False  # it would draw the axes, at the far edges, over the voxels
 
 
 def draw_cube(axes, size):

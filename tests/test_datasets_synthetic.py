@@ -17,7 +17,7 @@ from senorita_lib.datasets.boxes import hand_box
 from senorita_lib.datasets.files import image_name
 from senorita_lib.datasets.handmodel import MEDIAN_BONES, PILLS, SHAPES, WEDGES, palm_frame
 from senorita_lib.datasets.layouts import TEST_SPLITS
-from senorita_lib.datasets.synthetic import pose_spheres
+from senorita_lib.datasets.synthetic import SyntheticTest, pose_spheres
 from senorita_lib.hand import joints_to_bones
 
 SHARED = Path(os.environ.get("SENORITA_SHARED", Path(__file__).parents[1].parent / "shared"))
@@ -475,3 +475,14 @@ def test_two_writers_of_one_folder_take_turns(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     assert [run.wait() for run in [subprocess.Popen(command) for _ in range(2)]] == [0, 0]
     assert len(Hands19(tmp_path)) == 20
+
+
+def test_test_frames_can_be_had_without_a_data_set(small_data):
+    written, drawn = Hands19(small_data, "test", skip_degenerate=False), SyntheticTest(4)
+    assert len(drawn) == len(written) == 20
+    for place in (0, 7, 19):
+        one, other = written[place], drawn[place]
+        assert (one.name, one.split) == (other.name, other.split)
+        np.testing.assert_array_equal(one.depth, other.depth)
+        np.testing.assert_allclose(one.joints, other.joints, atol=1e-3)
+        np.testing.assert_allclose(one.box, other.box, atol=1e-3)
