@@ -50,8 +50,8 @@ lint: env ## ruff, over code and notebooks
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-lab: env data ## open the notebooks in JupyterLab (ARGS="--no-browser" on a remote machine)
-	cd notebooks && ../$(PY) -m jupyterlab 01_data_cropping.ipynb $(ARGS)
+lab: env data ## open the notebooks in JupyterLab (ARGS="--no-browser" on a remote machine, "--allow-root" as root)
+	cd notebooks && ../$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/01_data_cropping.ipynb $(ARGS)
 
 bench: env ## every benchmark in turn
 	@set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(PY) $$script; done

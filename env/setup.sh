@@ -36,7 +36,7 @@ if ! packages_are_there; then
     base=$(choose_python)
     rm -rf .venv
     echo "Making .venv with $("$base" --version) and the $(grep -c == $lock) packages of $lock" \
-        "(1.6 GB; about a minute once they are downloaded)."
+        "(1.8 GB; about a minute once they are downloaded)."
     "$base" -m venv .venv
     $python -m pip install --disable-pip-version-check -r $lock
 
@@ -56,6 +56,8 @@ fi
 
 if ! cmp -s pyproject.toml .venv/made-from.toml; then
     $python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+    mkdir -p .venv/etc/jupyter/labconfig
+    cp env/page_config.json .venv/etc/jupyter/labconfig/
     cp pyproject.toml .venv/made-from.toml
     echo "The environment is ready in .venv: $($python --version)," \
         "torch $($python -c 'import torch; print(torch.__version__, "with a GPU" if torch.cuda.is_available() else "on the CPU")')."

@@ -61,7 +61,7 @@ def inventory_table(results):
     """
     if not results:
         return "no finished run, no result"
-    rows = [("", "recipe", "model", "seed", "images", *SPLITS, "kind")]
+    rows = [("refined, mm", "recipe", "model", "seed", "images", *SPLITS, "kind")]
     for place, result in results.items():
         recipe, errors = result["recipe"], result["errors"]["refined"]
         cells = [f"{errors[s]:.1f}" if s in errors else "-" for s in SPLITS]

@@ -120,6 +120,8 @@ def ledger_table(rows, kind="claims"):
     for row in rows[kind]:
         deciding = [c for c in row["comparisons"] if c["decides"]]
         cells = [comparison_text(c) for c in deciding]
+        if len(cells) > 1:
+            cells = [f"{c['label']}: {text}" for c, text in zip(deciding, cells, strict=True)]
         if len(cells) > 3:
             below = sum(c["high"] < 0 for c in deciding)
             cells = [f"{below} of {len(cells)} intervals below zero"]
@@ -149,7 +151,7 @@ def ledger_text(rows, width=98):
         for key in heads["claim" not in row]:
             lines += _hung(names.get(key, key), row[key], width)
         for (one, other), found in grouped(row["comparisons"]).items():
-            lines += _hung("measured", f"{one}, against {other}", width)
+            lines += _hung("measured", f"“{one}” less “{other}”", width)
             for start in range(0, len(found), 3):
                 cells = (_short(c) for c in found[start : start + 3])
                 lines.append((" " * 14 + "".join(f"{cell:<24}" for cell in cells)).rstrip())

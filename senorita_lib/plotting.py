@@ -28,10 +28,14 @@ BONE_COLOURS = tuple(FINGER_COLOURS[finger] for finger in BONE_FINGER)
 JOINT_COLOURS = tuple(WRIST_COLOUR if f < 0 else FINGER_COLOURS[f] for f in JOINT_FINGER)
 NOTHING = "#20242b"  # where no depth is
 # Lines and points that are no finger's, from strong to weak.
-INK, GREY, FAINT = "#20242b", "#7a808c", "#b4b8c0"
-# One depth map: near is bright, as in the image frame.
-IMAGE_MAP = matplotlib.colormaps["viridis"].with_extremes(bad=NOTHING, under=NOTHING)
-DEPTH_MAP = IMAGE_MAP.reversed().with_extremes(bad=NOTHING)
+INK, GREY, FAINT, RULE = "#20242b", "#7a808c", "#b4b8c0", "#d9dce2"
+BETTER, WORSE = "#2f8f57", "#c0453f"
+# One depth map: near is bright, as in the image frame. What is there but has no depth, an occupied
+# voxel, is drawn white: any value above 1.
+IMAGE_MAP = matplotlib.colormaps["viridis"].with_extremes(
+    bad=NOTHING, under=NOTHING, over="#e9ecf0"
+)
+DEPTH_MAP = matplotlib.colormaps["viridis_r"].with_extremes(bad=NOTHING)
 NEARER = "nearer than the cube's centre (mm)"
 # Light and of few tones, for coloured hands over it; where there is no hand, nothing.
 GREY_MAP = LinearSegmentedColormap.from_list("grey", ["#8f96a3", "#e4e7ec"], 12).with_extremes(
@@ -39,13 +43,12 @@ GREY_MAP = LinearSegmentedColormap.from_list("grey", ["#8f96a3", "#e4e7ec"], 12)
 )
 
 STYLE = {
-    "axes.titlesize": 9,
     "axes.labelsize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#d9dce2",
+    "grid.color": RULE,
     "grid.linewidth": 0.6,
     "axes.prop_cycle": matplotlib.cycler(color=MUTED_COLOURS),
 }
@@ -95,7 +98,7 @@ def _caption(text, width):
     return figure
 
 
-def show(figure, interactive=None, caption="figure", colours=256):
+def show(figure, interactive=None, caption="", colours=256):
     """Display a matplotlib figure, with an interactive twin where Jupyter can show it.
 
     Parameters
@@ -121,11 +124,14 @@ def alt_text(caption):
     return {"image/png": {"alt": caption}}
 
 
-def mime_bundle(figure, interactive=None, caption="figure", colours=256):
+def mime_bundle(figure, interactive=None, caption="", colours=256):
     """What :func:`show` displays: a picture, its caption and its twin, by type."""
     picture = base64.b64encode(png(figure, colours, caption)).decode()
     bundle = {"image/png": picture, "text/plain": caption}
     if interactive is not None:
+        lines = "<br>".join(textwrap.wrap(caption, 100))
+        title = {"text": lines, "font": {"size": 12}, "x": 0.01, "y": 0.01, "yanchor": "bottom"}
+        interactive.update_layout(title=title)
         bundle["application/vnd.plotly.v1+json"] = interactive.to_plotly_json()
     return bundle
 
@@ -134,7 +140,7 @@ def tidy(axes, grid="y"):
     """Light axes: two spines, small numbers, and a grid along "x", "y" or "both"."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(False)
-    axes.grid(axis=grid, color="#d9dce2", lw=0.6)
+    axes.grid(axis=grid, color=RULE, lw=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
 
@@ -225,10 +231,10 @@ def models_figure(planes):
             cell.images[0].set_alpha(1.0 if name in used else 0.12)
             for spine in cell.spines.values():
                 spine.set(linestyle="-" if name in used else (0, (4, 4)), linewidth=1.6)
-                spine.set_color("#2e86ab" if name in used else "#aaaaaa")
+                spine.set_color(INK if name in used else FAINT)
         row[0].set_ylabel(f"Model {model}", fontsize=10)
     for cell, (name, channels) in zip(axes[0], CHANNELS.items(), strict=True):
-        cell.set_title(f"{name} ({channels} channels)")
+        cell.set_title(f"{name}\n{channels} channels", fontsize=9)
     return figure
 
 

@@ -90,13 +90,17 @@ def draw_volumes(axes, volumes, threshold=0.5, colours=BONE_COLOURS):
 
 
 def draw_cube(axes, size):
-    """Set 3D matplotlib axes to a volume of ``size`` cells, and draw where x, y, z point."""
-    axes.set(xlim=(0, size), ylim=(size, 0), zlim=(size, 0))
+    """Set 3D matplotlib axes to a volume of ``size`` cells, and draw where x, y, z point.
+
+    The axes are the voxel frame: the cube reaches from -½ to ``size`` - ½.
+    """
+    low, high = -0.5, size - 0.5
+    axes.set(xlim=(low, high), ylim=(high, low), zlim=(high, low))
     axes.set_box_aspect((1, 1, 1), zoom=1.2)
     for axis, colour, direction in zip("xyz", AXIS_COLOURS, np.eye(3), strict=True):
-        end = (direction * size)[_PAGE]
-        axes.plot(*zip(np.zeros(3), end, strict=True), color=colour, lw=2)
-        axes.text(*(end * 1.07), axis, color=colour, ha="center", va="center")
+        end, letter = ((low + direction * size * reach)[_PAGE] for reach in (1, 1.07))
+        axes.plot(*zip(np.full(3, low), end, strict=True), color=colour, lw=2)
+        axes.text(*letter, axis, color=colour, ha="center", va="center")
     axes.view_init(elev=14, azim=-74)
     axes.set_axis_off()
 
@@ -123,7 +127,8 @@ def draw_hand_3d(axes, joints, *, width=1.6, dots=5, alpha=1.0):
 def mask_mesh(mask):
     """What plotly's ``Mesh3d`` needs to draw a mask (D, H, W): corners, triangles, brightness.
 
-    Arrays of small integers, as they travel lighter to the browser than lists.
+    Corners are cells from the cube's corner, the voxel frame and ½. Arrays of small integers,
+    as they travel lighter to the browser than lists.
     """
     quads = exposed_faces(mask, merge=True)
     kind = np.uint8 if max(mask.shape) < 256 else np.uint16

@@ -5,11 +5,18 @@ import numpy as np
 from senorita_lib.camera import SR300
 from senorita_lib.evaluation import bone_angles
 from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_NAMES
-from senorita_lib.plotting import BONE_COLOURS, GREY_MAP, IMAGE_MAP, draw_box, draw_crop, draw_hand
+from senorita_lib.plotting import (
+    BONE_COLOURS,
+    GREY,
+    GREY_MAP,
+    IMAGE_MAP,
+    INK,
+    draw_box,
+    draw_crop,
+    draw_hand,
+)
 from senorita_lib.plotting_page import (
     GREEN,
-    GREY,
-    INK,
     ORANGE,
     caption,
     draw_arrow,
@@ -49,7 +56,8 @@ def refiner_figure(model, frame, camera=SR300, bone=None):
     seen = follow(model, frame, camera)
     refined = seen.prediction.refinement
     if bone is None:
-        bone = int(refined.residual_orientation[0].norm(dim=1).argmax())
+        before, after = (p.cpu() for p in (seen.prediction.joints_mm, refined.joints_mm))
+        bone = int(np.nanargmax(bone_angles(before, after)[0]))
     page = new_page(13, 5.35)
     _draw_bone(page, seen, bone)
     _draw_patch_stream(page, model, seen, bone)
@@ -149,7 +157,7 @@ def _draw_increment(page, seen, bone):
         true = seen.true_mm.cpu().numpy()
         left = [f"{bone_angles(pose, true)[0, bone]:.1f}°" for pose in (before, after)]
         lines.append(f"error {left[0]}, then {left[1]}")
-    caption(page, 12.05, 1.7, *lines)
+    caption(page, 12.05, 1.7, *lines, "seen across both, initial up")
 
 
 def _of_bone(maps, bone):

@@ -53,11 +53,10 @@ def crop_steps(frame, crop):
 
     Notes
     -----
-    Steps 1, 2 and 4 show all that is in them, 3, 5 and 6 the cube's depths: one scale each.
+    Steps 1 to 4 have one scale, of all that is in the frame, 5 and 6 that of the cube.
     The image of step 6 is drawn in the mm that it stands for.
     """
-    seen, steps = frame.depth[frame.depth > 0], crop.steps
-    scene = int(seen.min()), int(seen.max())
+    scene, steps = _limits(frame.depth), crop.steps
     centre = crop.cube_centre[2]
     cube = round(float(centre - CUBE_MM / 2)), round(float(centre + CUBE_MM / 2))
     x, y, side = steps["square"]
@@ -71,9 +70,12 @@ def crop_steps(frame, crop):
         CropStep("2  the square", steps["square_depth"], scene),
         CropStep(
             f"3  nearer than {steps['threshold'] or '–'} mm; rough centre", steps["foreground"],
-            cube, centre=steps["rough_centre"][:2] - [x, y],
+            scene, centre=steps["rough_centre"][:2] - [x, y],
         ),
-        CropStep(f"4  box of 500 / {steps['coarse_z']:.0f} × 210 px", steps["box_depth"], scene),
+        CropStep(
+            f"4  box of 500 / {steps['coarse_z']:.0f} × 210 = {crop.box[2] - crop.box[0]:.0f} px",
+            steps["box_depth"], scene,
+        ),
         CropStep("5  within ±100 mm", steps["hand_depth"], cube),
         CropStep(
             f"6  image, {size} × {size}", np.where(crop.image > -1, centre - nearer, 0), cube,
@@ -84,8 +86,13 @@ def crop_steps(frame, crop):
 
 def uncropped(frame, title):
     """A frame whose crop failed, as a step."""
-    high = max(int(frame.depth.max()), 1)
-    return CropStep(title, frame.depth, (0, high), given=_outline(*frame.box))
+    return CropStep(title, frame.depth, _limits(frame.depth), given=_outline(*frame.box))
+
+
+def _limits(depth):
+    """Least and greatest depth that returned, mm."""
+    seen = depth[depth > 0]
+    return (int(seen.min()), int(seen.max())) if len(seen) else (1, 2)
 
 
 def _outline(x1, y1, x2, y2):
@@ -104,8 +111,8 @@ def crop_steps_figure(steps):
             cell.plot(*step.centre, "+", color="white", ms=14, mew=2)
         if step.joints is not None:
             draw_hand(cell, step.joints, halo=True)
-    depth_bar(axes[0, 1].images[0], axes[0], "depth (mm), steps 1, 2, 4")
-    depth_bar(shown, axes[1], "depth (mm), steps 3, 5, 6")
+    depth_bar(axes[0, 1].images[0], axes[0], "depth (mm), steps 1 to 4")
+    depth_bar(shown, axes[1], "depth (mm), steps 5 and 6")
     return figure
 
 

@@ -8,11 +8,10 @@ from matplotlib.ticker import MaxNLocator
 
 from senorita_lib.difficulty import rank_correlation, remaining_error
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.plotting import GREY, INK, MUTED_COLOURS, new_figure, tidy
+from senorita_lib.plotting import BETTER, GREY, INK, MUTED_COLOURS, WORSE, new_figure, tidy
 
 _POINTS = "#b9c3da"
 _LEAST = 15  # frames that make a mean
-_BETTER, _WORSE = "#4c9a6e", "#cc6a62"
 
 
 def mean_interval(values):
@@ -134,15 +133,15 @@ def _draw_change(axes, change, edges):
     """How many frames got better (green) and worse, and the mean with its interval (band)."""
     counts, _ = np.histogram(change, edges)
     middles = (edges[:-1] + edges[1:]) / 2
-    axes.barh(middles, counts, 0.9 * np.diff(edges), color=np.where(middles < 0, _BETTER, _WORSE))
+    axes.barh(middles, counts, 0.9 * np.diff(edges), color=np.where(middles < 0, BETTER, WORSE))
     mean, low, high = mean_interval(change)
     axes.axhline(0, color=INK, lw=0.6)
     axes.axhspan(low, high, color=INK, alpha=0.2, lw=0)
     axes.axhline(mean, color=INK, lw=1.6)
     style = {"transform": axes.transAxes, "ha": "right", "fontsize": 9}
     worse, better = (100 * np.mean(which) for which in (change > 0, change < 0))
-    axes.text(0.97, 0.97, f"{worse:.0f} % worse", va="top", color=_WORSE, **style)
-    axes.text(0.97, 0.03, f"{better:.0f} % better", va="bottom", color=_BETTER, **style)
+    axes.text(0.97, 0.97, f"{worse:.0f} % worse", va="top", color=WORSE, **style)
+    axes.text(0.97, 0.03, f"{better:.0f} % better", va="bottom", color=BETTER, **style)
     axes.set_title(f"{mean:+.1f} mm ({low:+.1f} to {high:+.1f})".replace("-", "−"))
     axes.set_xlabel("frames", fontsize=9)
     tidy(axes)

@@ -25,6 +25,16 @@ def depth_heatmap(depth_mm, low, high):
     return _heatmap(np.rint(depth_mm).astype(np.uint16), low, high, IMAGE_MAP.reversed())
 
 
+def voxel_heatmap(cells):
+    """What plotly's ``Heatmap`` needs to draw cells (S, S): white where one is occupied, +1."""
+    white = to_hex(IMAGE_MAP(2.0))
+    return {
+        **_heatmap(np.uint8(np.asarray(cells) > 0), 0, 1, IMAGE_MAP),
+        **{"zmin": 0, "zmax": 1, "colorscale": [(0, NOTHING), (1, white)], "showscale": False},
+        "hovertemplate": "column %{x}, row %{y}: cell %{z}<extra>1 is occupied</extra>",
+    }
+
+
 def image_heatmap(image):
     """What plotly's ``Heatmap`` needs to draw a map (S, S), image frame, as mm nearer.
 
@@ -49,6 +59,8 @@ def _heatmap(values, low, high, colours):
         "zmin": low - 1,
         "zmax": high,
         "colorscale": stops,
+        "showscale": True,
+        "hovertemplate": "column %{x}, row %{y}: %{z} mm<extra></extra>",
         **{"x0": place, "dx": every, "y0": place, "dy": every},
     }
 
@@ -66,8 +78,7 @@ def map_figure(heatmap, unit, width=560, height=480):
         px.
     """
     bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "len": 0.8, "x": 1.0}
-    seen = "column %{x}, row %{y}: %{z} mm<extra></extra>"
-    figure = go.Figure(go.Heatmap(**heatmap, colorbar=bar, hovertemplate=seen))
+    figure = go.Figure(go.Heatmap(**heatmap, colorbar=bar))
     figure.update_layout(
         template="none", width=width, height=height, showlegend=False,
         title={"font": {"size": 14}, "x": 0.02},

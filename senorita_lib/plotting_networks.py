@@ -9,8 +9,10 @@ from senorita_lib.hand import BONES
 from senorita_lib.losses import pose_loss
 from senorita_lib.plotting import (
     BONE_COLOURS,
+    GREY,
     GREY_MAP,
     IMAGE_MAP,
+    INK,
     JOINT_COLOURS,
     NOTHING,
     draw_box,
@@ -19,12 +21,8 @@ from senorita_lib.plotting import (
     draw_hand,
 )
 from senorita_lib.plotting3d import draw_volumes
-from senorita_lib.plotting_bone_network import refiner_figure
 from senorita_lib.plotting_page import (
     GREEN,
-    GREY,
-    INK,
-    LINE,
     ORANGE,
     caption,
     draw_arrow,
@@ -34,11 +32,9 @@ from senorita_lib.plotting_page import (
     thumbnail,
     write,
 )
-from senorita_lib.recording import follow, patch_stages, record, shape_text
+from senorita_lib.recording import follow, patch_stages, shape_text
 from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
 from senorita_lib.representations import CHANNELS, inputs_of
-
-__all__ = ["overview_figure", "record", "refiner_figure", "shape_text"]
 
 _COLUMNS = 1.2, 3.15, 6.2, 9.3, 11.85  # centres of Fig. 1's columns, inches
 _TOP, _MIDDLE, _BOTTOM, _SIDE = 5.5, 3.55, 1.25, 1.2  # of its rows, and of a picture
@@ -108,7 +104,7 @@ def _draw_inputs(page, recipe, frame, seen):
 def _draw_estimator(page, seen):
     """The network with the mean of each stage's maps, its heat maps, their expectation."""
     _, second, third, fourth, fifth = _COLUMNS
-    draw_round_box(page, third, _MIDDLE, 3.9, 1.5, LINE)
+    draw_round_box(page, third, _MIDDLE, 3.9, 1.5, GREY)
     write(page, third, _MIDDLE + 0.57, "Integral regression network", size=9, weight="bold")
     levels, ups, last = _stages(seen.calls)
     tensors, first_up = [*levels, *ups], len(levels)
@@ -174,7 +170,7 @@ def _draw_renderer(page, recipe, seen):
     loss = skeleton_volume_loss(*cells, difference=recipe.volume_difference, **options)
     kind = "eq. 4" if recipe.volume_difference == "l1" else "smooth L1"
     write(page, middle, _TOP + 0.2, f"volumes, {kind}:\n{loss:.0f} voxels")
-    write(page, middle, _TOP - 0.2, f"poses, eq. 3:\n{pose_loss(predicted, true):.2f} cells")
+    write(page, middle, _TOP - 0.2, f"their poses, eq. 3:\n{pose_loss(predicted, true):.2f} cells")
 
 
 def _draw_refinement(page, seen):
@@ -187,7 +183,7 @@ def _draw_refinement(page, seen):
     shapes = [shape_text(patches[0]), *(shape_text(patch[0, 0]) for patch in patches[1:])]
     name = f"patches of the bones, {len(patches)} scales"
     caption(page, first, _BOTTOM - 0.6, name, "; ".join(shapes))
-    draw_round_box(page, third, _BOTTOM, 3.9, 1.5, LINE)
+    draw_round_box(page, third, _BOTTOM, 3.9, 1.5, GREY)
     name = f"Refinement: {len(BONES)} bone networks (Fig. 4)"
     write(page, third, _BOTTOM + 0.57, name, size=9, weight="bold")
     streams = {"patch stream": (lower, GREEN, calls["refiner.patch_features"].output)}
@@ -206,14 +202,14 @@ def _draw_refinement(page, seen):
         draw_round_box(page, third - 0.85, y, 1.8, 0.46, colour)
         caption(page, third - 0.85, y + 0.22, name, shape_text(output))
         draw_arrow(page, (third + 0.07, y), (third + 0.65, (y + 2 * join) / 3))
-    draw_round_box(page, third + 1.22, join, 1.1, 0.46, LINE)
+    draw_round_box(page, third + 1.22, join, 1.1, 0.46, GREY)
     shape = shape_text(calls["refiner.residual"].input)
     caption(page, third + 1.22, join + 0.22, "joined, FC", shape)
     _draw_residuals(thumbnail(page, fourth, _BOTTOM), seen)
     shape = shape_text(refined.residual_orientation)
     caption(page, fourth, _BOTTOM - 0.6, "residual orientations", shape)
     _draw_pose(page, fifth, _BOTTOM, "refined pose", seen, refined.joints_mm)
-    draw_round_box(page, plus, _BOTTOM, 0.3, 0.3, LINE, round=0.15)
+    draw_round_box(page, plus, _BOTTOM, 0.3, 0.3, GREY, round=0.15)
     write(page, plus, _BOTTOM, "+", size=12)
     below = _MIDDLE - (1.02 if seen.true_mm is None else 1.2)  # the initial pose's caption
     draw_arrow(page, (third + 2.0, _BOTTOM), (fourth - 0.66, _BOTTOM))
@@ -249,7 +245,6 @@ def _draw_patches(axes, patches):
     size = patches.shape[-1]
     pitch = size + 2 * max(1, size // 12)
     sheet = np.full((4 * pitch, 5 * pitch), np.nan)
-    draw_crop(axes, np.ma.masked_invalid(sheet), colours=IMAGE_MAP.with_extremes(bad="#ffffff"))
     for bone, patch in enumerate(patches):
         y, x = pitch * (bone % 4), pitch * (bone // 4)
         sheet[y : y + size, x : x + size] = patch

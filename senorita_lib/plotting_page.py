@@ -8,10 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from senorita_lib.plotting import FINGER_COLOURS, IMAGE_MAP, INK
+from senorita_lib.plotting import GREY, IMAGE_MAP, INK
 
-ORANGE, GREEN = FINGER_COLOURS[1], FINGER_COLOURS[2]  # as in the paper's Fig. 1 and Fig. 4
-GREY, LINE = "#5d6470", "#7a8190"
+ORANGE, GREEN = "#e67e22", "#5aa02c"  # as in the paper's Fig. 1 and Fig. 4
 
 
 def new_page(width, height):
@@ -34,7 +33,7 @@ def thumbnail(page, x, y, width=1.2, height=1.2, **options):
         return axes
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
-        spine.set(color=LINE, linewidth=0.8)
+        spine.set(color=GREY, linewidth=0.8)
     return axes
 
 
@@ -58,7 +57,7 @@ def draw_round_box(page, x, y, width, height, colour, round=0.1):
     page.add_patch(FancyBboxPatch(corner, *inner, ec=colour, lw=1, **style))
 
 
-def draw_arrow(page, *points, colour=LINE):
+def draw_arrow(page, *points, colour=GREY):
     """A thin line along points, with a head at its end."""
     page.plot(*zip(*points, strict=True), color=colour, lw=1)
     head = {"arrowstyle": "-|>,head_width=0.18,head_length=0.35", "color": colour, "lw": 1}

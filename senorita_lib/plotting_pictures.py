@@ -13,7 +13,8 @@ from senorita_lib.datasets.posedhand import posed_hand
 from senorita_lib.evaluation import success_curve
 from senorita_lib.paths import project_path
 from senorita_lib.plotting3d import draw_volumes
-from senorita_lib.plotting_networks import overview_figure, refiner_figure
+from senorita_lib.plotting_bone_network import refiner_figure
+from senorita_lib.plotting_networks import overview_figure
 from senorita_lib.predictor import Predictor
 from senorita_lib.refinement import bone_patch_boxes
 from senorita_lib.renderer import render_skeleton
@@ -54,7 +55,7 @@ def inputs():
     frame = HANDS.frame(11)
     crops = CropBatch.stack([crop_hand(frame.depth, frame.box)])
     images = [crops.image[0, 0], project_points(crops)[0, 1], layer_depth(crops)[0, 32]]
-    images.append(voxelize(crops)[0].amax(dim=0))
+    images.append(2 * voxelize(crops)[0].amax(dim=0))  # white: occupied
     figure, (axes,) = plotting.new_figure(1, 4, width=3.6, height=1.0)
     for cell, image in zip(axes, images, strict=True):
         plotting.draw_crop(cell, image)
@@ -101,8 +102,10 @@ def results():
             rows = arrays["splits"] == split
             curve = success_curve(arrays["refined"][rows], arrays["joints"][rows], thresholds)
             cell.plot(thresholds, 100 * curve, label=f"Model {model}")
-            cell.set(title=split.upper(), xlabel="worst joint (mm)", ylim=(0, 100))
+            cell.set(xlabel="worst joint (mm)", ylim=(0, 100))
+            cell.set_title(split.upper(), fontsize=9)
     axes[0].set_ylabel("frames (%)")
+    axes[1].legend(fontsize=7, frameon=False)
     return figure
 
 

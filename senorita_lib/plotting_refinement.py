@@ -96,7 +96,7 @@ def residual_figure(crop, initial_mm, refined_mm, true_mm, all_angles=None):
     left, right = figure.subfigures(1, 2, width_ratios=(7.2, 4.4))
     turned, judged = left.subplots(1, 2)
     image = crop.image[0, 0]
-    draw_crop(turned, image, "initial (thin), refined, and how each bone turned", GREY_MAP)
+    draw_crop(turned, image, "initial (dashed), refined, and how each bone turned", GREY_MAP)
     draw_crop(judged, image, "refined, and the truth (dotted)", GREY_MAP)
     initial, refined, true = (_pixels(crop, pose) for pose in (initial_mm, refined_mm, true_mm))
     draw_hand(turned, initial, width=0.9, dots=0, style="--")
@@ -153,7 +153,7 @@ def _draw_angles(axes, title, before, after):
     axes.set_title(f"{title}: {change}", fontsize=9)
     axes.set_xticks(places, [_CHILDREN[bone] for bone in order], rotation=90, fontsize=8)
     axes.tick_params(axis="y", labelsize=8)
-    axes.set_ylabel("to the truth (°)", fontsize=9)
+    axes.set_ylabel("angle to the true bone (°)", fontsize=9)
     axes.margins(x=0.01)
 
 

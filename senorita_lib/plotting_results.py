@@ -13,16 +13,18 @@ from plotly.subplots import make_subplots
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors, success_curve
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES
 from senorita_lib.plotting import (
+    BETTER,
     FINGER_COLOURS,
     GREY,
     INK,
     JOINT_COLOURS,
     MUTED_COLOURS,
+    RULE,
+    WORSE,
     new_figure,
     tidy,
 )
 
-_RULE = "#d9dce2"
 _THRESHOLDS = np.arange(81)  # mm
 _PANELS = {
     "frame_max": "error of the frame's worst joint (mm)",
@@ -75,7 +77,7 @@ def table_figure(rows):
     tidy(axes)
     axes.tick_params(axis="x", length=0, labelsize=9)
     for edge in range(1, len(SPLITS)):
-        axes.axvline(edge - 0.5, color=_RULE, lw=0.6)
+        axes.axvline(edge - 0.5, color=RULE, lw=0.6)
     figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
     return figure
 
@@ -172,7 +174,7 @@ def _draw_bars(axes, places, before, after, colours):
     axes.plot(places, before, "o", mfc="white", mec=INK, ms=4.5, mew=1, label="initial")
 
 
-_VERDICTS = {"supported": "#2f8f57", "not supported": "#c0453f", "cannot be told": "#7a808c"}
+_VERDICTS = {"supported": BETTER, "not supported": WORSE, "cannot be told": GREY}
 _LINE = 0.19  # of the ledger, inches
 
 
@@ -223,7 +225,7 @@ def _draw_claim(axes, row, text, top, bottom):
     axes.text(0.01, middle, text, fontsize=9, **style)
     axes.text(0.885, middle, row["verdict"], fontsize=9, color=colour, weight="bold", **style)
     for edge in (top, bottom):
-        axes.plot([0.01, 0.995], [edge] * 2, color=_RULE, lw=0.8, transform=across, clip_on=False)
+        axes.plot([0.01, 0.995], [edge] * 2, color=RULE, lw=0.8, transform=across, clip_on=False)
     left = axes.get_position().x0 - 0.006
     first = middle - (len(row["comparisons"]) - 1) / 2
     for i, comparison in enumerate(row["comparisons"]):

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from senorita_lib.hand import FINGER_CHAINS
-from senorita_lib.plotting import AXIS_COLOURS, FINGER_COLOURS
+from senorita_lib.plotting import AXIS_COLOURS, FINGER_COLOURS, GREY
 
 _PLOTLYS = dict(zip("xyz", "xzy", strict=True))
 
@@ -38,7 +38,7 @@ def upright_scene(limits, near="low", unit=None, *, eye=(0.3, -1.75, 0.35), cent
         f"{_PLOTLYS[name]}axis": {
             "range": ends,
             "visible": bool(unit),
-            "title": {"text": f"{name} ({unit})"},
+            "title": {"text": f"{name} ({unit})" if unit else ""},
         }
         for name, ends in ranges.items()
     }
@@ -118,7 +118,7 @@ def cloud_plot(points, colour, box, joints=None):
         go.Scatter3d(**cloud, mode="markers", marker=marker, name="depth pixels"),
         go.Scatter3d(
             **placed(corners), mode="lines", hoverinfo="skip",
-            line={"color": "#7a808c", "width": 3}, name="200 mm cube",
+            line={"color": GREY, "width": 3}, name="200 mm cube",
         ),
     ]  # fmt: skip
     if joints is not None:

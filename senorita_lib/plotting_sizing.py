@@ -19,7 +19,7 @@ _ESTIMATOR = {
 }
 _REFINER = {
     "patch stream": "#eda9a3",
-    "patch FC": "#d1495b",
+    "patch FC": "#c4625a",
     "pose stream": "#a3697f",
     "last FC": "#6b5060",
 }

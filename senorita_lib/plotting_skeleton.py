@@ -153,13 +153,14 @@ def moving_plot(paths_of, truth, labels, arrows=None, *, prefix="", size=32):
     still, frames = [], [[] for _ in labels]
     for i, path in enumerate(paths_of.values()):
         scene = f"scene{i + 1 if i else ''}"
-        still += [hand_line(truth, scene, FAINT, width=3), *axis_traces(size, scene)]
+        # From the cube's corner, as its axes are, and not from the middle of the first cell.
+        still += [hand_line(truth + 0.5, scene, FAINT, width=3), *axis_traces(size, scene)]
         for moving, joints in zip(frames, path, strict=True):
-            moving.append(hand_line(joints, scene))
+            moving.append(hand_line(joints + 0.5, scene))
     if arrows is not None:
         first = next(iter(paths_of.values()))
         for moving, joints, pulls in zip(frames, first, arrows, strict=True):
-            moving.append(_arrow_line(joints, pulls))
+            moving.append(_arrow_line(joints + 0.5, pulls))
     figure = go.Figure([*frames[0], *still], cube_layout(size, len(paths_of)))
     figure.frames = [
         go.Frame(

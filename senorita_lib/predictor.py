@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 
-from senorita_lib.camera import SR300
+from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import (
     NOMINAL_MM,
     SIDE_PX,
@@ -113,6 +113,8 @@ class Predictor:
         HandNotFoundError
             If no hand is there.
         """
+        if not isinstance(camera, Camera):
+            raise ValueError(f"camera is {camera!r}, wanted a senorita_lib.camera.Camera")
         recipe, seen_by = self.model.recipe, camera
         if box is None:
             box = find_hand_box(depth_mm, camera)

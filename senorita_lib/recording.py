@@ -6,6 +6,7 @@ import torch
 
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.model import Prediction
+from senorita_lib.training import crop_options
 
 
 class Call(NamedTuple):
@@ -111,10 +112,7 @@ def follow(model, frame, camera):
     recipe = model.recipe
     if recipe.head != "integral":
         raise ValueError(f"model has a {recipe.head!r} head, wanted 'integral', with heat maps")
-    found = crop_hand(
-        frame.depth, frame.box, camera,
-        foreground=recipe.foreground, centre=recipe.centre, size=recipe.image_size,
-    )  # fmt: skip
+    found = crop_hand(frame.depth, frame.box, camera, **crop_options(recipe))
     crops = CropBatch.stack([found]).to(next(model.parameters()).device)
     calls = record(model, crops)
     true = None if frame.joints is None else torch.as_tensor(frame.joints).to(crops.image)[None]

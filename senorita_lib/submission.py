@@ -99,6 +99,8 @@ def check_submission(path, boxes_file):
     ValueError
         For the first line that is wrong: its number, what it has, what was wanted.
     """
+    if not Path(boxes_file).is_file():
+        raise FileNotFoundError(f"{boxes_file} is not there, wanted the data set's test_bbs.txt")
     wanted = [fields[0] for _, fields in lines(Path(boxes_file))]
     votes, firsts = np.zeros(len(VERDICTS) + 1, int), {}
     number, pose, moves = 1, None, False

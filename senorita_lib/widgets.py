@@ -24,7 +24,7 @@ from senorita_lib.plotting_crop import (
     uncropped,
 )
 from senorita_lib.plotting_gallery import hand_plot, redraw_hand_plot
-from senorita_lib.plotting_heatmaps import image_heatmap, map_figure
+from senorita_lib.plotting_heatmaps import image_heatmap, map_figure, voxel_heatmap
 from senorita_lib.plotting_inputs import channel_title, pose_input
 from senorita_lib.renderer import render_skeleton
 from senorita_lib.representations import CHANNELS, LAYERS
@@ -60,7 +60,7 @@ def crop_explorer(frames, camera=SR300):
     """
     number = _slider(0, 0, len(frames) - 1)
     names = [(name, i) for i, name in enumerate(STEPS)]
-    step = ipywidgets.SelectionSlider(options=names, layout=_AUTO)
+    step = ipywidgets.SelectionSlider(options=names, layout=_AUTO, readout=False)
     foreground = _choice("otsu", "valley")
     centre = _choice("mass", "box")
 
@@ -104,6 +104,8 @@ def skeleton_explorer(*, gamma=0.1, size=32, threshold=0.5, turn=(25, 5, 0)):
     -------
     ipywidgets.HBox
     """
+    if not 8 <= size <= 100:
+        raise ValueError(f"size is {size}, wanted 8 to 100 cells")
     bends = [_slider(value, -15, 90) for value in OPEN]
     spreads = [_slider(APART[0], 0, 60)]  # away from the palm, the others towards the thumb
     spreads += [_slider(value, -25, 25) for value in APART[1:]]
@@ -191,34 +193,6 @@ def posed_volumes(bends, spreads, turn, *, size=32, **options):
     return render_skeleton(joints[None], size=(size,) * 3, compiled=False, **options)[0].numpy()
 
 
-_AUTO = {"width": "auto"}
-
-
-def _slider(value, low, high):
-    return ipywidgets.IntSlider(value, min=low, max=high, layout=_AUTO)
-
-
-def _choice(*options):
-    return ipywidgets.ToggleButtons(options=options, style={"button_width": "90px"})
-
-
-def _head(text, colour="inherit"):
-    return ipywidgets.HTML(f"<b style='color:{colour}'>{text}</b>")
-
-
-def _table(rows, width="560px"):
-    """Controls below each other, labelled."""
-    cells = [cell for label, control in rows.items() for cell in (ipywidgets.Label(label), control)]
-    table = _grid(cells, "80px 1fr")
-    table.layout.width = width
-    return table
-
-
-def _grid(children, columns):
-    layout = {"grid_template_columns": columns, "grid_gap": "0 4px", "align_items": "center"}
-    return ipywidgets.GridBox(children, layout=layout)
-
-
 def input_explorer(hands, pose, *, layers=LAYERS):
     """The inputs of a synthetic hand, with sliders that choose the channel and turn the hand.
 
@@ -235,20 +209,21 @@ def input_explorer(hands, pose, *, layers=LAYERS):
     """
     name = _choice(*CHANNELS)
     channel = _slider(0, 0, CHANNELS["depth"] - 1)
-    turn = _slider(0, -80, 80)
+    turn = _slider(0, -60, 60)  # farther, a hand near the camera would reach behind it
 
-    def picture():
-        return pose_input(hands, turned(pose, turn.value), name.value, layers)[channel.value]
+    def heatmap():
+        values = pose_input(hands, turned(pose, turn.value), name.value, layers)[channel.value]
+        return voxel_heatmap(values) if name.value == "voxels" else image_heatmap(values)
 
     def title():
         return channel_title(name.value, channel.value, layers)
 
-    figure = go.FigureWidget(map_figure(image_heatmap(picture()), NEARER))
+    figure = go.FigureWidget(map_figure(heatmap(), NEARER))
     figure.update_layout(title_text=title())
 
     def redraw(_=None):
         with figure.batch_update():
-            figure.data[0].update(image_heatmap(picture()))
+            figure.data[0].update(heatmap())
             figure.update_layout(title_text=title())
 
     def change_input(change):
@@ -278,7 +253,8 @@ def gallery_explorer(views):
     -------
     ipywidgets.VBox
     """
-    hand = ipywidgets.SelectionSlider(options=list(views), layout=_AUTO)
+    # The figure's title says which; a readout could be overwritten by hand.
+    hand = ipywidgets.SelectionSlider(options=list(views), layout=_AUTO, readout=False)
     figure = go.FigureWidget(hand_plot(hand.value, views[hand.value]))
 
     def redraw(change):
@@ -287,3 +263,31 @@ def gallery_explorer(views):
 
     hand.observe(redraw, "value")
     return ipywidgets.VBox([_table({"hand": hand}), figure])
+
+
+_AUTO = {"width": "auto"}
+
+
+def _slider(value, low, high):
+    return ipywidgets.IntSlider(value, min=low, max=high, layout=_AUTO)
+
+
+def _choice(*options):
+    return ipywidgets.ToggleButtons(options=options, style={"button_width": "90px"})
+
+
+def _head(text, colour="inherit"):
+    return ipywidgets.HTML(f"<b style='color:{colour}'>{text}</b>")
+
+
+def _table(rows, width="560px"):
+    """Controls below each other, labelled."""
+    cells = [cell for label, control in rows.items() for cell in (ipywidgets.Label(label), control)]
+    table = _grid(cells, "80px 1fr")
+    table.layout.width = width
+    return table
+
+
+def _grid(children, columns):
+    layout = {"grid_template_columns": columns, "grid_gap": "0 4px", "align_items": "center"}
+    return ipywidgets.GridBox(children, layout=layout)

@@ -55,7 +55,7 @@ def test_all_results_are_found_but_those_of_studies(tmp_path, monkeypatch):
     found = find_results()
     assert list(found) == ["runs/tiny/model_1/result.json", "results/timed/paper_1.json"]
     head, first, second = inventory_table(found).splitlines()
-    assert head.split() == ["recipe", "model", "seed", "images", *SPLITS, "kind"]
+    assert head.split() == ["refined,", "mm", "recipe", "model", "seed", "images", *SPLITS, "kind"]
     assert first.split()[1:6] == ["tiny", "1", "0", "25,600", "20.0"]
     assert second.split()[3:11] == ["2", "492,000", *"-----", "paper's"]
     assert inventory_table({}) == "no finished run, no result"

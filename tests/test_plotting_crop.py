@@ -4,12 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from senorita_lib.cropping import crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.hand import FINGER_CHAINS
-from senorita_lib.plotting import png
-from senorita_lib.plotting_crop import STEPS, crop_step_plot, crop_steps, crop_steps_figure
+from senorita_lib.plotting import NOTHING, png
+from senorita_lib.plotting_crop import (
+    STEPS,
+    crop_step_plot,
+    crop_steps,
+    crop_steps_figure,
+    uncropped,
+)
 
 FRAME = SyntheticHand(seed=0).frame(32)
 CROP = crop_hand(FRAME.depth, FRAME.box)
@@ -38,8 +45,7 @@ def test_the_image_is_drawn_in_the_mm_that_it_stands_for(steps):
 
 
 def test_steps_share_a_scale_as_the_figure_says(steps):
-    assert steps[0].limits == steps[1].limits == steps[3].limits
-    assert steps[2].limits == steps[4].limits == steps[5].limits
+    assert len({step.limits for step in steps[:4]}) == len({step.limits for step in steps[4:]}) == 1
 
 
 def test_the_figure_draws_each_step_with_its_outlines_and_joints(steps):
@@ -52,7 +58,7 @@ def test_the_figure_draws_each_step_with_its_outlines_and_joints(steps):
     assert square.get_linestyle() == "-"
     assert len(figure.axes[5].lines) == 20
     labels = [axes.get_ylabel() for axes in figure.axes[6:]]
-    assert labels == ["depth (mm), steps 1, 2, 4", "depth (mm), steps 3, 5, 6"]
+    assert labels == ["depth (mm), steps 1 to 4", "depth (mm), steps 5 and 6"]
     assert png(figure).startswith(b"\x89PNG")
 
 
@@ -67,6 +73,36 @@ def test_a_plot_has_depth_in_whole_mm_and_a_line_for_each_finger(steps):
             drawn = np.stack([line.x, line.y], axis=1)
             wanted = step.joints[list(chain)] if step.joints is not None else np.zeros((0, 2))
             np.testing.assert_array_equal(drawn, wanted)
+
+
+def colour_at(plot, value):
+    """Of a heatmap, red, green and blue at a value, mm."""
+    trace = plot.data[0]
+    share = (value - trace.zmin) / (trace.zmax - trace.zmin)
+    stops, colours = zip(*trace.colorscale, strict=True)
+    channels = np.array([to_rgb(colour) for colour in colours]).T
+    return np.array([np.interp(share, stops, channel) for channel in channels])
+
+
+@pytest.mark.parametrize("which", [0, 5])
+def test_both_ways_of_drawing_have_the_same_colours(steps, which):
+    """Near is bright; nothing is dark in both."""
+    step = steps[which]
+    plot, axes = crop_step_plot(step), crop_steps_figure(steps).axes[which]
+    shown = axes.images[0]
+    for value in (*step.limits, sum(step.limits) / 2):
+        np.testing.assert_allclose(colour_at(plot, value), shown.to_rgba(value)[:3], atol=0.03)
+    assert colour_at(plot, step.limits[0]).sum() > colour_at(plot, step.limits[1]).sum()
+    np.testing.assert_allclose(colour_at(plot, plot.data[0].zmin), to_rgb(NOTHING), atol=0.01)
+    low, high = plot.layout.yaxis.range
+    assert low > high  # row 0 on top
+
+
+def test_where_nothing_returned_is_dark_in_a_frame_without_a_hand(steps):
+    plot = crop_step_plot(uncropped(FRAME, "no hand"))
+    assert plot.data[0].zmin > 0 and plot.layout.title.text == "no hand"
+    empty = replace(FRAME, depth=np.zeros_like(FRAME.depth))
+    assert crop_step_plot(uncropped(empty, "no hand")).data[0].zmin == 0
 
 
 def test_a_large_map_is_thinned_out_but_stays_in_its_place(steps):

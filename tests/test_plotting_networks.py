@@ -4,15 +4,20 @@ import re
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.evaluation import bone_angles, mean_joint_error
+from senorita_lib.hand import joints_to_bones
 from senorita_lib.model import HandPoseNet
-from senorita_lib.plotting_networks import overview_figure, record, refiner_figure
+from senorita_lib.plotting_bone_network import refiner_figure
+from senorita_lib.plotting_networks import overview_figure
 from senorita_lib.recipes import find_recipe
+from senorita_lib.recording import record
+from senorita_lib.renderer import skeleton_volume_loss
 
 
 @cache
@@ -103,12 +108,35 @@ def test_errors_are_the_real_ones():
     errors = [f"mean joint error {mean_joint_error(pose, true):.1f} mm" for pose in poses]
     assert re.findall("mean joint error .* mm", words(draw(overview_figure, model=1))) == errors
     turned = bone_angles(*poses)[0]
-    bone = int(prediction.refinement.residual_orientation[0].norm(dim=1).argmax())
+    bone = turned.argmax()
     before, after = (f"{bone_angles(pose, true)[0, bone]:.1f}°" for pose in poses)
     refiner = words(draw(refiner_figure, model=1))
     assert (
         f"turned by {turned[bone]:.1f}°" in refiner and f"error {before}, then {after}" in refiner
     )
+
+
+def test_losses_and_arrows_are_those_of_the_prediction():
+    net, true = network(model=1).eval(), torch.tensor(frame().joints)[None]
+    with torch.no_grad():
+        crops = crop(net)
+        prediction = net(crops)
+    size = net.recipe.volume_size
+    predicted, wanted = (size * uvd - 0.5 for uvd in (prediction.uvd, crops.to_uvd(true)))
+    options = {"size": (size,) * 3, "gamma": net.recipe.gamma, "compiled": False}
+    loss = skeleton_volume_loss(predicted, wanted, **options)
+    figure = draw(overview_figure, model=1)
+    assert f"{loss:.0f} voxels" in words(figure)
+    (arrows,) = (c for axes in figure.axes for c in axes.collections if hasattr(c, "U"))
+    residual = prediction.refinement.residual_orientation[0, :, :2].numpy()
+    drawn = np.stack([arrows.U, arrows.V], axis=1)
+    np.testing.assert_allclose(drawn / np.abs(drawn).max(), residual / np.abs(residual).max(), 1e-4)
+    bones = joints_to_bones(prediction.joints_mm)[0].numpy()
+    (rosette,) = (axes for axes in figure.axes if len(axes.lines) == 20 and not axes.images)
+    assert rosette.yaxis_inverted()  # y goes down, as in the pictures
+    for line, bone in zip(rosette.lines, bones, strict=True):
+        end = line.get_xydata()[1]
+        np.testing.assert_allclose(end / np.hypot(*end), bone[:2] / np.hypot(*bone[:2]), atol=1e-3)
 
 
 def test_a_frame_without_truth_has_no_errors():

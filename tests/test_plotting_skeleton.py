@@ -108,5 +108,5 @@ def test_moving_hands_have_a_frame_for_each_step_and_stay_light(hand):
     assert [step.label for step in plot.layout.sliders[0].steps] == labels
     for i, frame in enumerate(plot.frames):
         assert list(frame.traces) == [0, 1, 2]
-        np.testing.assert_allclose(frame.data[0].x[0], path[i, 0, 0])
+        np.testing.assert_allclose(frame.data[0].x[0], path[i, 0, 0] + 0.5)
     assert len(json.dumps(plot.to_plotly_json(), default=str)) < 60_000

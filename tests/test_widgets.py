@@ -17,7 +17,7 @@ from senorita_lib.hand import FINGERS
 from senorita_lib.plotting3d import colour_meshes
 from senorita_lib.plotting_crop import STEPS, crop_step_plot, crop_steps, uncropped
 from senorita_lib.plotting_gallery import hand_plot, hand_view
-from senorita_lib.plotting_heatmaps import image_heatmap
+from senorita_lib.plotting_heatmaps import image_heatmap, voxel_heatmap
 from senorita_lib.plotting_inputs import channel_title, pose_input
 from senorita_lib.widgets import (
     crop_explorer,
@@ -148,6 +148,12 @@ def test_the_view_and_hidden_fingers_stay(explorer, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("size", [4, 200])
+def test_a_size_that_cannot_be_drawn_is_refused(size):
+    with pytest.raises(ValueError, match=f"size is {size}, wanted 8 to 100 cells"):
+        skeleton_explorer(size=size)
+
+
 def test_nothing_to_draw_is_no_error(explorer):
     controls(explorer, ipywidgets.FloatLogSlider)[0].max = 8
     controls(explorer, ipywidgets.FloatLogSlider)[0].value = 1e7
@@ -167,6 +173,7 @@ def crop_state(explorer):
 
 
 def test_each_control_of_the_crop_changes_what_is_drawn(frames, capsys):
+    frames[2] = HANDS.frame(6)  # both ways to find the foreground differ in it
     explorer = crop_explorer(frames)
     (figure,) = controls(explorer, go.FigureWidget)
     named(explorer, "step").value = 3
@@ -176,8 +183,7 @@ def test_each_control_of_the_crop_changes_what_is_drawn(frames, capsys):
         number, step, options = crop_state(explorer)
         crop = crop_hand(frames[number].depth, frames[number].box, **options)
         assert_same_plot(figure, crop_step_plot(crop_steps(frames[number], crop)[step]))
-        changed = not np.array_equal(before, figure.data[0].z)
-        assert changed or name == "foreground"  # both ways may find the same pixels
+        assert not np.array_equal(before, figure.data[0].z)
     assert capsys.readouterr() == ("", "")
 
 
@@ -217,7 +223,11 @@ def test_each_channel_of_each_input_is_drawn(name, channels, capsys):
     wanted = pose_input(HANDS, turned(pose, 30), name, layers=16)
     for channel in (0, channels - 1):
         named(explorer, "channel").value = channel
-        np.testing.assert_array_equal(figure.data[0].z, image_heatmap(wanted[channel])["z"])
+        draw = voxel_heatmap if name == "voxels" else image_heatmap
+        heatmap = draw(wanted[channel])
+        np.testing.assert_array_equal(figure.data[0].z, heatmap["z"])
+        assert figure.data[0].hovertemplate == heatmap["hovertemplate"]
+        assert figure.data[0].showscale == (name != "voxels")
         assert figure.layout.title.text == channel_title(name, channel, layers=16)
     assert capsys.readouterr() == ("", "")
 
@@ -225,14 +235,33 @@ def test_each_channel_of_each_input_is_drawn(name, channels, capsys):
 def test_another_input_has_its_own_channels_and_is_drawn_once(monkeypatch):
     explorer = input_explorer(HANDS, HANDS.pose(11))
     drawings = []
+    draw = channel_title
     monkeypatch.setattr(
-        "senorita_lib.widgets.image_heatmap", lambda *a: drawings.append(1) or image_heatmap(*a)
+        "senorita_lib.widgets.channel_title", lambda *a: drawings.append(1) or draw(*a)
     )
     channel = named(explorer, "channel")
     for name, middle in (("layers", 32), ("projection", 0), ("voxels", 16), ("depth", 0)):
         named(explorer, "input").value = name
         assert channel.value == middle
     assert len(drawings) == 4
+
+
+def test_a_map_of_an_input_has_mm_and_a_map_of_voxels_has_cells():
+    image = np.array([[1.0, 0, -0.99, -1]])
+    assert image_heatmap(image)["z"].tolist() == [[100, 0, -99, -100]]
+    assert image_heatmap(image)["colorscale"][-1][1] == "#fde725"  # near is bright
+    assert voxel_heatmap(np.array([[1.0, -1]]))["z"].tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_hands_can_be_turned_to_the_ends_of_the_slider(end):
+    for index in (25, 40, 54, 62, 123):  # near the camera
+        explorer = input_explorer(HANDS, HANDS.pose(index))
+        turn = named(explorer, "turn (°)")
+        turn.value = getattr(turn, end)
+        (figure,) = controls(explorer, go.FigureWidget)
+        wanted = pose_input(HANDS, turned(HANDS.pose(index), turn.value), "depth")[0]
+        np.testing.assert_array_equal(figure.data[0].z, image_heatmap(wanted)["z"])
 
 
 @pytest.mark.parametrize(

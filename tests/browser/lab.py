@@ -175,8 +175,9 @@ class Lab:
                 with contextlib.suppress(playwright.Error):
                     opened.screenshot("failed")
                 raise
-        for session in json.loads(self.ask("sessions")):
-            self.ask(f"sessions/{session['id']}", "DELETE")
+            finally:
+                for session in json.loads(self.ask("sessions")):
+                    self.ask(f"sessions/{session['id']}", "DELETE")
 
 
 # --- a notebook in the browser ----------------------------------------------------------------
@@ -338,7 +339,10 @@ class Explorer:
     def turn(self, pixels):
         """Turn a figure of three dimensions, by the mouse."""
         self.move_mouse(self.plot, pixels)
-        self.page.wait_for_timeout(500)  # it turns on for a moment
+        last = None
+        while (now := self.camera()) != last:  # it turns on for a moment
+            last = now
+            self.page.wait_for_timeout(300)
 
     def camera(self):
         return self.plot.evaluate("plot => plot._fullLayout.scene.camera")

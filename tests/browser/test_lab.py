@@ -50,7 +50,7 @@ def test_crop_explorer(lab):
         for number in "23456":
             took = explorer.press(steps, "ArrowRight")
             print(f"01, step {number} by a key: {took:.0f} ms")
-            assert explorer.readout("step").startswith(number)
+            assert explorer.title().startswith(number)
             titles.append(explorer.title())
         assert len(set(titles)) == 6
         assert changed_pixels(picture, explorer.picture()) > 2000
@@ -114,6 +114,11 @@ def test_skeleton_explorer(lab):
         assert changed_traces(thin, bent) == [FINGERS.index("index")]
         assert changed_pixels(thin_picture, explorer.picture()) > 50
         assert_fresh(explorer)
+
+        explorer.click("euclidean")  # brings its own unit, and the release's γ
+        assert explorer.readout("γ (1/cell)") == "0.625"
+        assert_fresh(explorer)
+        bent = explorer.shown()
 
         explorer.click("fist")
         bends = dict(zip(FINGERS, GESTURES["fist"], strict=True))
