@@ -129,11 +129,20 @@ def mime_bundle(figure, interactive=None, caption="", colours=256):
     picture = base64.b64encode(png(figure, colours, caption)).decode()
     bundle = {"image/png": picture, "text/plain": caption}
     if interactive is not None:
-        lines = "<br>".join(textwrap.wrap(caption, 100))
-        title = {"text": lines, "font": {"size": 12}, "x": 0.01, "y": 0.01, "yanchor": "bottom"}
-        interactive.update_layout(title=title)
-        bundle["application/vnd.plotly.v1+json"] = interactive.to_plotly_json()
+        bundle["application/vnd.plotly.v1+json"] = _titled(interactive, caption).to_plotly_json()
     return bundle
+
+
+def _titled(interactive, caption, room=30):
+    """A plotly figure with a caption over it, in room of its own, px."""
+    margin, height = interactive.layout.margin.t, interactive.layout.height
+    style = {"font": {"size": 12}, "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top"}
+    interactive.update_layout(
+        title={"text": caption, "pad": {"t": 10}} | style,
+        margin_t=room + (100 if margin is None else margin),  # plotly's own is 100
+        height=room + (height or 450),
+    )
+    return interactive
 
 
 def tidy(axes, grid="y"):

@@ -146,8 +146,7 @@ def hand_plot(name, view):
     name : str
     view : HandView
     """
-    limits, look = [(-_REACH, _REACH)] * 3, {"unit": "mm", "centre": (0, 0, -0.1)}
-    scene = upright_scene(limits, **look)
+    scene = upright_scene([(-_REACH, _REACH)] * 3, unit="mm")
     for axis in ("xaxis", "yaxis", "zaxis"):
         scene[axis] |= {"dtick": 100, "tick0": 0}
     layout = {

@@ -18,7 +18,7 @@ def placed(points):
     return dict(zip(_PLOTLYS.values(), np.asarray(points).T, strict=True))
 
 
-def upright_scene(limits, near="low", unit=None, *, eye=(0.3, -1.75, 0.35), centre=(0, 0, 0)):
+def upright_scene(limits, near="low", unit=None, *, eye=(0.35, -2.0, 0.4), centre=(0, 0, -0.12)):
     """A scene in which x goes right, y down and z along the view.
 
     Parameters

@@ -127,6 +127,7 @@ def descent_figure(paths_of, truth, steps, size=32):
             draw_hand(cell, path[step])
             cell.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
             cell.set(xticks=[], yticks=[])
+            cell.spines[:].set_visible(True)
         row[0].set_ylabel(title, fontsize=9)
     for cell, step in zip(axes[0], steps, strict=True):
         cell.set_title(f"step {step}", fontsize=9)

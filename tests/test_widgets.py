@@ -173,7 +173,7 @@ def crop_state(explorer):
 
 
 def test_each_control_of_the_crop_changes_what_is_drawn(frames, capsys):
-    frames[2] = HANDS.frame(6)  # both ways to find the foreground differ in it
+    frames[2] = HANDS.frame(7)  # on it all four ways differ
     explorer = crop_explorer(frames)
     (figure,) = controls(explorer, go.FigureWidget)
     named(explorer, "step").value = 3

@@ -300,7 +300,7 @@ class Explorer:
         return self.cell.get_by_role("button", name=name, exact=True)
 
     def readouts(self):
-        texts = self.cell.locator(".widget-readout").all_inner_texts()
+        texts = self.cell.locator(".widget-readout:visible").all_inner_texts()
         return [text.replace("−", "-") for text in texts]
 
     def shown(self):
