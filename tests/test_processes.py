@@ -89,7 +89,8 @@ def torchrun(*arguments):
         text=True,
         timeout=1200,
     )
-    words = "\n".join(line for line in done.stderr.splitlines() if "[rank" in line)
+    own = [line for line in done.stderr.splitlines() if "[rank" in line]
+    words = "\n".join(own) or done.stderr  # one that aborts has no words of its own
     return done, words[-3000:]
 
 
