@@ -96,7 +96,9 @@ def _draw_inputs(page, recipe, frame, seen):
         draw_crop(axes, planes[i][0, planes[i].shape[1] // 2].cpu())
     parts = [f"{plane.shape[1]} {name}" for name, plane in zip(names, planes, strict=True)]
     lines = [", ".join(parts[i : i + 2]) for i in range(0, len(parts), 2)]
-    caption(page, second, _MIDDLE - 0.6, "input channels: " + lines[0], *lines[1:], shape_text(inputs))
+    caption(
+        page, second, _MIDDLE - 0.6, "input channels: " + lines[0], *lines[1:], shape_text(inputs)
+    )
     draw_arrow(page, (first, _TOP - 1.02), (first, _MIDDLE + 0.62))
     draw_arrow(page, (first + 0.66, _MIDDLE), (second - 0.66, _MIDDLE))
 
