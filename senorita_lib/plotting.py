@@ -133,9 +133,9 @@ def mime_bundle(figure, interactive=None, caption="", colours=256):
     return bundle
 
 
-def _titled(interactive, caption, room=30):
+def _titled(interactive, caption):
     """A plotly figure with a caption over it, in room of its own, px."""
-    margin, height = interactive.layout.margin.t, interactive.layout.height
+    margin, height, room = interactive.layout.margin.t, interactive.layout.height, 30
     style = {"font": {"size": 12}, "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top"}
     interactive.update_layout(
         title={"text": caption, "pad": {"t": 10}} | style,

@@ -182,9 +182,8 @@ def _view_traces(view):
         marker={"size": 1.8, "color": FAINT}, name="depth image",
     )  # fmt: skip
     named = {"mode": "lines", "showlegend": True}
-    true, predicted = np.rint(view.true), np.rint(view.predicted)
     return [
         cloud,
-        hand_line(true, colours=INK, width=3, name="truth", **named),
-        hand_line(predicted, width=9, name="predicted", showlegend=True),
+        hand_line(view.true, colours=INK, width=3, name="truth", **named),
+        hand_line(view.predicted, width=9, name="predicted", showlegend=True),
     ]

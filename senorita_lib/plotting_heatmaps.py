@@ -65,22 +65,20 @@ def _heatmap(values, low, high, colours):
     }
 
 
-def map_figure(heatmap, unit, width=560, height=480):
+def map_figure(heatmap, unit):
     """An empty-margined figure of one map, pixels square, with its scale.
 
     Parameters
     ----------
     heatmap : dict
-        From :func:`depth_heatmap` or :func:`image_heatmap`.
+        From :func:`depth_heatmap`, :func:`image_heatmap` or :func:`voxel_heatmap`.
     unit : str
         Written beside the scale.
-    width, height : int
-        px.
     """
     bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "len": 0.8, "x": 1.0}
     figure = go.Figure(go.Heatmap(**heatmap, colorbar=bar))
     figure.update_layout(
-        template="none", width=width, height=height, showlegend=False,
+        template="none", width=560, height=480, showlegend=False,
         title={"font": {"size": 14}, "x": 0.02},
         margin={"l": 10, "r": 60, "t": 40, "b": 10}, **map_axes(heatmap),
     )  # fmt: skip

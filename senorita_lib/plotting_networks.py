@@ -1,4 +1,4 @@
-"""The paper's Fig. 1, and with it Fig. 4: what flows in a forward pass, and in which shape."""
+"""The paper's Fig. 1: what flows in one forward pass of all networks, and in which shape."""
 
 import numpy as np
 from matplotlib.colors import to_rgb

@@ -280,11 +280,11 @@ def _head(text, colour="inherit"):
     return ipywidgets.HTML(f"<b style='color:{colour}'>{text}</b>")
 
 
-def _table(rows, width="560px"):
+def _table(rows):
     """Controls below each other, labelled."""
     cells = [cell for label, control in rows.items() for cell in (ipywidgets.Label(label), control)]
     table = _grid(cells, "80px 1fr")
-    table.layout.width = width
+    table.layout.width = "560px"
     return table
 
 

@@ -93,7 +93,7 @@ def test_a_hand_to_be_turned_is_the_views(views):
         np.testing.assert_array_equal(cloud, view.points)
         for drawn, joints in ((true, view.true), (predicted, view.predicted)):
             seen = ~np.isnan(drawn).any(axis=1)
-            np.testing.assert_array_equal(drawn[seen], np.rint(joints)[walk].astype(np.float32))
+            np.testing.assert_array_equal(drawn[seen], joints[walk].astype(np.float32))
 
 
 def test_the_view_is_the_cameras_and_the_aspect_equal(views):
