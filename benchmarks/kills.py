@@ -35,7 +35,7 @@ RECIPE = find_recipe(
     refine_batch=4,
     validate_images=40,
 )
-DOING = {"resume": "beginning", "step": "a step", "_validate": "validation"}
+DOING = {"resume": "beginning", "step": "a step", "validate": "validation"}
 DOING |= {"save": "a checkpoint", "finish": "the result"}
 
 

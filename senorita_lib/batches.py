@@ -32,7 +32,7 @@ class Batches:
 
     def __init__(self, recipe, crops, rows, device, progress=True):
         self.recipe, self.crops, self.rows, self.device = recipe, crops, rows, device
-        self.stream, self._order = None, (None, None)
+        self.stream, self._order = None, Shuffled(rows, recipe.seed)
         for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
             processes.part(getattr(recipe, name), name)
         if recipe.source == "stream":
@@ -66,11 +66,11 @@ class Batches:
         if self.stream is not None:
             crops, joints_mm = self.stream.batch((stage << 40) + step, batch, part)
         else:
-            rows = self._rows(stage, step, batch)[part]
+            rows = self._order(stage, step, batch)[part]
             crops, joints_mm = self.crops.batch(rows, self.device)
         draws = draw(
             batch,
-            torch.Generator().manual_seed(_seed(recipe.seed, stage, step)),
+            torch.Generator().manual_seed(seed_of(recipe.seed, stage, step)),
             angle=recipe.rotation,
             scale=recipe.scale,
             scale_probability=recipe.scale_probability,
@@ -78,8 +78,21 @@ class Batches:
         )
         return augment(crops, joints_mm, draws.take(part))
 
-    def _rows(self, stage, step, batch):
-        """Rows of a step: each epoch is a permutation; a batch may span two."""
+
+class Shuffled:
+    """Rows in a new order each epoch: which of them a step takes.
+
+    Parameters
+    ----------
+    rows : array of int
+    seed : int
+    """
+
+    def __init__(self, rows, seed):
+        self.rows, self.seed, self._order = rows, seed, (None, None)
+
+    def __call__(self, stage, step, batch):
+        """Rows of a step, (batch,); it may span two epochs."""
         count = len(self.rows)
         places = np.arange(step * batch, (step + 1) * batch)
         rows = np.empty(batch, int)
@@ -90,10 +103,11 @@ class Batches:
 
     def _epoch(self, stage, epoch):
         if self._order[0] != (stage, epoch):
-            rng = np.random.default_rng([self.recipe.seed, stage, epoch])
+            rng = np.random.default_rng([self.seed, stage, epoch])
             self._order = (stage, epoch), self.rows[rng.permutation(len(self.rows))]
         return self._order[1]
 
 
-def _seed(*parts):
+def seed_of(*parts):
+    """One seed for torch of several numbers."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)

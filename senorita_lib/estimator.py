@@ -184,7 +184,11 @@ def _with_second_stem(backbone, channels):
         2 * width, old.out_channels, old.kernel_size, padding=old.padding, bias=False
     )
     block.downsample = nn.Sequential(_Channels(slice(-width, None)), *(block.downsample or ()))
-    return nn.Sequential(_Stems([second, depth]), *backbone[4:])
+    fused = nn.Sequential()
+    fused.add_module("stems", _Stems([second, depth]))
+    for name in ("layer1", "layer2", "layer3", "layer4"):  # called as without a second stem
+        fused.add_module(name, getattr(backbone, name))
+    return fused
 
 
 class _Stems(nn.ModuleList):

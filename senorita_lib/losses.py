@@ -23,6 +23,20 @@ def pose_loss(predicted_uvd, true_uvd):
     return (predicted_uvd - true_uvd).abs().mean() * HEATMAP_CELLS
 
 
+def body_pose_loss(predicted_uvd, true_uvd):
+    """Eq. 3 of people, where labels may be of u and v alone (Sun et al. 2018, joint training).
+
+    Each coordinate that is known pulls as in eq. 3, whatever else is known; the others not at all.
+
+    Parameters
+    ----------
+    predicted_uvd, true_uvd : tensor, (B, K, 3)
+        What is not known is not a number in ``true_uvd``.
+    """
+    off = torch.where(true_uvd.isnan(), 0, predicted_uvd - true_uvd)
+    return off.abs().mean() * HEATMAP_CELLS
+
+
 def residual_orientation_loss(refinement, true_mm):
     """Eq. 5: mean L1 distance of the residual orientation from U_gt - U_0.
 

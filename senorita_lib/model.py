@@ -95,13 +95,10 @@ class HandPoseNet(nn.Module):
         ValueError
             If a number is too large for float16.
         """
-        path = Path(path)
-        aside = path.with_name(path.name + ".part")
-        weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        weights = self.state_dict()
         if half:
             weights = {name: _as_half(name, tensor) for name, tensor in weights.items()}
-        save_file(weights, aside, {"format": _FORMAT, "recipe": self.recipe.to_json()})
-        os.replace(aside, path)
+        write_weights(path, _FORMAT, self.recipe, weights)
 
     @classmethod
     def load(cls, path):
@@ -114,24 +111,74 @@ class HandPoseNet(nn.Module):
         ValueError
             If it is damaged or something else.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is not there, wanted weights that training wrote")
-        try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is damaged or no safetensors file ({error})") from None
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(f"{path} has format {metadata.get('format')!r}, wanted {_FORMAT!r}")
-        model = cls(Recipe.from_json(metadata["recipe"]), torch.zeros(20))
+        recipe, weights = read_weights(path, _FORMAT)
+        model = cls(recipe, torch.zeros(20))
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
             line = str(error).splitlines()[1].strip()
             raise ValueError(f"{path} does not fit its own recipe: {line}") from None
         return model.eval()
+
+
+def write_weights(path, kind, recipe, weights):
+    """Write tensors by name as safetensors, aside and then renamed.
+
+    Parameters
+    ----------
+    path : path
+    kind : str
+        What a reader calls their format.
+    recipe : Recipe
+    weights : dict of tensors
+    """
+    path = Path(path)
+    aside = path.with_name(path.name + ".part")
+    weights = {name: tensor.contiguous() for name, tensor in weights.items()}
+    save_file(weights, aside, {"format": kind, "recipe": recipe.to_json()})
+    os.replace(aside, path)
+
+
+def read_weights(path, kind):
+    """Read what :func:`write_weights` wrote; no code of the file is run.
+
+    Returns
+    -------
+    recipe : Recipe
+    weights : dict of tensors
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged or of another kind.
+    """
+    found = weights_kind(path)
+    if found != kind:
+        raise ValueError(f"{path} has format {found!r}, wanted {kind!r}")
+    with safe_open(path, "pt") as file:
+        recipe = Recipe.from_json(file.metadata()["recipe"])
+        return recipe, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def weights_kind(path):
+    """The format that a file of weights says it has, None if it says nothing.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is not there, wanted weights that training wrote")
+    try:
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get("format")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or no safetensors file ({error})") from None
 
 
 def _as_half(name, tensor):
@@ -146,3 +193,4 @@ def _as_half(name, tensor):
 
 
 _FORMAT = "senorita-hand 1"
+BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.pretraining)

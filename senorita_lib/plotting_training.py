@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from senorita_lib.hand import BONES
+from senorita_lib.loop import counted
 from senorita_lib.plotting import BONE_COLOURS, GREY_MAP, MUTED_COLOURS
 
 _INITIAL, _ORIENTATION, _VOLUME, _REFINED = MUTED_COLOURS[:4]
@@ -52,7 +53,7 @@ def training_figure(log, strip=None, images=None):
     -------
     matplotlib.figure.Figure
     """
-    log = _counted(log)
+    log = counted(log)
     height = 3.65 if strip is None else 4.25 + 1.14 * len(strip)
     figure = Figure(figsize=(11, height), dpi=80)
     FigureCanvasAgg(figure)
@@ -76,16 +77,6 @@ def training_figure(log, strip=None, images=None):
         area = (0.145, 0.02 * inch, 0.85, 1 - 3.67 * inch)
         _draw_strip(figure.add_axes(area), log, strip)
     return figure
-
-
-def _counted(log):
-    """The log with the images ``seen`` since the run began, not the stage."""
-    before = dict.fromkeys(row["stage"] for row in log)
-    start = 0
-    for stage in before:
-        before[stage] = start
-        start += max(row["images"] for row in log if row["stage"] == stage)
-    return [row | {"seen": before[row["stage"]] + row["images"]} for row in log]
 
 
 def _curve(log, key):

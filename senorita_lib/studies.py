@@ -19,7 +19,9 @@ from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import ensemble, frame_errors, split_errors
 from senorita_lib.hand import joints_to_bones
+from senorita_lib.loop import counted
 from senorita_lib.paths import project_path
+from senorita_lib.pretraining import pretrain
 from senorita_lib.recipes import find_recipe
 from senorita_lib.study_files import save_study, study_table
 from senorita_lib.training import crop_options, train
@@ -45,7 +47,8 @@ def run_study(name, data="data/hands19_synthetic", *, jobs=None, progress=True):
     -------
     study : dict
         As in ``results/studies/NAME.json``: ``errors`` maps a trial to one {split: mm} for each
-        seed, of the pose that it is about, ``bone_lengths`` to mean bone lengths, true = 1.
+        seed, of the pose that it is about, ``bone_lengths`` to mean bone lengths, true = 1, and
+        ``curves`` to the initial pose's validation errors, [images seen, mm] each.
     frames : dict of arrays
         As in ``NAME.npz``: ``splits`` (N,), and for "TRIAL, initial" and "TRIAL, refined" the
         frames' mean joint errors, (seeds, N) mm.
@@ -80,6 +83,7 @@ def run_study(name, data="data/hands19_synthetic", *, jobs=None, progress=True):
     errors = {
         trial: [split_errors(p, true, splits) for p in seeds] for trial, seeds in about.items()
     }
+    curves = {trial: [_curve(_folder(trial, s)) for s in SEEDS] for trial in STUDIES[name]}
     lengths = {trial: [_bone_length(p, true) for p in seeds] for trial, seeds in about.items()}
     frames = {key: frame_errors(seeds, true) for key, seeds in poses.items()}
     study = {
@@ -92,6 +96,7 @@ def run_study(name, data="data/hands19_synthetic", *, jobs=None, progress=True):
         "constant": result["errors"]["constant"],
         "errors": errors,
         "bone_lengths": lengths,
+        "curves": curves,
     }
     kept = {key: np.round(row, 2).astype(np.float32) for key, row in frames.items()}
     return study, {"splits": splits} | kept
@@ -108,6 +113,9 @@ def _train_chain(chain, seed, data):
     for name, trial in chain:
         folder = _folder(name, seed)
         used = find_recipe(RECIPE, seed=seed, **trial.changes)
+        if used.pretrain and start is None:
+            body = _folder(f"people, {used.pretrain_images} images", seed)
+            start = pretrain(used, body, progress=False).weights
         options = {"start": start, "volume_loss": trial.volume_loss}
         train(used, data, folder, progress=False, **options)
         start = folder / "model.safetensors"
@@ -140,6 +148,12 @@ def _read_run(folder):
     with np.load(folder / "predictions.npz") as arrays:
         arrays = {name: arrays[name] for name in arrays.files}
     return json.loads((folder / "result.json").read_text()), arrays
+
+
+def _curve(folder):
+    log = counted(json.loads((folder / "log.json").read_text()))
+    key = "validation_initial_mm"
+    return [[row["seen"], round(row[key], 2)] for row in log if key in row]
 
 
 def _merged(poses):

@@ -8,33 +8,30 @@ step alone, so a run that was killed goes on exactly as if it had not been.
 
 import hashlib
 import json
-import math
-import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from senorita_lib import processes
 from senorita_lib.batches import Batches
-from senorita_lib.checkpoints import alone_in, load_checkpoint, save_checkpoint
+from senorita_lib.checkpoints import alone_in
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.inference import data_identity, evaluate_run, predict_crops
+from senorita_lib.loop import Loop, rmsprop, want_same, want_same_everywhere
 from senorita_lib.losses import step1_losses, step2_losses
-from senorita_lib.model import HandPoseNet
-from senorita_lib.recipes import Recipe
+from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_kind
 from senorita_lib.renderer import skeleton_volume_loss
+from senorita_lib.transfer import transfer
 
 STAGES = ("pose", "volume", "refine")
-_LOG_STEPS = 10
 _STRIP = 4  # validation frames whose poses the log keeps
 _WORTH_COMPILING = 10_000 * 32**3  # images with eq. 4, times voxels
 
@@ -82,8 +79,10 @@ def train(
         Time that each stage may take: one whose time is over ends there, and the run is no
         longer just its recipe's.
     start : path, optional
-        ``model.safetensors`` of an earlier run, whose weights this one begins with: of networks of
-        the same shape; of the estimator alone if that run trained no refiner.
+        Weights that this run begins with. ``model.safetensors`` of an earlier run: of networks of
+        the same shape; of the estimator alone if that run trained no refiner. Or of people, of
+        :func:`senorita_lib.pretraining.pretrain`, which a recipe with ``pretrain`` wants: what is
+        moved is told in ``transfer.json`` (:mod:`senorita_lib.transfer`).
     watch : callable, optional
         Called with the log when it has grown.
     volume_loss : callable, optional
@@ -97,14 +96,16 @@ def train(
     Raises
     ------
     ValueError
-        If the folder holds a run of another recipe or on other data, the start does not fit, or
-        processes that train together were given different ones or cannot share batches evenly.
+        If the folder holds a run of another recipe or on other data, if the start is missing, of
+        another kind than the recipe says or does not fit, or if processes that train together were
+        given different ones or cannot share batches evenly.
 
     Notes
     -----
     Of processes that train together (:mod:`senorita_lib.processes`) each makes the same call. The
     first one writes; all read the data set and the folder.
     """
+    _want_start(recipe, start)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -116,14 +117,13 @@ def train(
     identity = data_identity(crops, test)
     if start is not None:
         identity += " from " + hashlib.sha256(Path(start).read_bytes()).hexdigest()
-    _want_same_everywhere("recipe", recipe.to_json())
-    _want_same_everywhere("data set", identity)
+    want_same_everywhere("recipe", recipe.to_json())
+    want_same_everywhere("data set", identity)
     with alone_in(folder, progress) if processes.is_first() else nullcontext():
         if processes.from_first(_finished(recipe, folder, identity) is not None):
             return _finished(recipe, folder, identity)
         trainer = Trainer(recipe, crops, folder, device, identity, volume_loss, progress)
-        trainer.checkpoint_seconds, trainer.watch = checkpoint_seconds, watch or (lambda log: None)
-        trainer.next_save = time.monotonic() + checkpoint_seconds
+        trainer.pace(checkpoint_seconds, watch)
         if not trainer.resume() and start is not None:
             trainer.begin_with(start)
         while trainer.stage < len(STAGES):
@@ -183,14 +183,17 @@ def pose_converged(log, recipe):
     return has_converged(errors, recipe.converged, recipe.patience)
 
 
-class Trainer:
-    """Everything a checkpoint holds, and one step of each stage."""
+class Trainer(Loop):
+    """One step of each stage, and what a finished run leaves."""
+
+    stages = STAGES
+    counters = ("pose_seen",)
 
     def __init__(
         self, recipe, crops, folder, device, identity="", volume_loss=None, progress=False
     ):
-        self.recipe, self.crops, self.folder, self.device = recipe, crops, folder, device
-        self.identity, self.progress = identity, progress
+        super().__init__(recipe, folder, device, identity, progress)
+        self.crops, self.pose_seen = crops, 0
         # In a short stage, compiling takes longer than it saves.
         voxels = recipe.volume_images * recipe.volume_size**3
         compiled = None if voxels > _WORTH_COMPILING else False
@@ -216,8 +219,6 @@ class Trainer:
         self.narrow = recipe.precision == "bfloat16"
         if self.narrow:
             self.model.estimator.to(memory_format=torch.channels_last)
-        self.stage = self.images = self.pose_seen = 0
-        self.log, self.timing = [], {}
         self.begin_stage()
 
     def begin_stage(self):
@@ -231,9 +232,7 @@ class Trainer:
         if refine:
             factor = self.recipe.refiner_rate_factor
             groups.append({"params": list(refiner.parameters()), "factor": factor})
-        self.optimizer = torch.optim.RMSprop(
-            groups, lr=self.recipe.learning_rate, alpha=0.99, eps=1e-8
-        )
+        self.optimizer = rmsprop(groups, self.recipe)
 
     def plan(self):
         """Images and batch size of the stage."""
@@ -245,51 +244,14 @@ class Trainer:
             return recipe.refine_images, recipe.refine_batch
         return recipe.pose_images, recipe.batch
 
-    def run_stage(self, seconds):
-        """From where the stage stands to its end."""
-        name, recipe = STAGES[self.stage], self.recipe
-        total, batch = self.plan()
-        steps = total // batch
-        before = self.timing.get(name, 0.0)
-        start = time.monotonic()
-        sums = {}
-        bar = tqdm(
-            total=steps,
-            initial=self.images // batch,
-            desc=f"{name:>6}",
-            disable=not self.progress,
-            mininterval=1.0,  # a kernel drops messages, the last too, if a client reads them late
-        )
-        with bar:
-            for step in range(self.images // batch, steps):
-                for key, value in self.step(step, batch).items():
-                    sums.setdefault(key, []).append(value)
-                seen, self.images = self.images, (step + 1) * batch
-                bar.update()
-                last = step + 1 == steps
-                if last or self.images // recipe.validate_images > seen // recipe.validate_images:
-                    self.log.append(self._validate())
-                    self.watch(self.log)
-                    if self.progress:  # a line that stays, also where no bar can be shown
-                        bar.write(_sentence(self.log[-1], total))
-                    last |= name == "pose" and pose_converged(self.log, recipe)
-                if (step + 1) % _LOG_STEPS == 0 or last:
-                    means = {
-                        k: float(processes.mean(torch.stack(v).mean())) for k, v in sums.items()
-                    }
-                    self.log.append({"stage": name, "images": self.images, **means})
-                    sums = {}
-                    bar.set_postfix({k: f"{v:.3g}" for k, v in means.items()}, refresh=False)
-                    self.watch(self.log)
-                    self.timing[name] = before + time.monotonic() - start
-                    if seconds:
-                        over = self.timing[name] > seconds.get(name, math.inf)
-                        last |= processes.from_first(over)
-                    # Only here, so that a resumed run logs the same means.
-                    if not last and time.monotonic() > self.next_save:
-                        self.save()
-                if last:
-                    break
+    def is_over(self):
+        """Whether eq. 4 may join."""
+        return STAGES[self.stage] == "pose" and pose_converged(self.log, self.recipe)
+
+    def run_stage(self, seconds=None):
+        """From where the stage stands to the begin of the next."""
+        super().run_stage(seconds)
+        name = STAGES[self.stage]
         if name == "pose":
             self.pose_seen = self.images
         optimizer = self.optimizer
@@ -322,72 +284,38 @@ class Trainer:
         self.optimizer.step()
         return {key: value.detach() for key, value in losses.items()}
 
-    def _validate(self):
-        """A row of the log: error on the validation frames, and the poses of a few of them."""
-        if not processes.is_first():
-            return processes.from_first(None)
+    def validate(self):
+        """Error on the validation frames, and the poses of a few of them."""
         refine = STAGES[self.stage] == "refine"
         initial, refined = predict_crops(self.model, self.validation, self.device)
-        row = {"stage": STAGES[self.stage], "images": self.images}
-        row["validation_initial_mm"] = mean_joint_error(initial, self.validation.joints)
+        row = {"validation_initial_mm": mean_joint_error(initial, self.validation.joints)}
         if refine:
             row["validation_refined_mm"] = mean_joint_error(refined, self.validation.joints)
         poses = (refined if refine else initial)[strip_rows(len(initial))]
-        row["strip_mm"] = poses.round(1).tolist()
-        return processes.from_first(row)
+        return row | {"strip_mm": poses.round(1).tolist()}
 
-    def save(self):
-        """Write a checkpoint."""
-        if not processes.is_first():
-            return
-        state = {
-            "recipe": self.recipe.to_json(),
-            "data": self.identity,
-            "stage": self.stage,
-            "images": self.images,
-            "pose_seen": self.pose_seen,
-            "log": json.dumps(self.log),
-            "timing": json.dumps(self.timing),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        start = time.monotonic()
-        save_checkpoint(self.folder, state)
-        now = time.monotonic()
-        self.next_save = now + max(self.checkpoint_seconds, 19 * (now - start))
+    def sentence(self, row):
+        """The errors."""
+        names = [name for name in ("initial", "refined") if f"validation_{name}_mm" in row]
+        return ", ".join(f"{name} {row[f'validation_{name}_mm']:.1f} mm" for name in names)
 
     def finish(self, test):
         """Test the network and write what a finished run's folder holds."""
         model = self.model.eval()
         model.save(self.folder / "model.safetensors")
-        for name in ("log", "timing"):
-            data = f"{json.dumps(getattr(self, name))}\n".encode()
-            write_aside(self.folder / f"{name}.json", data)
+        self.write_records()
         seen = {row["stage"]: row["images"] for row in self.log}  # the last of each stage
         evaluate_run(
             model, self.crops, test, self.folder, self.identity, seen, self.device, self.progress
         )
 
-    def resume(self):
-        """Take up the folder's checkpoint; whether it has one."""
-        state = load_checkpoint(self.folder, self.device)
-        at = (state["stage"], state["images"]) if state else None
-        _want_same_everywhere(f"checkpoint in {self.folder}", at)
-        if state is None:
-            return False
-        stored = json.loads(state["recipe"])
-        path = self.folder / "checkpoint.pt"
-        _want_same(path, stored, self.recipe, state.get("data"), self.identity)
-        self.stage, self.images = state["stage"], state["images"]
-        self.pose_seen = state["pose_seen"]
-        self.log, self.timing = json.loads(state["log"]), json.loads(state["timing"])
-        self.model.load_state_dict(state["model"])
-        self.begin_stage()
-        self.optimizer.load_state_dict(state["optimizer"])
-        return True
-
     def begin_with(self, path):
-        """Take an earlier run's weights, but this data set's bone lengths."""
+        """Take an earlier run's weights, but this data set's bone lengths; or those of people."""
+        if weights_kind(path) == BODY_FORMAT:
+            report = transfer(read_weights(path, BODY_FORMAT)[1], self.model.estimator)
+            data = (json.dumps(asdict(report), indent=1) + "\n").encode()
+            write_aside(self.folder / "transfer.json", data)
+            return
         earlier, own = HandPoseNet.load(path), self.model.state_dict()
         # A refiner that was not trained is as it was drawn.
         part = "" if earlier.recipe.refine_images else "estimator."
@@ -403,6 +331,21 @@ class Trainer:
                 )
         weights["refiner.bone_lengths"] = own["refiner.bone_lengths"]
         self.model.load_state_dict(own | weights)
+
+
+def _want_start(recipe, start):
+    """Refuse weights of people where the recipe has none, and none where it wants them."""
+    if start is None:
+        if recipe.pretrain:
+            raise ValueError(
+                f"recipe {recipe.name!r} has pretrain = True and start is None, wanted the weights "
+                "of senorita_lib.pretraining.pretrain, or pretrain = False"
+            )
+    elif weights_kind(start) == BODY_FORMAT and not recipe.pretrain:
+        raise ValueError(
+            f"{start} has weights of people and recipe {recipe.name!r} pretrain = False, wanted "
+            "pretrain = True"
+        )
 
 
 def split_rows(recipe, crops):
@@ -433,41 +376,12 @@ def strip_frames(recipe, data, progress=True):
     return crops.take(held[strip_rows(len(held))])
 
 
-def _sentence(row, total):
-    names = [name for name in ("initial", "refined") if f"validation_{name}_mm" in row]
-    errors = [f"{name} {row[f'validation_{name}_mm']:.1f} mm" for name in names]
-    return (
-        f"{row['stage']:>6} {row['images']:>7} of {total} images, validation: {', '.join(errors)}"
-    )
-
-
 def _finished(recipe, folder, identity):
     """The run that the folder holds whole, if it does."""
     path = folder / "result.json"
     if not path.exists():
         return None
     result = json.loads(path.read_text())
-    _want_same(path, result["recipe"], recipe, result.get("data"), identity)
+    want_same(path, result["recipe"], recipe, result.get("data"), identity)
     model = HandPoseNet.load(folder / "model.safetensors")
     return Run(folder, model, json.loads((folder / "log.json").read_text()), result)
-
-
-def _want_same(path, stored, recipe, data, identity):
-    """Refuse to go on with a run of another recipe or on another data set."""
-    wanted = json.loads(recipe.to_json())
-    stored = json.loads(Recipe().to_json()) | stored  # one from before a value came to be
-    other = [name for name in wanted | stored if stored.get(name) != wanted.get(name)]
-    if other:
-        found = f"{other[0]} = {stored.get(other[0])!r}, wanted {wanted.get(other[0])!r}"
-        raise ValueError(f"{path} is of another recipe, with {found}: {_ELSEWHERE}")
-    if data != identity:
-        raise ValueError(f"{path} is of another data set than the one given: {_ELSEWHERE}")
-
-
-def _want_same_everywhere(what, value):
-    """Refuse processes that would not train together."""
-    if processes.from_first(value) != value:
-        raise ValueError(f"{what} is another one here than in the first process, wanted the same")
-
-
-_ELSEWHERE = "choose another run folder or remove this one"

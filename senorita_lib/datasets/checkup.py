@@ -1,7 +1,7 @@
 """What a data set on disk holds, and what is wrong with it.
 
 ``python -m senorita_lib.datasets ROOT`` reads every image; with ``--quick`` only the two
-ends of each.
+ends of each. It looks at people too, with :mod:`senorita_lib.datasets.bodycheck`.
 """
 
 import argparse
@@ -59,37 +59,46 @@ class SplitReport:
     names: dict = field(default_factory=dict)
     absent: str = ""
 
+    @property
+    def counts(self):
+        """What the table begins with: words and a number, or None for what has none."""
+        return {"frames listed": self.lines, "images found": self.found}
+
 
 @dataclass(repr=False)
 class Report:
-    """A :class:`SplitReport` of ``train`` and one of ``test``; prints as a table."""
+    """A :class:`SplitReport` of ``train`` and one of ``test``; prints as a table.
+
+    That of another kind of data set has other columns, and kinds of trouble of its own, each with
+    the words for it: those with which no image can be used, and odd ones.
+    """
 
     title: str
     splits: dict
+    fatal: dict = field(default_factory=lambda: FATAL)
+    odd: dict = field(default_factory=lambda: ODD)
 
     @property
     def usable(self):
         """Whether no image is missing or unreadable."""
-        return not any(s.absent or any(map(s.names.get, FATAL)) for s in self.splits.values())
+        return not any(s.absent or any(map(s.names.get, self.fatal)) for s in self.splits.values())
 
     def __str__(self):
-        rows = [
-            ("frames listed", [s.lines for s in self.splits.values()]),
-            ("images found", [s.found for s in self.splits.values()]),
-        ]
-        for kind, words in (FATAL | ODD).items():
-            rows.append((words, [_count(s, kind) for s in self.splits.values()]))
+        kinds, reports = self.fatal | self.odd, self.splits.values()
+        counts = [s.counts for s in reports]
+        rows = [(words, [c[words] for c in counts]) for words in counts[0]]
+        rows += [(words, [_count(s, kind) for s in reports]) for kind, words in kinds.items()]
         width = max(len(words) for words, _ in rows)
         lines = [self.title, " " * width + "".join(f"{split:>11}" for split in self.splits)]
         for words, counts in rows:
             cells = (f"{c:>11,}" if c is not None else f"{'-':>11}" for c in counts)
             lines.append(f"{words:<{width}}" + "".join(cells))
-        for kind, words in (FATAL | ODD).items():
+        for kind, words in kinds.items():
             for split, report in self.splits.items():
-                if names := report.names.get(kind):
+                if names := list(dict.fromkeys(report.names.get(kind, ()))):
                     shown = " ".join(names[:_NAMES]) + (" …" if len(names) > _NAMES else "")
                     lines += [f"{words}, {split}:", f"  {shown}"]
-        return "\n".join(lines + [s.absent for s in self.splits.values() if s.absent])
+        return "\n".join(lines + [s.absent for s in reports if s.absent])
 
     __repr__ = __str__
 
@@ -143,18 +152,39 @@ def _check_split(root, split, quick, progress):
         names["bare"] = []
     frames = [(n, b) for n, b in zip(data.names, data.boxes.tolist(), strict=True) if n in there]
 
-    def look(part):
-        return [(name, _trouble(data.images / name, box, quick)) for name, box in part]
+    def look(frame):
+        name, box = frame
+        return _trouble(data.images / name, box, quick)
 
-    parts = [frames[i : i + 64] for i in range(0, len(frames), 64)]
-    bar = tqdm(total=len(frames), desc=f"checking {split}", disable=not progress, mininterval=1.0)
-    with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for results in pool.map(look, parts):
-            bar.update(len(results))
-            for name, kind in results:
-                if kind:
-                    names[kind].append(name)
+    for (name, _), kind in in_threads(look, frames, f"checking {split}", progress):
+        if kind:
+            names[kind].append(name)
     return SplitReport(len(data), len(frames), names)
+
+
+def in_threads(look, items, what, progress):
+    """Look at many things at a time.
+
+    Parameters
+    ----------
+    look : callable
+        Of an item.
+    items : list
+    what : str
+        Is being done; the progress bar says so.
+    progress : bool
+
+    Yields
+    ------
+    item, found
+        In order.
+    """
+    parts = [items[i : i + 64] for i in range(0, len(items), 64)]
+    bar = tqdm(total=len(items), desc=what, disable=not progress, mininterval=1.0)
+    with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for part, found in zip(parts, pool.map(lambda p: [*map(look, p)], parts), strict=True):
+            bar.update(len(part))
+            yield from zip(part, found, strict=True)
 
 
 def _trouble(path, box, quick):
@@ -206,14 +236,26 @@ def main(arguments=None):
         prog="python -m senorita_lib.datasets",
         description="Look for what is missing or wrong in a data set.",
     )
-    parser.add_argument("root", help="the folder that holds 'Task 1'")
+    parser.add_argument("root", help="the folder that holds 'Task 1', or MPII or Human36M")
     parser.add_argument(
         "--quick", action="store_true", help="read only the ends of each image, not all of it"
     )
     chosen = parser.parse_args(arguments)
     try:
-        report = check(chosen.root, chosen.quick)
-    except (ValueError, OSError) as error:
+        report = _look_for(chosen.root)(chosen.root, chosen.quick)
+    except (ValueError, OSError, ImportError) as error:
         parser.exit(1, f"{error}\n")
     print(report)
     parser.exit(0 if report.usable else 1)
+
+
+def _look_for(root):
+    """What checks the data set of a folder: hands, or people where there are only these."""
+    from senorita_lib.datasets.bodycheck import check_body, find_body  # it needs this module
+
+    try:
+        find_layout(root)
+    except FileNotFoundError:
+        if find_body(root):
+            return check_body
+    return check

@@ -1,0 +1,125 @@
+"""Augmented batches of people, half of them with 2D labels alone, half with depths too."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from senorita_lib import processes
+from senorita_lib.augmentation import draw
+from senorita_lib.batches import Shuffled, seed_of
+from senorita_lib.datasets.body import Change, cut_body
+
+_COLOUR = 0.2  # each of red, green and blue is multiplied by 1 ± this, as by Sun et al.
+_FLAT, _SPATIAL = 0, 1
+
+
+class People:
+    """Several sets as one.
+
+    Parameters
+    ----------
+    sets : list of BodySet
+    """
+
+    def __init__(self, sets):
+        self.sets = sets
+        self.ends = np.cumsum([len(people) for people in sets])
+        for name in ("boxes", "keypoints", "cameras"):
+            setattr(self, name, np.concatenate([getattr(people, name) for people in sets]))
+        self.spatial = np.concatenate([people.spatial for people in sets])
+
+    def __len__(self):
+        return len(self.boxes)
+
+    def __getitem__(self, row):
+        number = int(np.searchsorted(self.ends, row, side="right"))
+        people = self.sets[number]
+        return people[int(row) - int(self.ends[number]) + len(people)]
+
+    def split(self, share):
+        """Rows to train on and to validate on: the last share of each kind of people."""
+        kinds = [np.flatnonzero(self.spatial == kind) for kind in (False, True)]
+        held = [max(1, round(len(rows) * share)) if len(rows) else 0 for rows in kinds]
+        parts = [np.split(rows, [len(rows) - n]) for rows, n in zip(kinds, held, strict=True)]
+        return [seen for seen, _ in parts], np.concatenate([held for _, held in parts])
+
+
+class BodyBatches:
+    """Training batches of people; one is a function of seed and step alone.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    people : People
+    rows : two arrays of int
+        Those to train on, with 2D labels alone and with depths. If one has none, all of a batch
+        are of the other.
+    device : str
+
+    Raises
+    ------
+    ValueError
+        If there are fewer people than a batch takes.
+    """
+
+    def __init__(self, recipe, people, rows, device):
+        self.recipe, self.people, self.device = recipe, people, device
+        self.orders = {kind: Shuffled(own, recipe.seed) for kind, own in enumerate(rows)}
+        self.orders = {kind: order for kind, order in self.orders.items() if len(order.rows)}
+        fewest = min(len(order.rows) for order in self.orders.values())
+        if fewest * len(self.orders) < recipe.batch:
+            raise ValueError(
+                f"there are {fewest} people of a kind to train on, "
+                f"wanted at least their part of a batch of {recipe.batch}"
+            )
+        self._threads = ThreadPoolExecutor()  # OpenCV reads and warps without Python's lock
+        self._ahead = {}
+
+    def __call__(self, step, batch):
+        """The part of a step's batch that falls to this process.
+
+        Returns
+        -------
+        images : tensor, (B, 3, S, S)
+            From -1 to 1.
+        uvd : tensor, (B, 16, 3)
+            Not a number where not known.
+        """
+        here = self._ahead.pop(step, None) or self._begin(step, batch)
+        self._ahead = {step + 1: self._begin(step + 1, batch)}
+        images, uvd = zip(*(sample.result() for sample in here), strict=True)
+        return tuple(torch.from_numpy(np.stack(part)).to(self.device) for part in (images, uvd))
+
+    def _begin(self, step, batch):
+        """Let threads cut out the people of a step."""
+        recipe, kinds = self.recipe, list(self.orders)
+        numbers = np.diff(np.linspace(0, batch, len(kinds) + 1).astype(int))
+        rows = [
+            self.orders[kind](kind, step, number)
+            for kind, number in zip(kinds, numbers, strict=True)
+        ]
+        generator = torch.Generator().manual_seed(seed_of(recipe.seed, 16, step))
+        draws = draw(
+            batch, generator, angle=recipe.rotation, scale=recipe.scale,
+            scale_probability=recipe.scale_probability, shift=recipe.shift,
+        )  # fmt: skip
+        more = torch.rand(batch, 4, generator=generator)
+        order = np.concatenate(rows)
+        places = range(batch)[processes.part(batch, "batch")]
+        return [
+            self._threads.submit(_sample, self.people, order[i], recipe.image_size, draws, more, i)
+            for i in places
+        ]
+
+
+def _sample(people, row, size, draws, more, i):
+    colour = 1 + _COLOUR * (2 * more[i, 1:] - 1)
+    change = Change(
+        angle=float(draws.angle[i]),
+        scale=float(draws.scale[i]),
+        shift=tuple(draws.shift[i].tolist()),
+        mirror=bool(more[i, 0] < 0.5),
+        colour=tuple(colour.tolist()),
+    )
+    return cut_body(people[row], size, change)

@@ -1,0 +1,276 @@
+"""Step 1's beginning (paper, section 3.1): the estimator learns 16 keypoints of people first.
+
+Joint 2D and 3D training as in integral human pose regression (Sun et al., ECCV 2018): half of each
+batch has 2D labels alone, which supervise u and v, half depths too; the loss is their I*, the L1
+distance of the expected positions, without one of the heat maps.
+"""
+
+import hashlib
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from senorita_lib import processes
+from senorita_lib.body import PELVIS
+from senorita_lib.checkpoints import alone_in
+from senorita_lib.datasets.body import cut_body, to_camera
+from senorita_lib.datasets.bodybatches import BodyBatches, People
+from senorita_lib.datasets.files import write_aside
+from senorita_lib.datasets.synthetic_body import SyntheticBody
+from senorita_lib.estimator import PoseEstimator
+from senorita_lib.loop import Loop, rmsprop, want_same, want_same_everywhere
+from senorita_lib.losses import body_pose_loss
+from senorita_lib.model import BODY_FORMAT, write_weights
+from senorita_lib.paths import project_path
+from senorita_lib.recipes import Recipe
+from senorita_lib.training import learning_rate
+
+WEIGHTS = "body.safetensors"
+# What of a recipe decides about its pretraining; Models 1-4 share it.
+_OF_RECIPE = (
+    "seed", "image_size", "block", "layers", "widths", "head_channels", "depth_bins", "head",
+    "rotation", "scale", "scale_probability", "shift", "batch", "learning_rate", "decay",
+    "precision",
+)  # fmt: skip
+_SYNTHETIC = "data/people_synthetic"
+
+
+@dataclass(frozen=True)
+class BodyRun:
+    """A finished pretraining: its folder, file of weights, log and result as written there."""
+
+    folder: Path
+    weights: Path
+    log: list
+    result: dict
+
+
+def body_recipe(recipe):
+    """The part of a recipe that decides about its pretraining.
+
+    Its Step 1 is of people: as many as ``pretrain_images``, with milestones at the same shares, and
+    a validation every eighth of it. What does not matter has the paper's value.
+    """
+    share = recipe.pretrain_images / max(1, recipe.pose_images + recipe.volume_images)
+    kept = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+    return Recipe(
+        name="body",
+        pose_images=recipe.pretrain_images,
+        volume_images=0,
+        refine_images=0,
+        validate_images=max(1, recipe.pretrain_images // 8),
+        milestones=tuple(round(share * m) for m in recipe.milestones),
+        **{name: kept[name] for name in _OF_RECIPE},
+    )
+
+
+def pretrain(
+    recipe,
+    folder,
+    people=None,
+    *,
+    device=None,
+    progress=True,
+    checkpoint_seconds=20.0,
+    watch=None,
+):
+    """Train an estimator on people, or go on where an earlier call stopped.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Models 1-4 share one pretraining.
+    folder : path
+        Where ``checkpoint.pt``, ``body.safetensors``, ``log.json`` and ``timing.json`` go.
+    people : list of BodySet, optional
+        Such as ``[Mpii(root), Human36m(root)]``; synthetic ones by default, kept below ``data``.
+    device, progress, checkpoint_seconds, watch
+        As of :func:`senorita_lib.training.train`.
+
+    Returns
+    -------
+    BodyRun
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a run of another recipe or on other people, or there are too few.
+    OSError
+        If images are missing.
+    """
+    folder, recipe = Path(folder), body_recipe(recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    progress = progress and processes.is_first()
+    if people is None:
+        side = round(1.5 * recipe.image_size)
+        people = [
+            SyntheticBody(seed=0, side=side).keep(project_path(_SYNTHETIC), progress=progress)
+        ]
+    _want_images(people)
+    identity = hashlib.sha256("".join(p.identity for p in people).encode()).hexdigest()
+    want_same_everywhere("recipe", recipe.to_json())
+    want_same_everywhere("data set", identity)
+    with alone_in(folder, progress) if processes.is_first() else nullcontext():
+        if processes.from_first(_finished(recipe, folder, identity) is not None):
+            return _finished(recipe, folder, identity)
+        trainer = BodyTrainer(recipe, People(people), folder, device, identity, progress)
+        trainer.pace(checkpoint_seconds, watch)
+        trainer.resume()
+        trainer.run_stage()
+        if processes.is_first():
+            trainer.finish()
+        processes.from_first(None)  # the others wait here
+        return _finished(recipe, folder, identity)
+
+
+class BodyTrainer(Loop):
+    """The one stage of pretraining."""
+
+    stages = ("people",)
+
+    def __init__(self, recipe, people, folder, device, identity="", progress=False):
+        super().__init__(recipe, folder, device, identity, progress)
+        self.people = people
+        seen, self.held = people.split(recipe.validation_share)
+        self.batches = BodyBatches(recipe, people, seen, device)
+        torch.manual_seed(recipe.seed)
+        self.model = body_network(recipe).to(device)
+        self.narrow = recipe.precision == "bfloat16"
+        if self.narrow:
+            self.model.to(memory_format=torch.channels_last)
+        self.begin_stage()
+
+    def begin_stage(self):
+        """Network and optimizer."""
+        self.network = processes.shared(self.model)
+        self.optimizer = rmsprop(self.model.parameters(), self.recipe)
+
+    def plan(self):
+        """Images and batch size."""
+        return self.recipe.pose_images, self.recipe.batch
+
+    def step(self, step, batch):
+        """Train on one batch; its loss, detached."""
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, 0, step * batch)
+        images, uvd = self.batches(step, batch)
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.narrow):
+            predicted = self.network(images)
+        loss = body_pose_loss(predicted, uvd)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return {"L_jt": loss.detach()}
+
+    def validate(self):
+        """Errors on the people that were held back, see :func:`body_errors`."""
+        return body_errors(self.model, self.people, self.held, self.recipe.image_size, self.device)
+
+    def sentence(self, row):
+        """The errors."""
+        words = {"validation_percent": "% of the box's side", "validation_body_mm": "mm"}
+        return ", ".join(f"{row[key]:.1f} {unit}" for key, unit in words.items() if key in row)
+
+    def finish(self):
+        """Write what a finished pretraining's folder holds."""
+        self.write_records()
+        write_weights(self.folder / WEIGHTS, BODY_FORMAT, self.recipe, self.model.state_dict())
+        spatial = self.people.spatial
+        result = {
+            "recipe": json.loads(self.recipe.to_json()),
+            "data": self.identity,
+            "people": {
+                "2D": int((~spatial).sum()),
+                "3D": int(spatial.sum()),
+            },
+            "images": self.images,
+            "device": str(self.device),
+            "torch": torch.__version__,
+            "errors": {k: v for k, v in self.log[-2].items() if k.startswith("validation_")},
+        }
+        write_aside(self.folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+
+
+def body_network(recipe):
+    """The estimator of a recipe for colour images and 16 keypoints."""
+    return PoseEstimator(
+        3,
+        block=recipe.block,
+        layers=recipe.layers,
+        widths=recipe.widths,
+        head_channels=recipe.head_channels,
+        depth_bins=recipe.depth_bins,
+        head=recipe.head,
+        joints=16,
+    )
+
+
+def predict_people(model, people, rows, size, device="cpu", batch=64):
+    """Predicted and true uvd, (N, 16, 3) each, of some people."""
+    model.eval()
+    predicted, true = [], []
+    with torch.inference_mode():
+        for start in range(0, len(rows), batch):
+            crops = [cut_body(people[row], size) for row in rows[start : start + batch]]
+            images = torch.from_numpy(np.stack([image for image, _ in crops])).to(device)
+            predicted.append(model(images).float().cpu().numpy())
+            true.extend(uvd for _, uvd in crops)
+    return np.concatenate(predicted), np.stack(true)
+
+
+def body_errors(model, people, rows, size, device="cpu"):
+    """Mean errors of some people's keypoints.
+
+    Parameters
+    ----------
+    model : PoseEstimator
+    people : People
+    rows : array of int
+    size : int
+        Side of the crops, px.
+    device : str
+
+    Returns
+    -------
+    dict
+        ``validation_percent``: mean distance in the image, in hundredths of the box's side.
+        ``validation_body_mm``: mean distance in space, relative to the pelvis, mm, of those with
+        depths, if there are any.
+    """
+    predicted, true = predict_people(model, people, rows, size, device)
+    flat = np.linalg.norm((predicted - true)[..., :2], axis=-1)
+    errors = {"validation_percent": 100 * float(np.nanmean(flat))}
+    spatial = people.spatial[rows]
+    if spatial.any():
+        boxes, cameras = people.boxes[rows][spatial], people.cameras[rows][spatial]
+        poses = [to_camera(uvd[spatial], boxes, cameras) for uvd in (predicted, true)]
+        one, other = (pose - pose[:, PELVIS, None] for pose in poses)
+        errors["validation_body_mm"] = float(np.nanmean(np.linalg.norm(one - other, axis=-1)))
+    return errors
+
+
+def _want_images(people):
+    for one in people:
+        names = one.missing()
+        if names:
+            raise FileNotFoundError(
+                f"{len(names)} of {len(set(one.names))} images are missing, {names[0]} first, "
+                "wanted all: python -m senorita_lib.datasets lists them"
+            )
+
+
+def _finished(recipe, folder, identity):
+    """The pretraining that the folder holds whole, if it does."""
+    path = folder / "result.json"
+    if not path.exists():
+        return None
+    result = json.loads(path.read_text())
+    want_same(path, result["recipe"], recipe, result["data"], identity)
+    return BodyRun(folder, folder / WEIGHTS, json.loads((folder / "log.json").read_text()), result)

@@ -1,0 +1,119 @@
+"""Weights of a network that finds people's keypoints, moved to one that finds a hand's joints.
+
+Section 3.1: they "are directly transferred [...] up to the penultimate layer"; the last one, which
+"outputs the 3D heatmap cube of 16 keypoints, is adjusted to encompass 21".
+"""
+
+from dataclasses import dataclass, field
+
+_FIRST = "backbone.conv1.weight"
+
+
+@dataclass
+class Transfer:
+    """What became of each tensor, by name: its shape in the one network and in the other.
+
+    Attributes
+    ----------
+    copied, widened, rebuilt, left : dict of (shape or None, shape or None)
+        ``copied`` as they are; ``widened``: the first convolution, for other inputs; ``rebuilt``:
+        the last layer, for other outputs, as it was drawn; ``left``: what has no counterpart of
+        its shape, as it was drawn.
+    """
+
+    copied: dict = field(default_factory=dict)
+    widened: dict = field(default_factory=dict)
+    rebuilt: dict = field(default_factory=dict)
+    left: dict = field(default_factory=dict)
+
+    def __str__(self):
+        lines, groups = [], {}
+        for name, (shape, _) in self.copied.items():
+            groups.setdefault(".".join(name.split(".")[:2]), []).append((name, shape))
+        for group, tensors in groups.items():
+            numbers = sum(_numbers(shape) for _, shape in tensors)
+            lines.append(f"copied   {group:<24}{len(tensors):>4} tensors {numbers:>12,} numbers")
+        for kind in ("widened", "rebuilt", "left"):
+            for name, (source, target) in getattr(self, kind).items():
+                lines.append(f"{kind:<8} {name:<24} {_show(source)} -> {_show(target)}")
+        return "\n".join(lines)
+
+
+def _numbers(shape):
+    product = 1
+    for length in shape:
+        product *= length
+    return product
+
+
+def _show(shape):
+    return "none" if shape is None else "x".join(map(str, shape)) or "one number"
+
+
+def transfer(weights, estimator):
+    """Move weights into an estimator, in place.
+
+    All that both have by name and shape is copied, but for the last layer, which stays as it was
+    drawn. The first convolution reads red, green and blue there and C channels here: channel c
+    takes 3 / C of the weights of colour c mod 3. So with Model 1, whose depth image fills three
+    channels, the weights are those of the colours, and an input whose channels are all alike
+    answers as a grey image did.
+
+    Parameters
+    ----------
+    weights : dict of tensors
+        State of an estimator of colour images.
+    estimator : PoseEstimator
+
+    Returns
+    -------
+    Transfer
+
+    Raises
+    ------
+    ValueError
+        If nothing fits.
+    """
+    own, report = estimator.state_dict(), Transfer()
+    last = f"head.{len(estimator.head) - 1}."
+    for name in dict.fromkeys([*own, *weights]):
+        shapes = tuple(tuple(s[name].shape) if name in s else None for s in (weights, own))
+        if name.startswith(last):
+            report.rebuilt[name] = shapes
+        elif shapes[0] == shapes[1]:
+            report.copied[name] = shapes
+            own[name].copy_(weights[name])
+        elif name == _FIRST and None not in shapes and shapes[0][2:] == shapes[1][2:]:
+            if shapes[0][0] != shapes[1][0]:
+                report.left[name] = shapes
+                continue
+            report.widened[name] = shapes
+            own[name].copy_(widen(weights[name], own[name].shape[1]))
+        else:
+            report.left[name] = shapes
+    if not report.copied:
+        name, (source, target) = next(iter(report.left.items()))
+        raise ValueError(
+            f"nothing of these weights fits this network: {name} is {_show(source)} there and "
+            f"{_show(target)} here, wanted networks of the same widths"
+        )
+    return report
+
+
+def widen(weight, channels):
+    """A first convolution's weights for another number of input channels.
+
+    Parameters
+    ----------
+    weight : tensor, (outputs, n, k, k)
+    channels : int
+        C.
+
+    Returns
+    -------
+    tensor, (outputs, C, k, k)
+        Channel c is n / C of the old channel c mod n.
+    """
+    inputs = weight.shape[1]
+    repeated = weight[:, [channel % inputs for channel in range(channels)]]
+    return repeated * (inputs / channels)
