@@ -1,4 +1,5 @@
-"""Synthetic frames a second, drawn and written as a data set; crops a second out of the stream."""
+"""Synthetic frames a second, drawn and written as a data set; crops a second out of the stream;
+people a second, drawn and cut out."""
 
 import os
 import tempfile
@@ -7,7 +8,9 @@ import time
 import cv2
 import torch
 
-from senorita_lib.datasets import SyntheticHand, SyntheticStream, write_synthetic
+from senorita_lib.bodybatches import BodyBatches, People
+from senorita_lib.datasets import SyntheticBody, SyntheticHand, SyntheticStream, write_synthetic
+from senorita_lib.recipes import Recipe
 
 FRAMES, WRITTEN = 300, 1500
 
@@ -60,6 +63,20 @@ def main():
         for draw in (hands.pose, hands.frame)
     )
     rows = [("poses alone, one core", poses, ""), ("frames, one core", frames, "60"), *rows]
+    for size in (64, 256):
+        people = SyntheticBody(FRAMES, side=round(1.5 * size))
+        images = []
+        drawn = rate(lambda p=people, i=images: i.extend(p.image(k) for k in range(FRAMES)))
+        rows.append((f"people for crops of {size} px, one core", drawn, ""))
+        people.image = images.__getitem__
+        batches = BodyBatches(
+            Recipe(image_size=size, batch=20),
+            People([people]),
+            People([people]).split(0.1)[0],
+            "cpu",
+        )
+        value = rate(lambda b=batches: [b(step, 20) for step in range(30)], 600)
+        rows.append((f"the same in augmented batches, {cores} cores", value, ""))
     for size, batch in ((64, 64), (256, 16)):
         for compiled in (False, True):
             value = streamed("cpu", size, batch, 3, compiled)

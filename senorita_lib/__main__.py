@@ -7,7 +7,8 @@ import sys
 from senorita_lib import processes
 from senorita_lib.evaluation import POSES
 from senorita_lib.paths import project_path
-from senorita_lib.recipes import RECIPES, find_recipe, read_overrides
+from senorita_lib.pretraining import SYNTHETIC, starting_weights
+from senorita_lib.recipes import RECIPES, find_recipe, read_overrides, run_folder
 from senorita_lib.tables import format_table
 from senorita_lib.training import train
 
@@ -22,6 +23,10 @@ def main(arguments=None):
     parser.add_argument(
         "--data", default="data/hands19_synthetic", help="the folder that holds 'Task 1'"
     )
+    parser.add_argument(
+        "--people", default=SYNTHETIC,
+        help="for a recipe with pretrain: the folder that holds MPII and Human3.6M",
+    )  # fmt: skip
     parser.add_argument("--folder", help="of the run, default runs/RECIPE/model_MODEL")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
@@ -31,12 +36,14 @@ def main(arguments=None):
     rank = int(os.environ.get("RANK", 0))
     try:
         recipe = find_recipe(chosen.recipe, **read_overrides(chosen.set))
-        folder = project_path(chosen.folder or f"runs/{recipe.name}/model_{recipe.model}")
+        folder = project_path(chosen.folder or run_folder(recipe))
         if rank == 0:
             print(recipe.to_json(), flush=True)
         with processes.process_group() as device:
-            run = train(recipe, project_path(chosen.data), folder, device=device)
-    except (ValueError, OSError) as error:
+            people = folder.parent / "people", chosen.people
+            start = starting_weights(recipe, *people, device=device)
+            run = train(recipe, project_path(chosen.data), folder, device=device, start=start)
+    except (ValueError, OSError, ImportError) as error:
         who = f"process {rank}: " if rank else ""
         print(f"{who}{error}", file=sys.stderr)
         raise SystemExit(1) from None

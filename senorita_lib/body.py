@@ -11,7 +11,7 @@ KEYPOINT_NAMES = (
     "pelvis", "thorax", "upper_neck", "head_top",
     "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
 )  # fmt: skip
-PELVIS, THORAX = 6, 7
+PELVIS, THORAX, UPPER_NECK, HEAD_TOP = 6, 7, 8, 9
 
 # (child, parent), as Sun et al. (2018) have them.
 BODY_BONES = (

@@ -1,5 +1,6 @@
 """The whole network of a recipe, and the file in which its weights are exchanged."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -160,6 +161,20 @@ def read_weights(path, kind):
     with safe_open(path, "pt") as file:
         recipe = Recipe.from_json(file.metadata()["recipe"])
         return recipe, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def weights_digest(path):
+    """A digest of a file's tensors and their names; of the same weights two files differ.
+
+    (safetensors writes what is said of a file in any order.)
+    """
+    digest = hashlib.sha256()
+    with safe_open(path, "pt") as file:
+        for name in sorted(file.keys()):
+            tensor = file.get_tensor(name)
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def weights_kind(path):

@@ -88,7 +88,7 @@ def one_of(*choices):
     return check
 
 
-def folder(otherwise=None):
+def folder(otherwise=None, but=()):
     """Check for the path of a folder, counted as :func:`~senorita_lib.paths.project_path` does.
 
     Parameters
@@ -96,9 +96,13 @@ def folder(otherwise=None):
     otherwise : str, optional
         What makes the folder, for the error if it is not there. Without it the folder need
         not be there: the notebook makes it.
+    but : tuple of str
+        Words that are no folder's and fine too.
     """
 
     def check(name, value):
+        if value in but:
+            return
         # An empty path would be the project itself; one with a NUL is none.
         fine = isinstance(value, str | os.PathLike) and str(value) and "\0" not in str(value)
         _want(name, value, fine, "the path of a folder")

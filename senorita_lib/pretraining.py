@@ -5,29 +5,32 @@ batch has 2D labels alone, which supervise u and v, half depths too; the loss is
 distance of the expected positions, without one of the heat maps.
 """
 
-import hashlib
 import json
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from senorita_lib import processes
 from senorita_lib.body import PELVIS
+from senorita_lib.bodybatches import BodyBatches, People
 from senorita_lib.checkpoints import alone_in
-from senorita_lib.datasets.body import cut_body, to_camera
-from senorita_lib.datasets.bodybatches import BodyBatches, People
+from senorita_lib.datasets.body import CUBE_MM, cut_body, to_camera
+from senorita_lib.datasets.bodycheck import open_body
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.synthetic_body import SyntheticBody
 from senorita_lib.estimator import PoseEstimator
 from senorita_lib.loop import Loop, rmsprop, want_same, want_same_everywhere
 from senorita_lib.losses import body_pose_loss
-from senorita_lib.model import BODY_FORMAT, write_weights
+from senorita_lib.model import BODY_FORMAT, HandPoseNet, write_weights
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import learning_rate
+from senorita_lib.transfer import transfer
 
 WEIGHTS = "body.safetensors"
 # What of a recipe decides about its pretraining; Models 1-4 share it.
@@ -36,7 +39,7 @@ _OF_RECIPE = (
     "rotation", "scale", "scale_probability", "shift", "batch", "learning_rate", "decay",
     "precision",
 )  # fmt: skip
-_SYNTHETIC = "data/people_synthetic"
+SYNTHETIC, _KEPT = "synthetic", "data/people_synthetic"
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def body_recipe(recipe):
 def pretrain(
     recipe,
     folder,
-    people=None,
+    people=SYNTHETIC,
     *,
     device=None,
     progress=True,
@@ -85,9 +88,11 @@ def pretrain(
     recipe : Recipe
         Models 1-4 share one pretraining.
     folder : path
-        Where ``checkpoint.pt``, ``body.safetensors``, ``log.json`` and ``timing.json`` go.
-    people : list of BodySet, optional
-        Such as ``[Mpii(root), Human36m(root)]``; synthetic ones by default, kept below ``data``.
+        Where ``checkpoint.pt``, ``body.safetensors``, ``log.json``, ``timing.json`` and
+        ``people.json`` go.
+    people : path or list of BodySet
+        The folder that holds MPII and Human3.6M, or one of them; or sets such as ``[Mpii(root)]``.
+        "synthetic": a set of 4,000, kept under ``data/people_synthetic``.
     device, progress, checkpoint_seconds, watch
         As of :func:`senorita_lib.training.train`.
 
@@ -106,19 +111,14 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
-    if people is None:
-        side = round(1.5 * recipe.image_size)
-        people = [
-            SyntheticBody(seed=0, side=side).keep(project_path(_SYNTHETIC), progress=progress)
-        ]
-    _want_images(people)
-    identity = hashlib.sha256("".join(p.identity for p in people).encode()).hexdigest()
+    people = People(_open(people, recipe.image_size, progress))
+    identity = people.identity
     want_same_everywhere("recipe", recipe.to_json())
     want_same_everywhere("data set", identity)
     with alone_in(folder, progress) if processes.is_first() else nullcontext():
         if processes.from_first(_finished(recipe, folder, identity) is not None):
             return _finished(recipe, folder, identity)
-        trainer = BodyTrainer(recipe, People(people), folder, device, identity, progress)
+        trainer = BodyTrainer(recipe, people, folder, device, identity, progress)
         trainer.pace(checkpoint_seconds, watch)
         trainer.resume()
         trainer.run_stage()
@@ -126,6 +126,33 @@ def pretrain(
             trainer.finish()
         processes.from_first(None)  # the others wait here
         return _finished(recipe, folder, identity)
+
+
+def starting_weights(recipe, folder, people=SYNTHETIC, **options):
+    """What a recipe's run begins with: weights of :func:`pretrain`, or None without ``pretrain``.
+
+    Parameters
+    ----------
+    recipe, folder, people, **options
+        As of :func:`pretrain`.
+
+    Returns
+    -------
+    path or None
+        As :func:`senorita_lib.training.train` takes it for ``start``.
+    """
+    return pretrain(recipe, folder, people, **options).weights if recipe.pretrain else None
+
+
+def transfer_report(recipe):
+    """What of a network that knows people a recipe's estimator takes over.
+
+    Returns
+    -------
+    Transfer
+    """
+    hand = HandPoseNet(recipe, torch.zeros(20)).estimator
+    return transfer(body_network(body_recipe(recipe)).state_dict(), hand)
 
 
 class BodyTrainer(Loop):
@@ -183,6 +210,8 @@ class BodyTrainer(Loop):
         self.write_records()
         write_weights(self.folder / WEIGHTS, BODY_FORMAT, self.recipe, self.model.state_dict())
         spatial = self.people.spatial
+        constant = constant_errors(self.people, self.held, self.recipe.image_size)
+        last = next(row for row in reversed(self.log) if constant.keys() <= row.keys())
         result = {
             "recipe": json.loads(self.recipe.to_json()),
             "data": self.identity,
@@ -193,9 +222,12 @@ class BodyTrainer(Loop):
             "images": self.images,
             "device": str(self.device),
             "torch": torch.__version__,
-            "errors": {k: v for k, v in self.log[-2].items() if k.startswith("validation_")},
+            "validation": {k: last[k] for k in constant},
+            "constant": constant,
         }
-        write_aside(self.folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+        if self.progress:
+            tqdm.write(f"people: the best constant pose has {self.sentence(constant)}")
+        write_aside(self.folder / "people.json", (json.dumps(result, indent=1) + "\n").encode())
 
 
 def body_network(recipe):
@@ -256,19 +288,38 @@ def body_errors(model, people, rows, size, device="cpu"):
     return errors
 
 
-def _want_images(people):
-    for one in people:
-        names = one.missing()
-        if names:
-            raise FileNotFoundError(
-                f"{len(names)} of {len(set(one.names))} images are missing, {names[0]} first, "
-                "wanted all: python -m senorita_lib.datasets lists them"
-            )
+def constant_errors(people, rows, size):
+    """:func:`body_errors` of the pose that is the median of all others, for comparison."""
+    corner, side = people.boxes[:, None, :2], (people.boxes[:, 2] - people.boxes[:, 0])
+    uv = (people.keypoints[..., :2] - corner) / side[:, None, None]
+    d = 0.5 - people.keypoints[..., 2:] / CUBE_MM
+    others = np.setdiff1d(np.arange(len(people)), rows)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")  # of depths, where there are none
+        median = np.nanmedian(np.concatenate([uv, d], axis=-1)[others], axis=0)
+    return body_errors(_Always(torch.from_numpy(median)), people, rows, size)
+
+
+class _Always(torch.nn.Module):
+    def __init__(self, uvd):
+        super().__init__()
+        self.uvd = uvd
+
+    def forward(self, images):
+        return self.uvd.expand(len(images), -1, -1)
+
+
+def _open(people, size, progress):
+    """The sets that are meant."""
+    if people == SYNTHETIC:
+        synthetic = SyntheticBody(side=round(1.5 * size))  # for a crop that is turned or moved
+        return [synthetic.keep(project_path(_KEPT), progress=progress)]
+    return people if isinstance(people, list) else open_body(project_path(people))
 
 
 def _finished(recipe, folder, identity):
     """The pretraining that the folder holds whole, if it does."""
-    path = folder / "result.json"
+    path = folder / "people.json"
     if not path.exists():
         return None
     result = json.loads(path.read_text())

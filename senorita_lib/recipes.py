@@ -6,6 +6,7 @@ Amounts of training count images, so that a batch size can change without the sc
 import difflib
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ class Recipe:
             self,
             milestones=tuple(round(factor * m) for m in self.milestones),
             validate_images=max(1, round(factor * self.validate_images)),
+            pretrain_images=max(1, round(factor * self.pretrain_images)),
             **{name: round(factor * getattr(self, name)) for name in whole},
         )
 
@@ -352,6 +354,18 @@ def find_recipe(name, /, **overrides):
     if name == "released":
         recipe = recipe.override(**_released(recipe.model) | overrides)
     return recipe
+
+
+def run_folder(recipe, runs="runs"):
+    """Where a run of a recipe goes: ``RUNS/NAME/model_MODEL``.
+
+    One that is pretrained although its name does not say so, or not although it does, goes to
+    ``RUNS/NAME_pretrained`` or ``RUNS/NAME_from_scratch``.
+    """
+    usual = RECIPES.get(recipe.name, recipe).pretrain
+    other = "_from_scratch" if usual else "_pretrained"
+    name = recipe.name if recipe.pretrain == usual else recipe.name + other
+    return Path(runs) / name / f"model_{recipe.model}"
 
 
 def read_overrides(texts):

@@ -21,7 +21,7 @@ from senorita_lib.evaluation import ensemble, frame_errors, split_errors
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.loop import counted
 from senorita_lib.paths import project_path
-from senorita_lib.pretraining import pretrain
+from senorita_lib.pretraining import starting_weights
 from senorita_lib.recipes import find_recipe
 from senorita_lib.study_files import save_study, study_table
 from senorita_lib.training import crop_options, train
@@ -113,9 +113,9 @@ def _train_chain(chain, seed, data):
     for name, trial in chain:
         folder = _folder(name, seed)
         used = find_recipe(RECIPE, seed=seed, **trial.changes)
-        if used.pretrain and start is None:
+        if start is None:
             body = _folder(f"people, {used.pretrain_images} images", seed)
-            start = pretrain(used, body, progress=False).weights
+            start = starting_weights(used, body, progress=False)
         options = {"start": start, "volume_loss": trial.volume_loss}
         train(used, data, folder, progress=False, **options)
         start = folder / "model.safetensors"

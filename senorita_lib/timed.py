@@ -2,8 +2,8 @@
 
 ``python -m senorita_lib.timed RECIPE --minutes 8`` is what ``make gpu-train`` runs: it measures how
 fast each stage trains here, scales the recipe's images down until they fit, and leaves a result
-file and float16 weights in parts of less than 16 MB. It needs torch, NumPy, OpenCV, safetensors,
-MONAI and tqdm.
+file and float16 weights in parts of less than 16 MB. Pretraining on people is left out. It needs
+torch, NumPy, OpenCV, safetensors, MONAI and tqdm.
 """
 
 import argparse
@@ -240,7 +240,7 @@ def main(arguments=None):
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="of the recipe")
     chosen = parser.parse_args(arguments)
     try:
-        overrides = {"source": "stream"} | read_overrides(chosen.set)
+        overrides = {"source": "stream", "pretrain": False} | read_overrides(chosen.set)
         recipe = find_recipe(chosen.recipe, **overrides)
         data = project_path(chosen.data)
         runs, out = project_path(chosen.runs), project_path(chosen.out)

@@ -6,7 +6,6 @@ gradient magnitude. What a step draws depends on the recipe's seed, the stage an
 step alone, so a run that was killed goes on exactly as if it had not been.
 """
 
-import hashlib
 import json
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from senorita_lib.hand import joints_to_bones
 from senorita_lib.inference import data_identity, evaluate_run, predict_crops
 from senorita_lib.loop import Loop, rmsprop, want_same, want_same_everywhere
 from senorita_lib.losses import step1_losses, step2_losses
-from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_kind
+from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_digest, weights_kind
 from senorita_lib.renderer import skeleton_volume_loss
 from senorita_lib.transfer import transfer
 
@@ -116,7 +115,7 @@ def train(
     test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **crop)
     identity = data_identity(crops, test)
     if start is not None:
-        identity += " from " + hashlib.sha256(Path(start).read_bytes()).hexdigest()
+        identity += " from " + weights_digest(start)
     want_same_everywhere("recipe", recipe.to_json())
     want_same_everywhere("data set", identity)
     with alone_in(folder, progress) if processes.is_first() else nullcontext():

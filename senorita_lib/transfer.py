@@ -4,6 +4,7 @@ Section 3.1: they "are directly transferred [...] up to the penultimate layer"; 
 "outputs the 3D heatmap cube of 16 keypoints, is adjusted to encompass 21".
 """
 
+import math
 from dataclasses import dataclass, field
 
 _FIRST = "backbone.conv1.weight"
@@ -31,7 +32,7 @@ class Transfer:
         for name, (shape, _) in self.copied.items():
             groups.setdefault(".".join(name.split(".")[:2]), []).append((name, shape))
         for group, tensors in groups.items():
-            numbers = sum(_numbers(shape) for _, shape in tensors)
+            numbers = sum(math.prod(shape) for _, shape in tensors)
             lines.append(f"copied   {group:<24}{len(tensors):>4} tensors {numbers:>12,} numbers")
         for kind in ("widened", "rebuilt", "left"):
             for name, (source, target) in getattr(self, kind).items():
@@ -39,11 +40,8 @@ class Transfer:
         return "\n".join(lines)
 
 
-def _numbers(shape):
-    product = 1
-    for length in shape:
-        product *= length
-    return product
+def _but_inputs(shape):
+    return shape[:1] + shape[2:]
 
 
 def _show(shape):
@@ -77,18 +75,17 @@ def transfer(weights, estimator):
     own, report = estimator.state_dict(), Transfer()
     last = f"head.{len(estimator.head) - 1}."
     for name in dict.fromkeys([*own, *weights]):
-        shapes = tuple(tuple(s[name].shape) if name in s else None for s in (weights, own))
+        shapes = source, target = tuple(
+            tuple(state[name].shape) if name in state else None for state in (weights, own)
+        )
         if name.startswith(last):
             report.rebuilt[name] = shapes
-        elif shapes[0] == shapes[1]:
+        elif source == target:
             report.copied[name] = shapes
             own[name].copy_(weights[name])
-        elif name == _FIRST and None not in shapes and shapes[0][2:] == shapes[1][2:]:
-            if shapes[0][0] != shapes[1][0]:
-                report.left[name] = shapes
-                continue
+        elif name == _FIRST and source and target and _but_inputs(source) == _but_inputs(target):
             report.widened[name] = shapes
-            own[name].copy_(widen(weights[name], own[name].shape[1]))
+            own[name].copy_(widen(weights[name], target[1]))
         else:
             report.left[name] = shapes
     if not report.copied:

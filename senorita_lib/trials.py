@@ -85,11 +85,11 @@ _FEW = {"validation_share": 0.9}  # trained on 400 frames, validated on the othe
 _PRETRAINING = {
     "from scratch": Trial(_ONE | _OFTEN),
     "from people": Trial(_ONE | _OFTEN | _PEOPLE),
-    "from four times the people": Trial(_ONE | _OFTEN | _PEOPLE | {"pretrain_images": 76_800}),
     "400 frames, from scratch": Trial(_ONE | _FEW),
     "400 frames, from people": Trial(_ONE | _FEW | _PEOPLE),
     "Model 4, from scratch": Trial(_ONE | _OFTEN | {"model": 4}),
     "Model 4, from people": Trial(_ONE | _OFTEN | _PEOPLE | {"model": 4}),
+    "from four times the people": Trial(_ONE | _OFTEN | _PEOPLE | {"pretrain_images": 76_800}),
 }
 TRIALS = (
     _VOLUME_LOSS | _REFINEMENT | _MODELS | _INPUTS | _SECOND_INPUT | _OTHER_METHOD | _PRETRAINING

@@ -1,8 +1,11 @@
 import json
 
 import pytest
+from conftest import QUICK
 
 from senorita_lib import __main__ as command_line
+from senorita_lib import pretraining
+from senorita_lib.datasets import synthetic_body
 
 
 def fail(capsys, *arguments):
@@ -38,6 +41,34 @@ def test_prints_recipe_and_table(capsys, small_data, tmp_path, monkeypatch):
     command_line.main(arguments)
     assert capsys.readouterr().out.splitlines()[-1] == refined
     assert (folder / "result.json").stat().st_mtime_ns == stamp
+
+
+def test_pretrains_where_the_recipe_says_so(capsys, small_data, tmp_path, monkeypatch):
+    """On synthetic people, in a folder beside; Model 2 begins with the same ones."""
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    draw = synthetic_body.SyntheticBody
+    monkeypatch.setattr(pretraining, "SyntheticBody", lambda side: draw(24, side=side))
+    values = {k: v for k, v in json.loads(QUICK.to_json()).items() if k not in ("name", "model")}
+    values |= {"pretrain": True, "pretrain_images": 16, "pose_images": 8, "volume_images": 8}
+    settings = [f"{k}={json.dumps(v)}" for k, v in values.items()]
+    for model in (1, 2):
+        arguments = ["tiny", "--data", str(small_data), "--set", *settings, f"model={model}"]
+        command_line.main(arguments)
+        said = capsys.readouterr().out
+        assert ("people      16 of 16 images, validation: " in said) == (model == 1)
+        folder = tmp_path / "runs" / "tiny_pretrained" / f"model_{model}"
+        assert (folder / "result.json").exists() and (folder / "transfer.json").exists()
+    weights = tmp_path / "runs" / "tiny_pretrained" / "people" / "body.safetensors"
+    assert weights.exists()
+    nobody = [
+        *arguments,
+        "--people",
+        str(tmp_path / "nobody"),
+        "--folder",
+        str(tmp_path / "x" / "y"),
+    ]
+    assert "nobody" in fail(capsys, *nobody)
 
 
 def test_refuses_in_one_line(capsys, tmp_path):

@@ -15,11 +15,12 @@ import torch
 from conftest import QUICK
 from torch import nn
 
-from senorita_lib import processes, training
+from senorita_lib import bodybatches, pretraining, processes, training
 from senorita_lib.checkpoints import alone_in, load_checkpoint
 from senorita_lib.datasets.crops import CropSet
 from senorita_lib.datasets.stream import SyntheticStream
-from senorita_lib.model import HandPoseNet
+from senorita_lib.datasets.synthetic_body import SyntheticBody
+from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights
 from senorita_lib.recipes import Recipe, find_recipe
 from senorita_lib.refinement import _fc_stage
 
@@ -77,6 +78,27 @@ def train_in_float64(name, data, folder, patch=setattr, **options):
     return training.train(RUNS[name], data, folder, **options)
 
 
+def pretrain_in_float64(folder, patch=setattr):
+    """A pretraining on a few people."""
+    network, cut, sample = (
+        pretraining.body_network, pretraining.cut_body, bodybatches.cut_body,
+    )  # fmt: skip
+
+    def wide(cut):
+        def wider(*arguments):
+            return [part.astype(np.float64) for part in cut(*arguments)]
+
+        return wider
+
+    patch(pretraining, "body_network", lambda recipe: network(recipe).double())
+    patch(pretraining, "cut_body", wide(cut))
+    patch(bodybatches, "cut_body", wide(sample))
+    recipe = SMALL.override(pretrain=True, pretrain_images=80)
+    people = [SyntheticBody(24, side=48)]
+    options = {"progress": False, "checkpoint_seconds": 0}
+    return pretraining.pretrain(recipe, folder, people, **options)
+
+
 def torchrun(*arguments):
     """Two processes; returns what came of it and their last words."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
@@ -118,6 +140,8 @@ def everything(data, folder, notes):
         run = train_in_float64(name, data, Path(folder) / name, **options)
         rank = "first" if processes.is_first() else "second"
         Path(notes, f"{name}_{rank}.json").write_text(json.dumps(run.log))
+    run = pretrain_in_float64(Path(folder) / "people")
+    Path(notes, f"people_{rank}.json").write_text(json.dumps(run.log))
     share_norms(notes)
     try:
         training.train(SMALL.override(refine_batch=3), data, f"{folder}/odd", progress=False)
@@ -200,6 +224,22 @@ def test_two_processes_train_as_one_does(name, together, small_data, tmp_path, m
     wanted = {"whole": [48, 40, 12], "converged": [8, 16, 8], "timed": [40, 40, 8]}
     assert seen == wanted.get(name, [8, 8, 8])
     left = {path.name for path in (folder / name).iterdir()}
+    assert left == {path.name for path in tmp_path.iterdir()}
+
+
+def test_two_processes_learn_people_as_one_does(together, tmp_path, monkeypatch):
+    """Although one of them has those with 2D labels and the other those with depths."""
+    run = pretrain_in_float64(tmp_path, monkeypatch.setattr)
+    folder, notes = together
+    want_close(folder / "people", tmp_path)
+    logs = [json.loads((notes / f"people_{rank}.json").read_text()) for rank in ("first", "second")]
+    assert logs[0] == logs[1]
+    both = [
+        read_weights(f / run.weights.name, BODY_FORMAT)[1] for f in (folder / "people", tmp_path)
+    ]
+    for name, value in both[0].items():
+        torch.testing.assert_close(value, both[1][name], rtol=0, atol=TOLERANCE, msg=name)
+    left = {path.name for path in (folder / "people").iterdir()}
     assert left == {path.name for path in tmp_path.iterdir()}
 
 

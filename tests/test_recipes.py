@@ -1,8 +1,9 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from senorita_lib.recipes import RECIPES, Recipe, find_recipe, read_overrides
+from senorita_lib.recipes import RECIPES, Recipe, find_recipe, read_overrides, run_folder
 from senorita_lib.training import learning_rate
 
 
@@ -20,6 +21,7 @@ def test_paper_is_the_papers():
     assert (recipe.pose_images + recipe.volume_images) // recipe.batch == 70_000
     assert recipe.refine_images // recipe.refine_batch == 18_000
     assert 1 / recipe.volume_weight == pytest.approx(200)
+    assert recipe.pretrain and recipe == Recipe(pretrain=True)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_scaled_recipe_is_the_same_schedule():
         7_200,
     )
     assert recipe.milestones == (6_000, 20_400, 34_800) and recipe.validate_images == 500
+    assert recipe.pretrain_images == 42_000
 
 
 def test_override_is_checked():
@@ -80,6 +83,21 @@ def test_overrides_from_a_command_line():
     }  # fmt: skip
     with pytest.raises(ValueError, match="override is 'model', wanted NAME=VALUE"):
         read_overrides(["model"])
+
+
+def test_a_recipe_from_before_pretraining_had_none():
+    text = json.loads(find_recipe("paper").to_json())
+    for name in ("pretrain", "pretrain_images"):
+        text.pop(name)
+    assert not Recipe.from_json(json.dumps(text)).pretrain
+
+
+def test_runs_with_and_without_people_do_not_meet():
+    tiny, paper = find_recipe("tiny", model=2), find_recipe("paper")
+    assert run_folder(tiny) == Path("runs/tiny/model_2")
+    assert run_folder(paper, "/elsewhere") == Path("/elsewhere/paper/model_1")
+    assert run_folder(tiny.override(pretrain=True)) == Path("runs/tiny_pretrained/model_2")
+    assert run_folder(paper.override(pretrain=False)) == Path("runs/paper_from_scratch/model_1")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +135,8 @@ def test_overrides_from_a_command_line():
         {"volume_batch": 1},
         {"validate_images": 0},
         {"patience": 0},
+        {"pretrain": 1},
+        {"pretrain_images": 0},
     ],
 )
 def test_impossible_values_are_refused(change):

@@ -17,7 +17,7 @@ from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS, check_submission, mean_joint_error
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.inference import constant_pose, predict_crops
-from senorita_lib.model import HandPoseNet
+from senorita_lib.model import HandPoseNet, weights_digest
 from senorita_lib.recipes import find_recipe
 from senorita_lib.tables import load_results, scores, tables
 from senorita_lib.training import STAGES, has_converged, learning_rate, strip_frames, train
@@ -59,6 +59,20 @@ def test_all_stages_run_for_each_model(recipe, small_data, tmp_path, model, fusi
         assert second["ensemble of 1, mean"][split].mean == pytest.approx(mm)
     again = train(recipe, small_data, folder, progress=False)
     assert again.result == run.result and same(again.model.state_dict(), weights(folder))
+
+
+def test_the_same_weights_are_the_same_start(recipe, tmp_path):
+    """Two files of them may differ: what they say of themselves stands in any order."""
+    torch.manual_seed(0)
+    model = HandPoseNet(recipe, torch.ones(20))
+    paths = [tmp_path / f"{i}.safetensors" for i in range(2)]
+    for path in paths:
+        model.save(path)
+    assert weights_digest(paths[0]) == weights_digest(paths[1])
+    with torch.no_grad():
+        model.estimator.head[-1].bias[3] += 1e-3
+    model.save(paths[1])
+    assert weights_digest(paths[0]) != weights_digest(paths[1])
 
 
 def test_strip_frames_are_those_whose_poses_the_log_keeps(recipe, small_data, tmp_path):

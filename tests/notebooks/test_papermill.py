@@ -1,5 +1,6 @@
 """How papermill, by which `make run` calls the notebooks, treats slips, and what one sees."""
 
+import json
 import re
 import subprocess
 import sys
@@ -29,6 +30,8 @@ SLIPS = {
         ("model", "7", "model is 7, wanted 1, 2, 3 or 4"),
         ("modle", "2", r"modle is no parameter of this notebook, did you mean model\?"),
         ("data", "nowhere", "data is 'nowhere', which is not there: `make data`"),
+        ("pretrain", "maybe", "pretrain is 'maybe', wanted True, False or None"),
+        ("people", "nowhere", "people is 'nowhere', which is not there: wanted MPII and Human3.6M"),
     ],
     "05_results": [
         ("results", "nowhere", "results is 'nowhere', which is not there: "),
@@ -91,6 +94,31 @@ def test_notebook_of_a_failure_is_whole(runs, case):
     assert error in code[2].outputs and error.output_type == "error"
     assert done.stderr.strip().endswith(f"{error.ename}: {error.evalue}")
     assert executed.cells[executed.cells.index(code[2]) - 1] is marks[-1]
+
+
+# --- with people, and without --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_notebook_04_begins_with_people_or_from_scratch(value, trained, tmp_path):
+    """Without, the run is the one of `tiny` as it is; with, people and hands are trained here."""
+    source, out = ROOT / "notebooks/04_train_refine.ipynb", tmp_path / "out.ipynb"
+    call = command(source, str(out), "--log-output", "--no-progress-bar", "-p", "pretrain", value)
+    if value == "true":
+        call += ["-p", "runs", str(tmp_path / "runs")]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = re.findall(r"^ *(people|pose|volume|refine) .*validation: .*$", done.stderr, re.M)
+    assert set(lines) == ({"people", "pose", "volume", "refine"} if value == "true" else set())
+    text = str([c.outputs for c in nbformat.read(out, as_version=4).cells if c.cell_type == "code"])
+    begins = "Step 1 begins with people" if value == "true" else "Step 1 begins from scratch"
+    assert begins in text and "all claims hold" in text
+    if value == "true":
+        model = tmp_path / "runs" / "tiny_pretrained" / "model_1"
+        moved = json.loads((model / "transfer.json").read_text())
+        assert len(moved["rebuilt"]) == 2 and not moved["left"] and not moved["widened"]
+        result = json.loads((model / "result.json").read_text())
+        assert result["recipe"]["pretrain"] and (model.parent / "people/body.safetensors").exists()
 
 
 # --- progress ---------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Augmented batches of people, half of them with 2D labels alone, half with depths too."""
 
+import hashlib
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,31 +13,52 @@ from senorita_lib.batches import Shuffled, seed_of
 from senorita_lib.datasets.body import Change, cut_body
 
 _COLOUR = 0.2  # each of red, green and blue is multiplied by 1 ± this, as by Sun et al.
-_FLAT, _SPATIAL = 0, 1
+_FEW = 0.01  # of a set's images may be missing
 
 
 class People:
-    """Several sets as one.
+    """Several sets as one, without the people whose images are missing.
 
     Parameters
     ----------
     sets : list of BodySet
+
+    Attributes
+    ----------
+    boxes, keypoints, cameras, spatial
+        As of :class:`~senorita_lib.datasets.body.BodySet`, of all of them.
+    identity : str
+        Digest of who they are.
+
+    Raises
+    ------
+    FileNotFoundError
+        If more than one in a hundred images of a set is missing. A few are warned of: MPII lists
+        some that not every copy of it has.
     """
 
     def __init__(self, sets):
-        self.sets = sets
-        self.ends = np.cumsum([len(people) for people in sets])
-        for name in ("boxes", "keypoints", "cameras"):
-            setattr(self, name, np.concatenate([getattr(people, name) for people in sets]))
-        self.spatial = np.concatenate([people.spatial for people in sets])
+        self.sets, digest = sets, hashlib.sha256()
+        places = []
+        for number, people in enumerate(sets):
+            missing = set(_want_nearly_all(people))
+            there = [index for index, name in enumerate(people.names) if name not in missing]
+            places.extend((number, index) for index in there)
+            digest.update("\n".join([people.identity, *sorted(missing)]).encode())
+        self._set, self._index = np.array(places, int).reshape(-1, 2).T
+        self.identity = digest.hexdigest()
+        for name in ("boxes", "keypoints", "cameras", "spatial"):
+            parts = [
+                getattr(people, name)[self._index[self._set == number]]
+                for number, people in enumerate(sets)
+            ]
+            setattr(self, name, np.concatenate(parts))
 
     def __len__(self):
         return len(self.boxes)
 
     def __getitem__(self, row):
-        number = int(np.searchsorted(self.ends, row, side="right"))
-        people = self.sets[number]
-        return people[int(row) - int(self.ends[number]) + len(people)]
+        return self.sets[self._set[row]][int(self._index[row])]
 
     def split(self, share):
         """Rows to train on and to validate on: the last share of each kind of people."""
@@ -43,6 +66,19 @@ class People:
         held = [max(1, round(len(rows) * share)) if len(rows) else 0 for rows in kinds]
         parts = [np.split(rows, [len(rows) - n]) for rows, n in zip(kinds, held, strict=True)]
         return [seen for seen, _ in parts], np.concatenate([held for _, held in parts])
+
+
+def _want_nearly_all(people):
+    """Names of the few images that are missing."""
+    missing, listed = people.missing(), len(set(people.names))
+    if missing:
+        words = f"{len(missing):,} of {listed:,} images are missing, {missing[0]} first"
+        if len(missing) > _FEW * listed:
+            raise FileNotFoundError(
+                f"{words}, wanted nearly all: python -m senorita_lib.datasets lists them"
+            )
+        warnings.warn(f"{words}: their people are left out", stacklevel=3)
+    return missing
 
 
 class BodyBatches:
