@@ -65,7 +65,7 @@ results: ## keep the numbers and poses of runs/tiny under results/, where notebo
 	    cp $(RUNS)/model_$$model/result.json $(RUNS)/model_$$model/predictions.npz results/$(RECIPE)/model_$$model/; \
 	done
 
-claims: env ## train for every claim of the paper (results/claims.json; an hour and a half on two cores)
+claims: env ## train for every claim of the paper (results/claims.json; two to three hours on two cores)
 	$(PY) -m senorita_lib.ledger
 
 small: env ## make the weights that come with the package anew (an hour and a half on two cores, 5 GB)

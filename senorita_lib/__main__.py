@@ -40,8 +40,7 @@ def main(arguments=None):
         if rank == 0:
             print(recipe.to_json(), flush=True)
         with processes.process_group() as device:
-            people = folder.parent / "people", chosen.people
-            start = starting_weights(recipe, *people, device=device)
+            start = starting_weights(recipe, folder.parent, chosen.people, device=device)
             run = train(recipe, project_path(chosen.data), folder, device=device, start=start)
     except (ValueError, OSError, ImportError) as error:
         who = f"process {rank}: " if rank else ""

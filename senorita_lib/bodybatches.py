@@ -13,6 +13,7 @@ from senorita_lib.batches import Shuffled, seed_of
 from senorita_lib.datasets.body import Change, cut_body
 
 _COLOUR = 0.2  # each of red, green and blue is multiplied by 1 ± this, as by Sun et al.
+_HELD = 1000
 _FEW = 0.01  # of a set's images may be missing
 
 
@@ -61,9 +62,18 @@ class People:
         return self.sets[self._set[row]][int(self._index[row])]
 
     def split(self, share):
-        """Rows to train on and to validate on: the last share of each kind of people."""
+        """Rows to train on and to validate on: the last share of each kind, a thousand at most.
+
+        Raises
+        ------
+        ValueError
+            If there is but one person of a kind.
+        """
         kinds = [np.flatnonzero(self.spatial == kind) for kind in (False, True)]
-        held = [max(1, round(len(rows) * share)) if len(rows) else 0 for rows in kinds]
+        for rows, labels in zip(kinds, ("2D labels alone", "depths"), strict=True):
+            if len(rows) == 1:
+                raise ValueError(f"there is one person with {labels}, wanted none or two and more")
+        held = [min(max(1, round(len(r) * share)), _HELD) if len(r) else 0 for r in kinds]
         parts = [np.split(rows, [len(rows) - n]) for rows, n in zip(kinds, held, strict=True)]
         return [seen for seen, _ in parts], np.concatenate([held for _, held in parts])
 
@@ -103,13 +113,15 @@ class BodyBatches:
         self.recipe, self.people, self.device = recipe, people, device
         self.orders = {kind: Shuffled(own, recipe.seed) for kind, own in enumerate(rows)}
         self.orders = {kind: order for kind, order in self.orders.items() if len(order.rows)}
-        fewest = min(len(order.rows) for order in self.orders.values())
+        fewest = min((len(order.rows) for order in self.orders.values()), default=0)
         if fewest * len(self.orders) < recipe.batch:
             raise ValueError(
                 f"there are {fewest} people of a kind to train on, "
                 f"wanted at least their part of a batch of {recipe.batch}"
             )
-        self._threads = ThreadPoolExecutor()  # OpenCV reads and warps without Python's lock
+        # As many as torch has, which a study gives one each: OpenCV reads and warps without
+        # Python's lock.
+        self._threads = ThreadPoolExecutor(torch.get_num_threads())
         self._ahead = {}
 
     def __call__(self, step, batch):

@@ -179,6 +179,34 @@ CLAIMS = (
         (),
     ),
     Claim(
+        "Step 1 is better begun with people.",
+        "3.1",
+        "None: it is done, as by others, and nothing is shown without it.",
+        "Model 1, Step 1: begun with a network that has seen 19,200 images of 4,000 synthetic "
+        "people, or from scratch; the same number of hand images.",
+        (
+            Compare("pretraining", "from people, initial", "from scratch, initial"),
+            Compare(
+                "pretraining",
+                "from people, four times as long, initial",
+                "from scratch, initial",
+                splits=(),
+            ),
+            Compare(
+                "pretraining_few",
+                "400 frames, from people, initial",
+                "400 frames, from scratch, initial",
+                splits=(),
+            ),
+            Compare(
+                "pretraining_model_4",
+                "Model 4, from people, initial",
+                "Model 4, from scratch, initial",
+                splits=(),
+            ),
+        ),
+    ),
+    Claim(
         "Training all at once from scratch is hard, so there are two steps.",
         "3.1",
         "None: no such training is shown.",

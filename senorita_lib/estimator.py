@@ -168,9 +168,9 @@ def _deconvolutions(channels, width, outputs):
 def _with_second_stem(backbone, channels):
     """The backbone as the release has it: two stems, concatenated as [second, depth]."""
     width = backbone.conv1.out_channels
-    depth = nn.Sequential(_Channels(slice(_DEPTH)), *backbone[:4])
-    second = nn.Sequential(
-        _Channels(slice(-channels, None)),
+    depth = _Stem(slice(_DEPTH), *backbone[:4])
+    second = _Stem(
+        slice(-channels, None),
         nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False),
         nn.BatchNorm2d(width),
         nn.ReLU(inplace=True),
@@ -183,17 +183,31 @@ def _with_second_stem(backbone, channels):
     block.conv1 = nn.Conv2d(
         2 * width, old.out_channels, old.kernel_size, padding=old.padding, bias=False
     )
-    block.downsample = nn.Sequential(_Channels(slice(-width, None)), *(block.downsample or ()))
+    shortcut = nn.Sequential()
+    shortcut.add_module("channels", _Channels(slice(-width, None)))
+    for name, module in (block.downsample or nn.Sequential()).named_children():
+        shortcut.add_module(name, module)
+    block.downsample = shortcut
     fused = nn.Sequential()
-    fused.add_module("stems", _Stems([second, depth]))
+    fused.add_module("stems", _Stems({"second": second, "depth": depth}))
     for name in ("layer1", "layer2", "layer3", "layer4"):  # called as without a second stem
         fused.add_module(name, getattr(backbone, name))
     return fused
 
 
-class _Stems(nn.ModuleList):
+class _Stem(nn.Sequential):
+    """Some channels, and the modules that read them, called as in a backbone."""
+
+    def __init__(self, channels, *modules):
+        super().__init__()
+        self.add_module("channels", _Channels(channels))
+        for name, module in zip(("conv1", "bn1", "act", "maxpool"), modules, strict=True):
+            self.add_module(name, module)
+
+
+class _Stems(nn.ModuleDict):
     def forward(self, inputs):
-        return torch.cat([stem(inputs) for stem in self], dim=1)
+        return torch.cat([stem(inputs) for stem in self.values()], dim=1)
 
 
 class _Channels(nn.Module):

@@ -1,6 +1,7 @@
 """Figures of pretraining: the 16 keypoints, people of both kinds, and what they do for hands."""
 
 import numpy as np
+from matplotlib.ticker import MultipleLocator
 
 from senorita_lib.body import (
     BODY_BONES,
@@ -88,13 +89,13 @@ def _name_keypoints(axes, points):
             )  # fmt: skip
 
 
-def curves_figure(study, groups):
+def curves_figure(curves, groups):
     """Validation error of hands against hands seen: a thin line a seed, a thick one their mean.
 
     Parameters
     ----------
-    study : dict
-        Of :func:`senorita_lib.study_files.load_study`, with ``curves``.
+    curves : dict
+        Trial to [images, mm] of each seed, as a study keeps them (:mod:`senorita_lib.studies`).
     groups : dict
         Title of a panel to its trials.
     """
@@ -102,14 +103,16 @@ def curves_figure(study, groups):
     figure, axes = new_figure(1, len(groups), width=width, height=3.0, sharey=True)
     for cell, (title, trials) in zip(axes[0], groups.items(), strict=True):
         for trial, colour in zip(trials, MUTED_COLOURS, strict=False):
-            seeds = np.array(study["curves"][trial])
+            seeds = np.array(curves[trial])
             for seen, mm in seeds.transpose(0, 2, 1):
                 cell.plot(seen / 1000, mm, color=colour, lw=0.7, alpha=0.5)
             seen, mm = seeds.mean(axis=0).T
             cell.plot(seen / 1000, mm, color=colour, lw=2.2, label=trial)
         cell.set_title(title, fontsize=9)
         cell.set_xlabel("images of hands, thousands", fontsize=9)
-        cell.legend(fontsize=8, frameon=False)
+        cell.legend(fontsize=8, edgecolor="none", framealpha=0.8)
+        cell.xaxis.set_major_locator(MultipleLocator(5))
+        cell.set_xlim(0, None)
         tidy(cell)
         cell.tick_params(labelleft=True)
     axes[0, 0].set_ylabel("validation error, initial pose (mm)", fontsize=9)

@@ -5,8 +5,10 @@ batch has 2D labels alone, which supervise u and v, half depths too; the loss is
 distance of the expected positions, without one of the heat maps.
 """
 
+import hashlib
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +21,7 @@ from senorita_lib import processes
 from senorita_lib.body import PELVIS
 from senorita_lib.bodybatches import BodyBatches, People
 from senorita_lib.checkpoints import alone_in
-from senorita_lib.datasets.body import CUBE_MM, cut_body, to_camera
+from senorita_lib.datasets.body import cut_body, to_camera, to_uvd
 from senorita_lib.datasets.bodycheck import open_body
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.synthetic_body import SyntheticBody
@@ -108,6 +110,10 @@ def pretrain(
         If images are missing.
     """
     folder, recipe = Path(folder), body_recipe(recipe)
+    if recipe.pose_images < recipe.batch:
+        raise ValueError(
+            f"pretrain_images is {recipe.pose_images}, wanted at least a batch of {recipe.batch}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
@@ -128,20 +134,37 @@ def pretrain(
         return _finished(recipe, folder, identity)
 
 
-def starting_weights(recipe, folder, people=SYNTHETIC, **options):
+def starting_weights(recipe, runs, people=SYNTHETIC, **options):
     """What a recipe's run begins with: weights of :func:`pretrain`, or None without ``pretrain``.
 
     Parameters
     ----------
-    recipe, folder, people, **options
+    recipe : Recipe
+    runs : path
+        The folder that holds the runs of Models 1-4; the pretraining that they share goes to a
+        folder ``people_…`` in it, which is called by what decides about it.
+    people, **options
         As of :func:`pretrain`.
 
     Returns
     -------
     path or None
         As :func:`senorita_lib.training.train` takes it for ``start``.
+
+    Raises
+    ------
+    ValueError
+        If there are people, but a recipe that does not begin with any.
     """
-    return pretrain(recipe, folder, people, **options).weights if recipe.pretrain else None
+    if not recipe.pretrain:
+        if people != SYNTHETIC:
+            raise ValueError(
+                f"people is {str(people)!r} and recipe {recipe.name!r} has pretrain = False, "
+                "wanted pretrain = True"
+            )
+        return None
+    digest = hashlib.sha256(body_recipe(recipe).to_json().encode()).hexdigest()
+    return pretrain(recipe, Path(runs) / f"people_{digest[:6]}", people, **options).weights
 
 
 def transfer_report(recipe):
@@ -174,6 +197,7 @@ class BodyTrainer(Loop):
 
     def begin_stage(self):
         """Network and optimizer."""
+        self.network = None  # an earlier one's hooks go first
         self.network = processes.shared(self.model)
         self.optimizer = rmsprop(self.model.parameters(), self.recipe)
 
@@ -198,7 +222,9 @@ class BodyTrainer(Loop):
 
     def validate(self):
         """Errors on the people that were held back, see :func:`body_errors`."""
-        return body_errors(self.model, self.people, self.held, self.recipe.image_size, self.device)
+        size = self.recipe.image_size
+        uvd = predict_people(self.model, self.people, self.held, size, self.device)
+        return body_errors(uvd, self.people, self.held)
 
     def sentence(self, row):
         """The errors."""
@@ -210,7 +236,9 @@ class BodyTrainer(Loop):
         self.write_records()
         write_weights(self.folder / WEIGHTS, BODY_FORMAT, self.recipe, self.model.state_dict())
         spatial = self.people.spatial
-        constant = constant_errors(self.people, self.held, self.recipe.image_size)
+        others = np.setdiff1d(np.arange(len(self.people)), self.held)
+        median = np.tile(median_pose(self.people, others), (len(self.held), 1, 1))
+        constant = body_errors(median, self.people, self.held)
         last = next(row for row in reversed(self.log) if constant.keys() <= row.keys())
         result = {
             "recipe": json.loads(self.recipe.to_json()),
@@ -223,10 +251,10 @@ class BodyTrainer(Loop):
             "device": str(self.device),
             "torch": torch.__version__,
             "validation": {k: last[k] for k in constant},
-            "constant": constant,
+            "median pose": constant,
         }
         if self.progress:
-            tqdm.write(f"people: the best constant pose has {self.sentence(constant)}")
+            tqdm.write(f"people: their median pose, without a look, {self.sentence(constant)}")
         write_aside(self.folder / "people.json", (json.dumps(result, indent=1) + "\n").encode())
 
 
@@ -245,29 +273,29 @@ def body_network(recipe):
 
 
 def predict_people(model, people, rows, size, device="cpu", batch=64):
-    """Predicted and true uvd, (N, 16, 3) each, of some people."""
+    """What a network finds in the crops of some people: uvd, (N, 16, 3)."""
+
+    def crop(row):
+        return cut_body(people[row], size)[0]
+
     model.eval()
-    predicted, true = [], []
-    with torch.inference_mode():
+    found = []
+    with torch.inference_mode(), ThreadPoolExecutor(torch.get_num_threads()) as threads:
         for start in range(0, len(rows), batch):
-            crops = [cut_body(people[row], size) for row in rows[start : start + batch]]
-            images = torch.from_numpy(np.stack([image for image, _ in crops])).to(device)
-            predicted.append(model(images).float().cpu().numpy())
-            true.extend(uvd for _, uvd in crops)
-    return np.concatenate(predicted), np.stack(true)
+            images = np.stack(list(threads.map(crop, rows[start : start + batch])))
+            found.append(model(torch.from_numpy(images).to(device)).float().cpu().numpy())
+    return np.concatenate(found)
 
 
-def body_errors(model, people, rows, size, device="cpu"):
+def body_errors(uvd, people, rows):
     """Mean errors of some people's keypoints.
 
     Parameters
     ----------
-    model : PoseEstimator
+    uvd : array, (N, 16, 3)
+        As found, in their boxes.
     people : People
-    rows : array of int
-    size : int
-        Side of the crops, px.
-    device : str
+    rows : array of int, (N,)
 
     Returns
     -------
@@ -276,37 +304,29 @@ def body_errors(model, people, rows, size, device="cpu"):
         ``validation_body_mm``: mean distance in space, relative to the pelvis, mm, of those with
         depths, if there are any.
     """
-    predicted, true = predict_people(model, people, rows, size, device)
-    flat = np.linalg.norm((predicted - true)[..., :2], axis=-1)
-    errors = {"validation_percent": 100 * float(np.nanmean(flat))}
-    spatial = people.spatial[rows]
+    boxes = people.boxes[rows]
+    true, spatial = to_uvd(people.keypoints[rows], boxes), people.spatial[rows]
+    errors = {"validation_percent": 100 * _mean_distance(uvd[..., :2], true[..., :2])}
     if spatial.any():
-        boxes, cameras = people.boxes[rows][spatial], people.cameras[rows][spatial]
-        poses = [to_camera(uvd[spatial], boxes, cameras) for uvd in (predicted, true)]
-        one, other = (pose - pose[:, PELVIS, None] for pose in poses)
-        errors["validation_body_mm"] = float(np.nanmean(np.linalg.norm(one - other, axis=-1)))
+        place = boxes[spatial], people.cameras[rows][spatial]
+        poses = [to_camera(pose[spatial], *place) for pose in (uvd, true)]
+        relative = [pose - pose[:, PELVIS, None] for pose in poses]
+        errors["validation_body_mm"] = _mean_distance(*relative)
     return errors
 
 
-def constant_errors(people, rows, size):
-    """:func:`body_errors` of the pose that is the median of all others, for comparison."""
-    corner, side = people.boxes[:, None, :2], (people.boxes[:, 2] - people.boxes[:, 0])
-    uv = (people.keypoints[..., :2] - corner) / side[:, None, None]
-    d = 0.5 - people.keypoints[..., 2:] / CUBE_MM
-    others = np.setdiff1d(np.arange(len(people)), rows)
+def _mean_distance(found, true):
+    """Of what is known; something that is no number among it makes the mean none."""
+    known = np.isfinite(true).all(axis=-1)
+    return float(np.linalg.norm(found - true, axis=-1)[known].mean())
+
+
+def median_pose(people, rows):
+    """The median of each coordinate over some people, uvd, (16, 3): a guess without an image."""
+    uvd = to_uvd(people.keypoints[rows], people.boxes[rows])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice")  # of depths, where there are none
-        median = np.nanmedian(np.concatenate([uv, d], axis=-1)[others], axis=0)
-    return body_errors(_Always(torch.from_numpy(median)), people, rows, size)
-
-
-class _Always(torch.nn.Module):
-    def __init__(self, uvd):
-        super().__init__()
-        self.uvd = uvd
-
-    def forward(self, images):
-        return self.uvd.expand(len(images), -1, -1)
+        return np.nanmedian(uvd, axis=0)
 
 
 def _open(people, size, progress):

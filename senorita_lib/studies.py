@@ -114,8 +114,7 @@ def _train_chain(chain, seed, data):
         folder = _folder(name, seed)
         used = find_recipe(RECIPE, seed=seed, **trial.changes)
         if start is None:
-            body = _folder(f"people, {used.pretrain_images} images", seed)
-            start = starting_weights(used, body, progress=False)
+            start = starting_weights(used, _folder(name, seed).parent, progress=False)
         options = {"start": start, "volume_loss": trial.volume_loss}
         train(used, data, folder, progress=False, **options)
         start = folder / "model.safetensors"

@@ -312,8 +312,9 @@ class Trainer(Loop):
         """Take an earlier run's weights, but this data set's bone lengths; or those of people."""
         if weights_kind(path) == BODY_FORMAT:
             report = transfer(read_weights(path, BODY_FORMAT)[1], self.model.estimator)
-            data = (json.dumps(asdict(report), indent=1) + "\n").encode()
-            write_aside(self.folder / "transfer.json", data)
+            if processes.is_first():
+                data = (json.dumps(asdict(report), indent=1) + "\n").encode()
+                write_aside(self.folder / "transfer.json", data)
             return
         earlier, own = HandPoseNet.load(path), self.model.state_dict()
         # A refiner that was not trained is as it was drawn.

@@ -7,7 +7,7 @@ Section 3.1: they "are directly transferred [...] up to the penultimate layer"; 
 import math
 from dataclasses import dataclass, field
 
-_FIRST = "backbone.conv1.weight"
+_FIRST, _STEM = "backbone.conv1.weight", "backbone.stems.depth."
 
 
 @dataclass
@@ -40,6 +40,13 @@ class Transfer:
         return "\n".join(lines)
 
 
+def _renamed(name):
+    """A name of the colour image's stem as that of the depth image's, where there are two."""
+    for module in ("conv1", "bn1"):
+        name = name.replace(f"backbone.{module}.", f"{_STEM}{module}.")
+    return name
+
+
 def _but_inputs(shape):
     return shape[:1] + shape[2:]
 
@@ -53,9 +60,10 @@ def transfer(weights, estimator):
 
     All that both have by name and shape is copied, but for the last layer, which stays as it was
     drawn. The first convolution reads red, green and blue there and C channels here: channel c
-    takes 3 / C of the weights of colour c mod 3. So with Model 1, whose depth image fills three
-    channels, the weights are those of the colours, and an input whose channels are all alike
-    answers as a grey image did.
+    takes the weights of colour c mod 3, divided by the number of channels that take them. So with
+    Model 1, whose depth image fills three channels, they are those of the colours, and an input
+    whose channels are all alike answers as a grey image did. Of two stems that of the depth image
+    is the one that the colours had; the other and the convolution that reads both stay as drawn.
 
     Parameters
     ----------
@@ -73,6 +81,8 @@ def transfer(weights, estimator):
         If nothing fits.
     """
     own, report = estimator.state_dict(), Transfer()
+    if any(_STEM in name for name in own):
+        weights = {_renamed(name): tensor for name, tensor in weights.items()}
     last = f"head.{len(estimator.head) - 1}."
     for name in dict.fromkeys([*own, *weights]):
         shapes = source, target = tuple(
@@ -88,7 +98,7 @@ def transfer(weights, estimator):
             own[name].copy_(widen(weights[name], target[1]))
         else:
             report.left[name] = shapes
-    if not report.copied:
+    if not any(len(shape) > 1 for shape, _ in report.copied.values()):  # norms fit by chance
         name, (source, target) = next(iter(report.left.items()))
         raise ValueError(
             f"nothing of these weights fits this network: {name} is {_show(source)} there and "
@@ -109,8 +119,9 @@ def widen(weight, channels):
     Returns
     -------
     tensor, (outputs, C, k, k)
-        Channel c is n / C of the old channel c mod n.
+        Channel c is the old channel c mod n, divided by how often that occurs.
     """
     inputs = weight.shape[1]
-    repeated = weight[:, [channel % inputs for channel in range(channels)]]
-    return repeated * (inputs / channels)
+    source = [channel % inputs for channel in range(channels)]
+    often = [source.count(colour) for colour in source]
+    return weight[:, source] / weight.new_tensor(often)[:, None, None]

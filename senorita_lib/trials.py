@@ -85,15 +85,18 @@ _FEW = {"validation_share": 0.9}  # trained on 400 frames, validated on the othe
 _PRETRAINING = {
     "from scratch": Trial(_ONE | _OFTEN),
     "from people": Trial(_ONE | _OFTEN | _PEOPLE),
+    "from people, four times as long": Trial(_ONE | _OFTEN | _PEOPLE | {"pretrain_images": 76_800}),
+}
+_PRETRAINING_FEW = {
     "400 frames, from scratch": Trial(_ONE | _FEW),
     "400 frames, from people": Trial(_ONE | _FEW | _PEOPLE),
+}
+_PRETRAINING_4 = {
     "Model 4, from scratch": Trial(_ONE | _OFTEN | {"model": 4}),
     "Model 4, from people": Trial(_ONE | _OFTEN | _PEOPLE | {"model": 4}),
-    "from four times the people": Trial(_ONE | _OFTEN | _PEOPLE | {"pretrain_images": 76_800}),
 }
-TRIALS = (
-    _VOLUME_LOSS | _REFINEMENT | _MODELS | _INPUTS | _SECOND_INPUT | _OTHER_METHOD | _PRETRAINING
-)
+TRIALS = _VOLUME_LOSS | _REFINEMENT | _MODELS | _INPUTS | _SECOND_INPUT | _OTHER_METHOD
+TRIALS |= _PRETRAINING | _PRETRAINING_FEW | _PRETRAINING_4
 # The first of each is what the others are compared with.
 STUDIES = {
     "volume_loss": list(_VOLUME_LOSS),
@@ -103,6 +106,8 @@ STUDIES = {
     "second_input": ["Model 2, Step 1", *_SECOND_INPUT],
     "other_method": list(_OTHER_METHOD),
     "pretraining": list(_PRETRAINING),
+    "pretraining_few": list(_PRETRAINING_FEW),
+    "pretraining_model_4": list(_PRETRAINING_4),
 }
 RECIPE = "tiny"  # of all of them: γ, weights and images above are its
 SEEDS = (0, 1, 2, 3)

@@ -99,6 +99,10 @@ def test_joints_bend_as_people_do():
     assert arm[0] > place("left_shoulder")[0] + 400
     elbow = place("left_wrist", elbows=np.array([0, quarter]))
     assert elbow[2] < place("left_elbow")[2] - 200
+    lean = place("head_top", trunk=np.array([0, 0.5, 0]))
+    assert lean[0] > 100  # to the left
+    turned = place("left_shoulder", trunk=np.array([0, 0, 0.5]))
+    assert turned[2] < -50  # the left one to the front: to the right
     bow = place("head_top", trunk=np.array([quarter, 0, 0]))
     assert bow[2] < -500
 

@@ -40,7 +40,7 @@ def test_stems_read_their_own_channels(block):
     """The first block's shortcut goes on from the depth stem, its convolutions from both."""
     network = small(9, block, second_stem=6).eval()
     inputs = torch.randn(2, 9, 64, 64, requires_grad=True)
-    stems, first = network.backbone[0], network.backbone[1][0]
+    stems, first = network.backbone.stems, network.backbone.layer1[0]
     second, depth = stems(inputs).chunk(2, dim=1)
     for part, channels in ((depth, slice(3)), (second, slice(3, None))):
         (gradient,) = torch.autograd.grad(part.sum(), inputs, retain_graph=True)
@@ -49,7 +49,7 @@ def test_stems_read_their_own_channels(block):
         assert torch.equal(gradient.abs().sum(dim=(0, 2, 3)) > 0, read)
     with torch.no_grad():
         shortcut = first.downsample(stems(inputs))
-        stems[0][1].weight.zero_()
+        stems.second.conv1.weight.zero_()
         assert torch.equal(first.downsample(stems(inputs)), shortcut)
         assert first.conv1.in_channels == 16 and network(inputs).shape == (2, 21, 3)
     network(inputs).sum().backward()

@@ -59,8 +59,8 @@ def test_pretrains_where_the_recipe_says_so(capsys, small_data, tmp_path, monkey
         assert ("people      16 of 16 images, validation: " in said) == (model == 1)
         folder = tmp_path / "runs" / "tiny_pretrained" / f"model_{model}"
         assert (folder / "result.json").exists() and (folder / "transfer.json").exists()
-    weights = tmp_path / "runs" / "tiny_pretrained" / "people" / "body.safetensors"
-    assert weights.exists()
+    (people,) = (tmp_path / "runs" / "tiny_pretrained").glob("people_*")  # one for both
+    assert (people / "body.safetensors").exists()
     nobody = [
         *arguments,
         "--people",
@@ -69,6 +69,11 @@ def test_pretrains_where_the_recipe_says_so(capsys, small_data, tmp_path, monkey
         str(tmp_path / "x" / "y"),
     ]
     assert "nobody" in fail(capsys, *nobody)
+
+
+def test_people_without_pretraining_are_refused(capsys, small_data, tmp_path):
+    arguments = ["tiny", "--data", small_data, "--people", "some", "--folder", tmp_path / "run"]
+    assert "people is 'some' and recipe 'tiny' has pretrain = False" in fail(capsys, *arguments)
 
 
 def test_refuses_in_one_line(capsys, tmp_path):

@@ -42,7 +42,7 @@ def test_person_is_drawn_where_the_keypoints_are(people):
 def test_curves_are_seeds_and_their_means():
     curves = {"a": [[[1000, 40.0], [2000, 30.0]], [[1000, 44.0], [2000, 32.0]]]}
     curves["b"] = [[[1000, 38.0], [2000, 29.0]]] * 2
-    figure = curves_figure({"curves": curves}, {"both": ["a", "b"], "one": ["b"]})
+    figure = curves_figure(curves, {"both": ["a", "b"], "one": ["b"]})
     both, one = figure.axes
     assert [axes.get_title() for axes in figure.axes] == ["both", "one"]
     assert len(both.lines) == 6 and len(one.lines) == 3

@@ -21,9 +21,12 @@ from senorita_lib.pretraining import (
     body_errors,
     body_network,
     body_recipe,
-    constant_errors,
+    median_pose,
+    predict_people,
     pretrain,
+    starting_weights,
 )
+from senorita_lib.recipes import RECIPES, find_recipe
 from senorita_lib.training import train
 
 
@@ -107,43 +110,38 @@ def test_network_learns_people(recipe, people, tmp_path):
     run = pretrain(longer, tmp_path, people, progress=False)
     losses = [row["L_jt"] for row in run.log if "L_jt" in row]
     assert losses[-1] < 0.75 * losses[0]
-    network = body_network(body_recipe(longer))
+    network, rows = body_network(body_recipe(longer)), np.arange(30)
+    drawn = body_errors(predict_people(network, People(people), rows, 32), People(people), rows)
     network.load_state_dict(weights(run))
-    rows = np.arange(30)
-    learned = body_errors(network, People(people), rows, 32)
-    torch.manual_seed(0)
-    drawn = body_errors(body_network(body_recipe(longer)), People(people), rows, 32)
+    learned = body_errors(predict_people(network, People(people), rows, 32), People(people), rows)
     for key in ("validation_percent", "validation_body_mm"):
         assert learned[key] < 0.8 * drawn[key]
 
 
-def test_errors_are_those_of_the_poses(recipe, people):
-    """Of a network that says what it is told."""
+def test_errors_are_those_of_the_poses(people):
     everybody, rows = People(people), np.arange(4)
     true = np.stack([cut_body(everybody[row], 32)[1] for row in rows])
-    uvd = np.nan_to_num(true, nan=0.5) + [0.03, 0.04, 0.0]
-
-    class Known(torch.nn.Module):
-        def forward(self, images):
-            return torch.from_numpy(uvd[: len(images)])
-
-    errors = body_errors(Known(), everybody, rows, 32)
-    assert errors["validation_percent"] == pytest.approx(5)
+    assert body_errors(true, everybody, rows)["validation_percent"] < 1e-3
+    off = np.nan_to_num(true, nan=0.5) + [0.03, 0.04, 0.0]
+    errors = body_errors(off, everybody, rows)
+    assert errors["validation_percent"] == pytest.approx(5, rel=1e-4)
     # All are moved alike, so that little is left relative to the pelvis.
     assert 0 <= errors["validation_body_mm"] < 30
-    assert "validation_body_mm" not in body_errors(Known(), everybody, rows[::2], 32)
+    deep = off + np.array([0, 0, 0.05]) * (np.arange(16) == 3)[:, None]  # 100 mm in 2 m, of one
+    more = body_errors(deep, everybody, rows)["validation_body_mm"] - errors["validation_body_mm"]
+    assert more == pytest.approx(100 / 16, rel=0.2)
+    assert "validation_body_mm" not in body_errors(off[::2], everybody, rows[::2])
+    off[1, 5] = np.nan  # a broken network is no good one
+    assert np.isnan(body_errors(off, everybody, rows)["validation_percent"])
 
 
-def test_constant_pose_is_that_of_the_others(people):
-    """Nobody's own pose, but the best guess without a look at the image."""
-    everybody, rows = People(people), np.arange(0, 40, 4)
-    found = constant_errors(everybody, rows, 32)
-    uvd = np.stack([cut_body(everybody[row], 32)[1] for row in range(40)])
-    median = np.median(np.delete(uvd, rows, axis=0)[..., :2], axis=0)
-    off = np.linalg.norm(uvd[rows][..., :2] - median, axis=-1).mean()
-    assert found["validation_percent"] == pytest.approx(100 * off, rel=1e-3)
-    assert "validation_body_mm" not in found  # every fourth has 2D labels alone
-    assert constant_errors(everybody, rows + 1, 32)["validation_body_mm"] > 50
+def test_median_pose_is_a_guess_without_an_image(people):
+    everybody, rows = People(people), np.arange(4, 40)
+    uvd = np.stack([cut_body(everybody[row], 32)[1] for row in rows])
+    found = median_pose(everybody, rows)
+    np.testing.assert_allclose(found[:, :2], np.median(uvd[..., :2], axis=0), atol=1e-5)
+    np.testing.assert_allclose(found[:, 2], np.median(uvd[1::2, :, 2], axis=0), atol=1e-5)
+    assert np.isnan(median_pose(everybody, rows[::2])[:, 2]).all()
 
 
 # ------------------------------------------------------------------------------------ the runs
@@ -156,7 +154,7 @@ def test_models_share_one_pretraining(recipe, people, tmp_path):
     assert run.weights.stat().st_mtime_ns == stamp
     assert run.result["people"] == {"2D": 20, "3D": 20} and run.result["images"] == 48
     kinds = {"validation_percent", "validation_body_mm"}
-    assert set(run.result["validation"]) == set(run.result["constant"]) == kinds
+    assert set(run.result["validation"]) == set(run.result["median pose"]) == kinds
 
 
 def test_schedule_is_step_1s_at_the_same_shares(recipe):
@@ -287,6 +285,34 @@ def test_recipe_and_start_have_to_agree(recipe, people, small_data, tmp_path):
         train(recipe, small_data, tmp_path / "odd", start=odd, progress=False)
     with pytest.raises(ValueError, match="has format 'senorita-body 1', wanted 'senorita-hand 1'"):
         HandPoseNet.load(body.weights)
+
+
+def test_recipes_that_differ_about_people_keep_them_apart(recipe, people, tmp_path):
+    """As the models of `released` do; those of all others share one pretraining."""
+    found = {}
+    for name, shared in ((n, n != "released") for n in RECIPES):
+        of_models = [body_recipe(find_recipe(name, model=m)) for m in (1, 2, 3, 4)]
+        assert all(one == of_models[0] for one in of_models) == shared
+    for seed in (0, 1, 0):
+        other = recipe.override(seed=seed)
+        path = starting_weights(other, tmp_path, people, progress=False)
+        assert found.setdefault(seed, path) == path and path.parent.parent == tmp_path
+    assert found[0] != found[1]
+    assert starting_weights(recipe.override(pretrain=False), tmp_path) is None
+    with pytest.raises(
+        ValueError, match="people is '/some' and recipe 'tiny' has pretrain = False"
+    ):
+        starting_weights(recipe.override(pretrain=False), tmp_path, "/some")
+
+
+def test_too_few_people_or_images_are_told(recipe, people, tmp_path):
+    with pytest.raises(ValueError, match="pretrain_images is 3, wanted at least a batch of 4"):
+        pretrain(recipe.override(pretrain_images=3), tmp_path, people, progress=False)
+    for count, wanted in ((1, "2D labels alone"), (3, "depths")):
+        with pytest.raises(ValueError, match=f"there is one person with {wanted}, wanted none or"):
+            pretrain(recipe, tmp_path, [SyntheticBody(count, side=48)], progress=False)
+    with pytest.raises(ValueError, match="there are 1 people of a kind to train on"):
+        pretrain(recipe, tmp_path, [SyntheticBody(4, side=48)], progress=False)
 
 
 def test_other_people_or_recipe_are_refused(recipe, people, tmp_path):

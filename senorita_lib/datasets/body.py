@@ -132,8 +132,9 @@ def cut_body(frame, size, change=None):
     image, matrix_px = _shrunk(frame.image, matrix)
     image = cv2.warpAffine(image, matrix_px, (size, size), flags=cv2.INTER_LINEAR)
     image = image.astype(np.float32) * (np.array(change.colour, np.float32) * (2 / 255)) - 1
-    uv = (frame.keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2] + 0.5) / size
-    uvd = np.concatenate([uv, 0.5 - frame.keypoints[:, 2:] / CUBE_MM], axis=1)
+    uvd = frame.keypoints.astype(float)
+    uvd[:, :2] = (uvd[:, :2] @ matrix[:, :2].T + matrix[:, 2] + 0.5) / size
+    uvd[:, 2] = 0.5 - uvd[:, 2] / CUBE_MM
     if change.mirror:
         uvd = uvd[list(MIRRORED)]
     return image.clip(-1, 1).transpose(2, 0, 1), uvd.astype(np.float32)
@@ -168,6 +169,13 @@ def _shrunk(image, matrix):
     # pixel = factor * small + (factor - 1) / 2
     offset = matrix[:, 2] + matrix[:, :2] @ np.full(2, (factor - 1) / 2)
     return image, np.concatenate([factor * matrix[:, :2], offset[:, None]], axis=1)
+
+
+def to_uvd(keypoints, boxes):
+    """Keypoints (N, 16, 3) of :class:`BodySet`, as uvd in boxes (N, 4), pixel frame."""
+    corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
+    uv = (keypoints[..., :2] - corner) / side
+    return np.concatenate([uv, 0.5 - keypoints[..., 2:] / CUBE_MM], axis=-1)
 
 
 def to_camera(uvd, boxes, cameras):

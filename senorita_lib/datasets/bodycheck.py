@@ -113,7 +113,7 @@ def _want_body(root):
 
 
 def check_body(root, quick=False, progress=True):
-    """Look at every person and every image of MPII and of Human3.6M.
+    """Look at every person and every image of MPII and of Human3.6M that training takes.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def check_body(root, quick=False, progress=True):
     """
     found = _want_body(root)
     reports = {name: _check_set(name, folder, quick, progress) for name, folder in found}
-    return Report(f"{root}, people", reports, FATAL, ODD)
+    return Report(f"{root}, people that training takes", reports, FATAL, ODD)
 
 
 def _check_set(name, folder, quick, progress):

@@ -24,7 +24,7 @@ class BodyAngles:
     ----------
     trunk, head : array, (3,)
         Of the chest against the pelvis, and of the head against the chest: forward bend, lean to
-        the right, turn to the left.
+        the left, turn to the right.
     hips : array, (2, 2)
         Flexion and abduction.
     knees : array, (2,)

@@ -255,7 +255,8 @@ def _look_for(root):
 
     try:
         find_layout(root)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         if find_body(root):
             return check_body
+        raise FileNotFoundError(f"{error}; nor does it hold people, MPII or Human36M") from None
     return check

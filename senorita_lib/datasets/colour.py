@@ -6,21 +6,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from senorita_lib.datasets.files import ImageError
+
 _HEAD = 8  # bytes that tell the kind
 _TAIL = 4096  # a JPEG ends within these: some cameras write something behind its end
 # The labels count pixels as they are stored, so a camera's note of how it was held does not count.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
-class ColourImageError(ValueError):
+class ColourImageError(ImageError):
     """A file is no usable colour image; ``kind`` is ``truncated`` or ``size``."""
-
-    def __init__(self, sentence, kind):
-        super().__init__(sentence)
-        self.kind = kind
-
-    def __reduce__(self):  # a worker sends it
-        return type(self), (str(self), self.kind)
 
 
 def read_colour(path):

@@ -13,8 +13,8 @@ _HEAD = 26  # bytes of a PNG: signature, then width, height, bits and colour typ
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's colour types
 
 
-class DepthImageError(ValueError):
-    """A file is no usable depth image; ``kind`` is ``truncated``, ``bits`` or ``size``."""
+class ImageError(ValueError):
+    """A file is no usable image; ``kind`` says why."""
 
     def __init__(self, sentence, kind):
         super().__init__(sentence)
@@ -22,6 +22,10 @@ class DepthImageError(ValueError):
 
     def __reduce__(self):  # a worker sends it
         return type(self), (str(self), self.kind)
+
+
+class DepthImageError(ImageError):
+    """A file is no usable depth image; ``kind`` is ``truncated``, ``bits`` or ``size``."""
 
 
 def image_name(number):

@@ -23,7 +23,6 @@ from senorita_lib.datasets.spheremesh import render_depth
 from senorita_lib.datasets.workers import gather
 
 GENERATOR = 1  # raise it when the same seed no longer gives the same people
-_FOCAL = 1145.0  # px, as of Human3.6M's cameras
 _MARGIN, _ROOM = 1.25, 1.3  # the box's side around the keypoints, the image's around the box
 _COLOURS = {  # red, green, blue: one of these, a little changed
     "skin": [(236, 196, 168), (205, 150, 115), (150, 100, 70), (95, 62, 45)],
@@ -71,7 +70,7 @@ class SyntheticBody(BodySet):
         for name, value, least in (("count", count, 1), ("seed", seed, 0), ("side", side, 16)):
             if int(value) != value or value < least:
                 raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
-        self.seed, self.side, self._images = int(seed), int(side), None
+        count, self.seed, self.side, self._images = int(count), int(seed), int(side), None
         self.names = [f"body_{index:06d}" for index in range(count)]
         self.keypoints = np.full((count, 16, 3), np.nan, np.float32)
         self.cameras = np.full((count, 5), np.nan, np.float32)
@@ -143,7 +142,7 @@ class SyntheticBody(BodySet):
         except (ValueError, EOFError):
             self._images = np.zeros(0)
         if self._images.shape != shape:
-            raise ValueError(f"{path} is damaged, wanted images {shape}: remove it") from None
+            raise ValueError(f"{path} is damaged, wanted images {shape}: remove it")
         return self
 
     def _write(self, path, workers, progress):
@@ -155,6 +154,8 @@ class SyntheticBody(BodySet):
         with bar:
             for records in gather(_make, tasks, _RECORD):
                 bar.update(len(records))
+        with open(aside, "rb") as file:  # what the workers wrote, before the name is there
+            os.fsync(file.fileno())
         os.replace(aside, path)
 
 
