@@ -85,7 +85,7 @@ def _name_keypoints(axes, points):
             axes.annotate(
                 f"{name}: {keypoint}, {theirs}", points[keypoint], (x * _CROP, y), ha=side,
                 va="center", fontsize=8, annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkB": 2},
+                arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.8, "shrinkB": 2},
             )  # fmt: skip
 
 
