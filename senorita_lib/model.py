@@ -38,16 +38,8 @@ class HandPoseNet(nn.Module):
         super().__init__()
         self.recipe = recipe
         inputs = recipe.model, recipe.depth_layers, recipe.voxel_depth
-        self.estimator = PoseEstimator(
-            input_channels(*inputs),
-            second_stem=second_stem_channels(*inputs) if recipe.fusion == "stems" else 0,
-            block=recipe.block,
-            layers=recipe.layers,
-            widths=recipe.widths,
-            head_channels=recipe.head_channels,
-            depth_bins=recipe.depth_bins,
-            head=recipe.head,
-        )
+        second = second_stem_channels(*inputs) if recipe.fusion == "stems" else 0
+        self.estimator = make_estimator(recipe, input_channels(*inputs), second_stem=second)
         self.refiner = BoneRefiner(
             bone_lengths,
             patch_sizes=recipe.patch_sizes,
@@ -120,6 +112,12 @@ class HandPoseNet(nn.Module):
             line = str(error).splitlines()[1].strip()
             raise ValueError(f"{path} does not fit its own recipe: {line}") from None
         return model.eval()
+
+
+def make_estimator(recipe, in_channels, **others):
+    """A :class:`~senorita_lib.estimator.PoseEstimator` of a recipe's shape; it takes ``others``."""
+    names = ("block", "layers", "widths", "head_channels", "depth_bins", "head")
+    return PoseEstimator(in_channels, **{name: getattr(recipe, name) for name in names}, **others)
 
 
 def write_weights(path, kind, recipe, weights):

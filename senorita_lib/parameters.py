@@ -25,7 +25,8 @@ def check_parameters(namespace, **checks):
     namespace : dict
         The notebook's ``globals()``.
     **checks : callable
-        For each parameter :func:`whole`, :func:`number`, :func:`one_of` or :func:`folder`.
+        For each parameter :func:`whole`, :func:`number`, :func:`one_of`, :func:`truth` or
+        :func:`folder`.
 
     Raises
     ------
@@ -48,7 +49,9 @@ def check_parameters(namespace, **checks):
     for name, check in checks.items():
         if name not in namespace:
             raise ValueError(f"{name} has no value, run the cell with the parameters first")
-        check(name, namespace[name])
+        taken = check(name, namespace[name])
+        if taken is not None:
+            namespace[name] = taken
 
 
 def whole(least=None, most=None):
@@ -85,6 +88,21 @@ def one_of(*choices):
 
     texts = [choice for choice in choices if isinstance(choice, str)]
     wanted = _listed(map(repr, choices), "or")
+    return check
+
+
+def truth(*others):
+    """Check for true, false or one of some others; a text ``true`` or ``false`` becomes it.
+
+    Of what it is given papermill takes ``-p NAME True`` for a truth and ``true`` for a text.
+    """
+    words, choice = {"true": True, "false": False}, one_of(True, False, *others)
+
+    def check(name, value):
+        if isinstance(value, str) and value.lower() in words:
+            return words[value.lower()]
+        return choice(name, value)
+
     return check
 
 

@@ -10,7 +10,7 @@ import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +18,23 @@ import torch
 from tqdm.auto import tqdm
 
 from senorita_lib import processes
-from senorita_lib.body import PELVIS
+from senorita_lib.body import KEYPOINT_NAMES, PELVIS
 from senorita_lib.bodybatches import BodyBatches, People
 from senorita_lib.checkpoints import alone_in
 from senorita_lib.datasets.body import cut_body, to_camera, to_uvd
 from senorita_lib.datasets.bodycheck import open_body
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.synthetic_body import SyntheticBody
-from senorita_lib.estimator import PoseEstimator
 from senorita_lib.loop import Loop, rmsprop, want_same, want_same_everywhere
 from senorita_lib.losses import body_pose_loss
-from senorita_lib.model import BODY_FORMAT, HandPoseNet, write_weights
+from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import learning_rate
 from senorita_lib.transfer import transfer
 
 WEIGHTS = "body.safetensors"
-# What of a recipe decides about its pretraining; Models 1-4 share it.
+# What of a recipe decides about its pretraining: with most, Models 1-4 share one.
 _OF_RECIPE = (
     "seed", "image_size", "block", "layers", "widths", "head_channels", "depth_bins", "head",
     "rotation", "scale", "scale_probability", "shift", "batch", "learning_rate", "decay",
@@ -61,7 +60,6 @@ def body_recipe(recipe):
     a validation every eighth of it. What does not matter has the paper's value.
     """
     share = recipe.pretrain_images / max(1, recipe.pose_images + recipe.volume_images)
-    kept = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     return Recipe(
         name="body",
         pose_images=recipe.pretrain_images,
@@ -69,7 +67,7 @@ def body_recipe(recipe):
         refine_images=0,
         validate_images=max(1, recipe.pretrain_images // 8),
         milestones=tuple(round(share * m) for m in recipe.milestones),
-        **{name: kept[name] for name in _OF_RECIPE},
+        **{name: getattr(recipe, name) for name in _OF_RECIPE},
     )
 
 
@@ -88,7 +86,7 @@ def pretrain(
     Parameters
     ----------
     recipe : Recipe
-        Models 1-4 share one pretraining.
+        See :func:`body_recipe`.
     folder : path
         Where ``checkpoint.pt``, ``body.safetensors``, ``log.json``, ``timing.json`` and
         ``people.json`` go.
@@ -260,16 +258,7 @@ class BodyTrainer(Loop):
 
 def body_network(recipe):
     """The estimator of a recipe for colour images and 16 keypoints."""
-    return PoseEstimator(
-        3,
-        block=recipe.block,
-        layers=recipe.layers,
-        widths=recipe.widths,
-        head_channels=recipe.head_channels,
-        depth_bins=recipe.depth_bins,
-        head=recipe.head,
-        joints=16,
-    )
+    return make_estimator(recipe, 3, joints=len(KEYPOINT_NAMES))
 
 
 def predict_people(model, people, rows, size, device="cpu", batch=64):

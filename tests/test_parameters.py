@@ -12,7 +12,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as some
 
-from senorita_lib.parameters import check_parameters, folder, number, one_of, whole
+from senorita_lib.parameters import check_parameters, folder, number, one_of, truth, whole
 from senorita_lib.recipes import RECIPES
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -115,6 +115,27 @@ def test_choice_of_numbers_takes_no_text_and_no_truth_value(value):
 
 
 # --- folders ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("given", "taken"), [("true", True), ("False", False), (True, True)])
+def test_truth_may_be_a_word(given, taken):
+    """Papermill makes a text of `-p NAME true`, and a truth of `-p NAME True`."""
+    namespace = {"x": given, "y": None}
+    check_parameters(namespace, x=truth(), y=truth(None))
+    assert namespace == {"x": taken, "y": None}
+
+
+@pytest.mark.parametrize("value", ["yes", 1, 0.0, "", []])
+def test_what_is_no_truth_is_refused(value):
+    assert refusal(truth(None), value) == f"x is {value!r}, wanted True, False or None"
+
+
+def test_words_may_stand_for_a_folder(tmp_path):
+    check = folder("wanted people there", but=("synthetic",))
+    assert accepts(check, "synthetic") and accepts(check, str(tmp_path))
+    assert "which is not there: wanted people there" in refusal(
+        check, str(tmp_path / "no"), FileNotFoundError
+    )
 
 
 def test_missing_folder_is_told_with_what_makes_it(tmp_path):

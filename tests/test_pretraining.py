@@ -193,7 +193,7 @@ from senorita_lib.recipes import Recipe
 recipe, people = Recipe.from_json(sys.argv[1]), [SyntheticBody(40, side=48)]
 pretrain(recipe, sys.argv[2], people, progress=False, checkpoint_seconds=0)
 """
-    recipe = recipe.override(pretrain_images=800)
+    recipe = recipe.override(pretrain_images=320)
     folder = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, "-c", code, recipe.to_json(), str(folder)])
 
@@ -208,7 +208,7 @@ pretrain(recipe, sys.argv[2], people, progress=False, checkpoint_seconds=0)
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert 0 < images() < 800
+    assert 0 < images() < 320
     people = [SyntheticBody(40, side=48)]
     run = pretrain(recipe, folder, people, progress=False)
     whole = pretrain(recipe, tmp_path / "whole", people, progress=False)
