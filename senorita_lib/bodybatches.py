@@ -13,7 +13,7 @@ from senorita_lib.batches import Shuffled, seed_of
 from senorita_lib.datasets.body import Change, cut_body
 
 _COLOUR = 0.2  # each of red, green and blue is multiplied by 1 ± this, as by Sun et al.
-_HELD = 1000
+_HELD = 1000  # people of a kind to validate on, at most
 _FEW = 0.01  # of a set's images may be missing
 
 
