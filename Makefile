@@ -36,7 +36,7 @@ run: env data ## the whole paper: notebooks, training, tables (RECIPE=tiny MODEL
 	done
 	@echo "== 05_results"
 	@$(PAPERMILL) notebooks/05_results.ipynb $(RUNS)/05_results.ipynb -p results $(RUNS)
-	@$(PY) -m senorita_lib.tables $(RUNS)
+	@$(PY) -m senorita_lib.experiments.tables $(RUNS)
 	@echo "Executed notebooks: runs/notebooks and $(RUNS). Checkpoints: $(RUNS)/model_*. Data: $(DATA)."
 
 # The notebooks first: a later test uses the checkpoint that notebook 04 trains.
@@ -66,7 +66,7 @@ results: ## keep the numbers and poses of runs/tiny under results/, where notebo
 	done
 
 claims: env ## train for every claim of the paper (results/claims.json; two to three hours on two cores)
-	$(PY) -m senorita_lib.ledger
+	$(PY) -m senorita_lib.experiments.ledger
 
 small: env ## make the weights that come with the package anew (an hour and a half on two cores, 5 GB)
 	$(PY) -m senorita_lib.datasets.synthetic data/hands19_synthetic_60k --train 60000 --test-per-split 200
@@ -75,10 +75,10 @@ small: env ## make the weights that come with the package anew (an hour and a ha
 
 # Without .venv, as on a machine without package registries: make gpu-train PY=python3
 gpu-train: ## train a recipe on the synthetic stream in MINUTES (RECIPE=paper MINUTES=8 SET="model=2 batch=48")
-	$(PY) -m senorita_lib.timed $(RECIPE) --minutes $(MINUTES) --set $(SET)
+	$(PY) -m senorita_lib.training.timed $(RECIPE) --minutes $(MINUTES) --set $(SET)
 
 pictures: env ## draw the README's pictures anew
-	$(PY) -m senorita_lib.plotting_pictures pictures/
+	$(PY) -m senorita_lib.figures.pictures pictures/
 
 lock: env ## resolve env/requirements.lock anew (TORCH=2.13.0 pins another torch)
 	$(PY) env/lock.py $(TORCH)

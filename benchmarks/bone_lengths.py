@@ -5,11 +5,11 @@ import numpy as np
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import split_errors
-from senorita_lib.inference import predict_crops
+from senorita_lib.experiments.tables import format_table
 from senorita_lib.paths import project_path
 from senorita_lib.predictor import Predictor
-from senorita_lib.tables import format_table
-from senorita_lib.training import crop_options
+from senorita_lib.training.evaluate import predict_crops
+from senorita_lib.training.stages import crop_options
 
 
 def main():

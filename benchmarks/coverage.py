@@ -1,4 +1,4 @@
-"""How often the 95 % intervals of senorita_lib.uncertainty hold the truth, by number of seeds.
+"""How often the 95 % intervals of the uncertainty hold the truth, by number of seeds.
 
 Differences between two ways to train are drawn with a known mean. Frames differ, alike for all
 seeds, as they are tested on the same ones; seeds differ not at all, by as much as the mean over
@@ -8,7 +8,7 @@ the frames, and by more.
 import numpy as np
 
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.uncertainty import bootstrap
+from senorita_lib.experiments.uncertainty import bootstrap
 
 FRAMES, TRIALS = 500, 400
 SPLITS_OF = np.tile(SPLITS, FRAMES // 5)

@@ -3,7 +3,7 @@
 import sys
 
 from senorita_lib.datasets import SyntheticHand
-from senorita_lib.datasets.cropstudy import compare_crops, quality_table
+from senorita_lib.experiments.cropstudy import compare_crops, quality_table
 
 
 def main(count=400):

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 
-from senorita_lib.difficulty import finger_bend, palm_angle
 from senorita_lib.evaluation import (
     SPLITS,
     ensemble,
@@ -14,7 +13,8 @@ from senorita_lib.evaluation import (
     spread,
     success_curve,
 )
-from senorita_lib.uncertainty import bootstrap
+from senorita_lib.experiments.difficulty import finger_bend, palm_angle
+from senorita_lib.experiments.uncertainty import bootstrap
 
 FRAMES = 125_000
 

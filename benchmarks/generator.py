@@ -8,8 +8,9 @@ import time
 import cv2
 import torch
 
-from senorita_lib.bodybatches import BodyBatches, People
-from senorita_lib.datasets import SyntheticBody, SyntheticHand, SyntheticStream, write_synthetic
+from senorita_lib.datasets import SyntheticHand, SyntheticStream, write_synthetic
+from senorita_lib.people import SyntheticBody
+from senorita_lib.people.batches import BodyBatches, People
 from senorita_lib.recipes import Recipe
 
 FRAMES, WRITTEN = 300, 1500

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from senorita_lib import training
 from senorita_lib.datasets import write_synthetic
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
+from senorita_lib.training import stages as training
 
 RECIPE = find_recipe(
     "tiny",

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from senorita_lib.datasets import SyntheticHand
-from senorita_lib.datasets.handmodel import palm_frame
-from senorita_lib.datasets.posing import view_angles
+from senorita_lib.datasets.synthetic.handmodel import palm_frame
+from senorita_lib.datasets.synthetic.posing import view_angles
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 

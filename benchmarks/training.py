@@ -22,7 +22,7 @@ from senorita_lib.hand import bones_to_joints
 from senorita_lib.recipes import find_recipe
 from senorita_lib.refinement import GroupedLinear, crop_bone_patches, orientations
 from senorita_lib.representations import build_input
-from senorita_lib.training import STAGES, Trainer
+from senorita_lib.training.stages import STAGES, Trainer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 FRAMES = 64

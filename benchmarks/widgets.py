@@ -9,14 +9,14 @@ import ipywidgets
 import numpy as np
 import torch
 
-from senorita_lib import widgets
 from senorita_lib.cropping import crop_hand
 from senorita_lib.datasets import SyntheticHand
-from senorita_lib.plotting import grid_figure, new_figure, png
-from senorita_lib.plotting3d import draw_volumes
-from senorita_lib.plotting_crop import crop_steps, crop_steps_figure
-from senorita_lib.plotting_gallery import hand_view, views_figure
-from senorita_lib.plotting_inputs import pose_input
+from senorita_lib.figures import widgets
+from senorita_lib.figures.crop import crop_steps, crop_steps_figure
+from senorita_lib.figures.gallery import hand_view, views_figure
+from senorita_lib.figures.inputs import pose_input
+from senorita_lib.figures.style import grid_figure, new_figure, png
+from senorita_lib.figures.volumes import draw_volumes
 
 HANDS = SyntheticHand(seed=0)
 FRAMES = [HANDS.frame(i) for i in range(20)]

@@ -4,13 +4,13 @@ import argparse
 import os
 import sys
 
-from senorita_lib import processes
 from senorita_lib.evaluation import POSES
+from senorita_lib.experiments.tables import format_table
 from senorita_lib.paths import project_path
-from senorita_lib.pretraining import SYNTHETIC, starting_weights
+from senorita_lib.people.pretraining import SYNTHETIC, starting_weights
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides, run_folder
-from senorita_lib.tables import format_table
-from senorita_lib.training import train
+from senorita_lib.training import processes
+from senorita_lib.training.stages import train
 
 
 def main(arguments=None):

@@ -12,7 +12,7 @@ import torch
 
 from senorita_lib._arrays import like, stack_last
 from senorita_lib.camera import SR300, Camera
-from senorita_lib.foreground import otsu_threshold, valley_threshold
+from senorita_lib.release.foreground import otsu_threshold, valley_threshold
 
 CUBE_MM = 200.0
 # Side of the crop box, px: SIDE_PX at NOMINAL_MM from the camera that HANDS19 was recorded with.

@@ -6,8 +6,8 @@ release takes for the others.
 
 import torch
 
-from senorita_lib import processes
 from senorita_lib.refinement import orientations
+from senorita_lib.training import processes
 
 # Poses are compared in cells of the paper's 64 x 64 x 64 heat map.
 HEATMAP_CELLS = 64

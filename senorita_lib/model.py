@@ -206,4 +206,4 @@ def _as_half(name, tensor):
 
 
 _FORMAT = "senorita-hand 1"
-BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.pretraining)
+BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.people.pretraining)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from senorita_lib.hand import BONES, bones_to_joints, joints_to_bones
-from senorita_lib.released_patches import pooling_windows, released_boxes, released_patches
+from senorita_lib.release.patches import pooling_windows, released_boxes, released_patches
 
 _BONE_COUNT = len(BONES)
 # Kernel and pooling of the convolution at each of the three scales.
@@ -30,7 +30,7 @@ def bone_patch_boxes(joints_uv, *, style="rectangle", image_size=256, least=10 /
         uvd frame.
     style : {"rectangle", "released"}
         Rectangles (paper), or squares of whole pixels of the larger side, see
-        :func:`~senorita_lib.released_patches.released_boxes`.
+        :func:`~senorita_lib.release.patches.released_boxes`.
     image_size : int
         Side of the image, px; rectangles do not depend on it.
     least : float
@@ -74,7 +74,7 @@ def crop_bone_patches(
     style : {"rectangle", "released"}
         Each size cut out of the image (paper), or the first one, behind a band along the bone,
         and the others pooled from it, see
-        :func:`~senorita_lib.released_patches.released_patches`.
+        :func:`~senorita_lib.release.patches.released_patches`.
     least, factor : float
         As in :func:`bone_patch_boxes`.
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from scipy.io import savemat
 
-from senorita_lib.body import HUMAN36M_NAMES
+from senorita_lib.people.keypoints import HUMAN36M_NAMES
 
 NOTHING = np.zeros((0, 0))  # MATLAB's []
 

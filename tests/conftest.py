@@ -11,7 +11,7 @@ from senorita_lib.camera import SR300
 from senorita_lib.cropping import CropBatch
 from senorita_lib.datasets import write_synthetic
 from senorita_lib.recipes import find_recipe
-from senorita_lib.training import train
+from senorita_lib.training.stages import train
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("SENORITA_SHARED", ROOT.parent / "shared"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from senorita_lib.camera import SR300
 from senorita_lib.cropping import CropBatch, HandNotFoundError, crop_hand
-from senorita_lib.foreground import otsu_threshold, valley_threshold
+from senorita_lib.release.foreground import otsu_threshold, valley_threshold
 
 BOX = (250, 170, 390, 310)
 

@@ -15,8 +15,8 @@ from senorita_lib.evaluation import (
     spread,
     success_curve,
 )
+from senorita_lib.experiments.uncertainty import bootstrap
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES, bones_to_joints
-from senorita_lib.uncertainty import bootstrap
 
 
 @pytest.fixture

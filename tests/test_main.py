@@ -4,8 +4,8 @@ import pytest
 from conftest import QUICK
 
 from senorita_lib import __main__ as command_line
-from senorita_lib import pretraining
-from senorita_lib.datasets import synthetic_body
+from senorita_lib.people import pretraining
+from senorita_lib.people import synthetic as synthetic_body
 
 
 def fail(capsys, *arguments):

@@ -8,8 +8,8 @@ from conftest import ROOT, SHARED
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets import Hands19, SyntheticHand
-from senorita_lib.plotting import png
-from senorita_lib.plotting_gallery import gallery_figure
+from senorita_lib.figures.gallery import gallery_figure
+from senorita_lib.figures.style import png
 from senorita_lib.predictor import Predictor, find_hand_box
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from senorita_lib.recipes import RECIPES, Recipe, find_recipe, read_overrides, run_folder
-from senorita_lib.training import learning_rate
+from senorita_lib.training.stages import learning_rate
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,25 +1,17 @@
-"""Data sets: HANDS19 as it lies on disk, a synthetic one in the same layout, and people."""
+"""Data sets: HANDS19 as it lies on disk, and a synthetic one in the same layout."""
 
 from importlib import import_module
 
-from senorita_lib.datasets.checkup import check
+from senorita_lib.datasets.checking import check
 from senorita_lib.datasets.hands19 import Frame, Hands19
 
-__all__ = [
-    "Frame", "Hands19", "Human36m", "Mpii", "SyntheticBody", "SyntheticHand", "SyntheticStream",
-    "check", "check_body", "write_synthetic",
-]  # fmt: skip
+__all__ = ["Frame", "Hands19", "SyntheticHand", "SyntheticStream", "check", "write_synthetic"]
 
-# Imported when asked for, also so that `python -m senorita_lib.datasets.synthetic` does not find
-# itself imported.
+# Imported when asked for: readers of HANDS19 need no generator.
 _LATER = {
-    "Human36m": "human36m",
-    "Mpii": "mpii",
-    "SyntheticBody": "synthetic_body",
-    "SyntheticHand": "synthetic",
-    "SyntheticStream": "stream",
-    "check_body": "bodycheck",
-    "write_synthetic": "synthetic",
+    "SyntheticHand": "synthetic.frames",
+    "SyntheticStream": "synthetic.stream",
+    "write_synthetic": "synthetic.frames",
 }
 
 

@@ -1,5 +1,5 @@
 """``python -m senorita_lib.datasets ROOT`` checks a data set."""
 
-from senorita_lib.datasets.checkup import main
+from senorita_lib.datasets.checking import main
 
 main()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import POSES
+from senorita_lib.experiments.tables import format_table
 from senorita_lib.model import HandPoseNet
-from senorita_lib.tables import format_table
 
 FOLDER = Path(__file__).parent
 

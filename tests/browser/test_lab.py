@@ -6,7 +6,7 @@ Each test runs a whole notebook, and asks its kernel whether the page shows what
 import pytest
 from lab import open_browser, start_lab
 
-from senorita_lib.datasets.posedhand import GESTURES
+from senorita_lib.datasets.synthetic.posedhand import GESTURES
 from senorita_lib.hand import FINGERS
 
 pytestmark = pytest.mark.slow

@@ -130,7 +130,7 @@ from pathlib import Path
 
 sys.path.insert(0, {tests!r})
 from conftest import QUICK
-from senorita_lib.training import train
+from senorita_lib.training.stages import train
 
 def wait(log, folder=Path({folder!r})):
     "Go on from the second validation when somebody has read the line about the first."

@@ -1,0 +1,1 @@
+"""The synthetic HANDS19: a sphere-mesh hand, its poses, a depth sensor, and the files."""

@@ -1,0 +1,391 @@
+"""How synthetic hands are posed: articulation, viewpoint and place, and their bins.
+
+Nothing here renders. A pose is drawn for an articulation pattern and a set of viewpoint bins,
+so that a data set can hold some of them back; :func:`bent_fingers` and :func:`view_bin` read
+both bins back from joints alone.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from senorita_lib.datasets.synthetic.handmodel import (
+    SHAPES,
+    HandAngles,
+    forearm_direction,
+    hand_joints,
+    palm_frame,
+)
+
+# Seen in training, and held back: hand shapes, bent-finger patterns, viewpoint bins.
+SEEN_SHAPES, UNSEEN_SHAPES = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
+N_PATTERNS = 32  # bit f is set where finger f, thumb first, is bent
+UNSEEN_PATTERNS = (3, 6, 11, 13, 17, 20, 22, 26)
+SEEN_PATTERNS = tuple(sorted(set(range(N_PATTERNS)) - set(UNSEEN_PATTERNS)))
+N_AZIMUTHS, N_ELEVATIONS = 8, 3
+ELEVATION_EDGES = (-20.0, 20.0)  # degrees
+N_VIEWS = N_AZIMUTHS * N_ELEVATIONS
+UNSEEN_VIEWS = (3, 4, 15, 16, 17, 20)
+SEEN_VIEWS = tuple(sorted(set(range(N_VIEWS)) - set(UNSEEN_VIEWS)))
+
+_THUMB_BENT, _FINGER_BENT = 55.0, 40.0  # degrees; draws keep some degrees away from these
+
+
+# ------------------------------------------------------------------------------------- bins
+def bent_fingers(joints):
+    """Articulation pattern, an int 0..31 with bit f set where finger f (thumb first) is bent.
+
+    A finger is bent by the angle of its PIP joint, the thumb by that of its last bone against
+    its first.
+
+    Parameters
+    ----------
+    joints : array, (..., 21, 3)
+        Any frame and unit.
+
+    Returns
+    -------
+    array of int, (...)
+    """
+    chain = np.concatenate(
+        [joints[..., 1:6, None, :], joints[..., 6:, :].reshape(*joints.shape[:-2], 5, 3, 3)], -2
+    )
+    bones = np.diff(chain, axis=-2)
+    bones = bones / np.linalg.norm(bones, axis=-1, keepdims=True)
+    later = np.concatenate([bones[..., :1, 2, :], bones[..., 1:, 1, :]], axis=-2)
+    angle = np.degrees(np.arccos(np.clip((bones[..., 0, :] * later).sum(-1), -1, 1)))
+    bent = angle > np.array([_THUMB_BENT] + 4 * [_FINGER_BENT])
+    return (bent * 2 ** np.arange(5)).sum(-1)
+
+
+def view_angles(joints):
+    """Where the palm faces.
+
+    Parameters
+    ----------
+    joints : array, (..., 21, 3)
+        Camera frame, a right hand.
+
+    Returns
+    -------
+    azimuth, elevation : array, (...)
+        Degrees. Azimuth 0: the palm faces the camera, 90: the image's right, 180: away;
+        elevation 90: it faces up.
+    """
+    normal = palm_frame(joints)[..., 2]
+    azimuth = np.degrees(np.arctan2(normal[..., 0], -normal[..., 2]))
+    return azimuth, np.degrees(np.arcsin(np.clip(-normal[..., 1], -1, 1)))
+
+
+def _bin(azimuth, elevation):
+    column = np.floor((azimuth + 180) / (360 / N_AZIMUTHS)).astype(int) % N_AZIMUTHS
+    return column * N_ELEVATIONS + np.searchsorted(ELEVATION_EDGES, elevation)
+
+
+def view_bin(joints):
+    """Viewpoint bin, an int 0..23: azimuth in eighths times elevation below, near, above level."""
+    return _bin(*view_angles(joints))
+
+
+# ------------------------------------------------------------------------------ articulation
+def draw_pattern(rng, allowed):
+    """One of ``allowed`` patterns; open hand and fist are the most frequent, none is rare."""
+    weights = np.array([_WEIGHTS.get(p, 1.0) for p in allowed])
+    return int(rng.choice(allowed, p=weights / weights.sum()))
+
+
+# Open hand and fist; thumb in, fist with thumb out, three, victory, pointing and the like.
+_WEIGHTS = {0: 3.0, 31: 4.0} | dict.fromkeys((1, 14, 15, 25, 28, 29, 30), 1.5)
+
+
+def draw_angles(rng, pattern, count):
+    """Joint angles with a given set of bent fingers.
+
+    Ranges of motion after Kapandji, "The Physiology of the Joints", vol. 1: MCP -20..98, PIP
+    0..110, DIP -8..80, abduction within some 20 degrees and vanishing in the flexed hand.
+    Couplings: the DIP follows the PIP (two thirds of it in Rijpkema and Girard, "Computer
+    animation of knowledge-based human grasping", 1991; here by a share that differs between
+    draws, as it does between people), and a finger beside a bent one is never quite straight
+    (Lang and Schieber, "Human finger independence", J. Neurophysiology 92, 2004).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    pattern : int
+        As in :func:`bent_fingers`.
+    count : int
+        How many draws.
+
+    Returns
+    -------
+    HandAngles
+        Batch of ``count``.
+    """
+    bent = (pattern >> np.arange(5)) & 1 > 0
+    # What fingers of the same state have in common, and what each has for itself.
+    noise = rng.standard_normal((count, 4, 4))
+    shared = rng.uniform(size=(count, 4, 1))
+    straight_mcp = np.clip(-14 + 84 * shared[:, 0] ** 2 + 9 * noise[..., 0], -20, 80)
+    closed = 0.5 if bent[1:].all() else 0.75  # four bent fingers are mostly a fist
+    bent_mcp = np.clip(-10 + 106 * shared[:, 1] ** closed + 10 * noise[..., 0], -15, 98)
+    mcp = np.where(bent[1:], bent_mcp, straight_mcp)
+    # Tendons join the fingers: a straight one beside a bent one cannot be quite straight.
+    beside = np.convolve(bent[1:], [1.0, 0.0, 1.0], mode="same")
+    straight_pip = np.clip(np.abs(16 * shared[:, 2] + 6 * noise[..., 1]) + 5 * beside, 0, 34)
+    bent_pip = np.clip(48 + 56 * shared[:, 3] + 9 * noise[..., 1], 46, 110)
+    pip = np.where(bent[1:], bent_pip, straight_pip)
+    follow = rng.uniform(0.25, 0.8, size=(count, 1))
+    dip = np.clip(follow * pip + 6 * noise[..., 2], -8, 80)
+    spread = rng.beta(1.4, 1.8, size=(count, 1))
+    abduction = spread * [18.0, 4.0, -11.0, -34.0] + [-4.0, -2.0, 0.0, 11.0] + 4.5 * noise[..., 3]
+    abduction *= np.clip(1 - mcp / 90, 0.15, 1)
+    fingers = np.stack([mcp, abduction, pip, dip], axis=-1)
+    # The more the thumb bends, the nearer it lies to the fingers.
+    u, n = rng.uniform(size=(count, 3)), rng.standard_normal((count, 4))
+    bend = 60 + 75 * u[:, 0] if bent[0] else 52 * u[:, 0] ** 0.8 - 4
+    first = np.clip(bend * np.clip(0.62 + 0.13 * n[:, 0], 0.3, 0.9), -10, 82)
+    out = np.clip(38 - 0.36 * bend + 11 * n[:, 1], -16, 58)
+    # Over bent fingers it has to pass in front of them.
+    crossed = bent[0] * bent[1:].sum()
+    rise = np.clip(-6 + (50 + 4 * crossed) * u[:, 1] + 0.06 * bend, -6, 62)
+    turn = np.clip(18 * n[:, 2] - 12 + 6 * crossed * u[:, 2], -60, 40)
+    thumb = np.stack([out, rise, turn, first, bend - first], axis=-1)
+    n = rng.standard_normal((count, 2))
+    wrist = np.stack(
+        [np.clip(-8 + 22 * n[:, 0], -60, 60), np.clip(4 + 9 * n[:, 1], -22, 28)], axis=-1
+    )
+    return HandAngles(np.radians(fingers), np.radians(thumb), np.radians(wrist))
+
+
+# Points along the free bones, for telling which flesh would pass through which.
+_STEPS = np.array([1 / 3, 2 / 3, 1.0])
+_POINT_RADII = np.array(
+    [
+        [13.2, 12.7, 12.3, 11.5, 10.9, 10.3, 9.3, 8.4, 7.6],
+        [10.9, 10.2, 9.6, 9.1, 8.7, 8.3, 7.7, 7.1, 6.6],
+        [11.2, 10.5, 9.8, 9.3, 8.8, 8.4, 7.8, 7.3, 6.8],
+        [10.7, 10.0, 9.3, 8.8, 8.4, 8.0, 7.4, 6.9, 6.4],
+        [9.8, 9.0, 8.2, 7.8, 7.4, 7.1, 6.6, 6.1, 5.7],
+    ]
+)
+_FINGER_OF = np.repeat(np.arange(5), 9)
+_APART = _FINGER_OF[:, None] < _FINGER_OF  # each pair of points of different fingers once
+for _first in range(1, 4):  # neighbours touch at their roots
+    _APART[9 * _first : 9 * _first + 2, 9 * _first + 9 : 9 * _first + 11] = False
+# Fingers press against each other in a fist: flesh gives way by as much, mm.
+_SOFT = np.where(_FINGER_OF[:, None] + 1 == _FINGER_OF, 4.0, 3.0)
+_FREE = np.ones((5, 9), dtype=bool)  # points that may not enter the palm
+_FREE[0, :4] = False
+_FREE[1:, :2] = False
+
+
+def overlap(shape, joints):
+    """How deep flesh passes through other flesh, mm, 0 where it does not: (...) of (..., 21, 3)."""
+    batch = joints.shape[:-2]
+    roots, free = joints[..., 1:6, None, None, :], joints[..., 6:, :].reshape(*batch, 5, 3, 1, 3)
+    starts = np.concatenate([roots, free[..., :-1, :, :]], axis=-3)
+    points = (starts + _STEPS[:, None] * (free - starts)).reshape(*batch, 45, 3)
+    radii = _POINT_RADII.ravel() * shape.thickness
+    palm = joints[..., None, 2:6, :] * np.array([0.3, 0.55, 0.8])[:, None, None]
+    palm = palm.reshape(*batch, 12, 3)
+
+    def depth(p, rp, q, rq):
+        distance2 = ((p[..., :, None, :] - q[..., None, :, :]) ** 2).sum(-1)
+        return (rp[:, None] + rq) - np.sqrt(distance2)
+
+    fingers = np.where(_APART, depth(points, radii, points, radii) - _SOFT, 0).max((-2, -1))
+    free = _FREE.ravel()
+    into_palm = depth(points[..., free, :], radii[free], palm, np.full(12, 12.0) * shape.thickness)
+    return np.maximum(np.maximum(fingers, into_palm.max((-2, -1))), 0)
+
+
+# ---------------------------------------------------------------------------------- viewpoint
+def draw_view(rng, allowed):
+    """A rotation whose palm faces into one of the ``allowed`` bins, dense where real sets are.
+
+    Fingers point within 45 degrees of up (-y) in about 96 % of the draws.
+
+    Returns
+    -------
+    array, (3, 3)
+        Columns: thumb's side, fingers, out of the palm; camera frame.
+    """
+    n = 48
+    while True:
+        kind = rng.uniform(size=n)
+        azimuth = np.where(kind < 0.4, rng.normal(-25, 38, n), rng.normal(-158, 36, n))
+        azimuth = np.where(kind > 0.68, rng.uniform(-180, 180, n), azimuth)
+        azimuth = (azimuth + 180) % 360 - 180
+        wide, worn, leaning = rng.uniform(size=(3, n)) < [[0.04], [0.025], [0.4]]
+        elevation = np.clip(np.where(wide, 40, 16) * rng.standard_normal(n) - 3, -80, 80)
+        roll = np.where(leaning, rng.normal(-16, 15, n), rng.normal(0, 13, n))
+        roll = np.where(wide, rng.normal(0, 80, n), roll)
+        # As a camera on the head sees it: the back of a hand that points away, its arm nearer.
+        azimuth = np.where(worn, (rng.normal(180, 30, n) + 180) % 360 - 180, azimuth)
+        elevation = np.where(worn, np.clip(rng.normal(-58, 12, n), -85, -30), elevation)
+        ok = np.flatnonzero(np.isin(_bin(azimuth, elevation), allowed))
+        if len(ok):
+            return facing(*np.radians([azimuth[ok[0]], elevation[ok[0]], roll[ok[0]]]))
+
+
+def facing(azimuth, elevation, roll):
+    """The rotation whose palm faces somewhere, of angles in radians.
+
+    Parameters
+    ----------
+    azimuth, elevation : float
+        As in :func:`view_angles`.
+    roll : float
+        0 where the fingers point up, positive anticlockwise for whom the palm faces.
+
+    Returns
+    -------
+    array, (3, 3)
+        As in :func:`draw_view`.
+    """
+    normal = np.array(
+        [
+            np.sin(azimuth) * np.cos(elevation),
+            -np.sin(elevation),
+            -np.cos(azimuth) * np.cos(elevation),
+        ]
+    )
+    up = np.array([0.0, -1.0, 0.0])
+    along = up - (up @ normal) * normal
+    along /= np.linalg.norm(along)
+    along = np.cos(roll) * along + np.sin(roll) * np.cross(normal, along)
+    return np.stack([np.cross(along, normal), along, normal], axis=-1)
+
+
+# --------------------------------------------------------------------------------------- pose
+@dataclass(frozen=True)
+class HandPose:
+    """One posed hand.
+
+    Attributes
+    ----------
+    shape, view, pattern : int
+        Bins.
+    joints : array, (21, 3)
+        Camera frame, mm.
+    local : array, (21, 3)
+        The same in the hand frame, mm.
+    wrist : array, (2,)
+        As in :class:`HandAngles`.
+    forearm : float
+        Length, mm, such that the elbow does not come too near to the camera.
+    upper_arm : array, (3,)
+        From elbow to shoulder, camera frame, mm.
+    sleeve : float
+        How much a sleeve thickens the arm.
+    rotation, translation : array, (3, 3) and (3,)
+        camera = rotation @ hand + translation.
+    """
+
+    shape: int
+    view: int
+    pattern: int
+    joints: np.ndarray
+    local: np.ndarray
+    wrist: np.ndarray
+    forearm: float
+    upper_arm: np.ndarray
+    sleeve: float
+    rotation: np.ndarray
+    translation: np.ndarray
+
+
+def turned(pose, degrees):
+    """The pose, with hand and arm turned about the vertical line through the hand's middle.
+
+    Parameters
+    ----------
+    pose : HandPose
+    degrees : float
+        Positive: from the image's right towards the camera.
+
+    Returns
+    -------
+    HandPose
+    """
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    middle = pose.joints.mean(axis=0)
+    joints = (pose.joints - middle) @ turn.T + middle
+    return replace(
+        pose,
+        joints=joints,
+        view=int(view_bin(joints)),
+        rotation=turn @ pose.rotation,
+        translation=turn @ (pose.translation - middle) + middle,
+        upper_arm=turn @ pose.upper_arm,
+    )
+
+
+def draw_pose(rng, camera, shapes=SEEN_SHAPES, views=SEEN_VIEWS, patterns=SEEN_PATTERNS):
+    """Draw a pose out of the given bins.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    camera : Camera
+    shapes, views, patterns : sequences of int
+        Bins to draw from.
+
+    Returns
+    -------
+    HandPose
+    """
+    number = int(rng.choice(shapes))
+    shape = SHAPES[number]
+    pattern = draw_pattern(rng, patterns)
+    target = draw_view(rng, views)
+    angles = draw_angles(rng, pattern, 24)
+    local = hand_joints(shape, angles)
+    deep = overlap(shape, local)
+    shallow = np.flatnonzero(deep < 3.0)
+    best = int(shallow[0]) if len(shallow) else int(deep.argmin())
+    local = local[best]
+    rotation = target @ palm_frame(local).T
+    # Of the drawn wrists take the first whose arm comes from below or from behind.
+    arms = forearm_direction(angles.wrist) @ rotation.T
+    score = np.minimum(arms[:, 1] - 0.25, 0) + np.minimum(arms[:, 2] + 0.25, 0)
+    chosen = int(score.argmax())
+    arm = arms[chosen]
+    turned = local @ rotation.T
+    translation = _place(rng, camera, turned)
+    room = translation[2] - 230.0
+    forearm = 250.0 if arm[2] * 250.0 > -room else max(room / -arm[2], 40.0)
+    upper_arm = np.array([0.35, 0.1, 0.75]) + rng.normal(size=3) * [0.4, 0.4, 0.15]
+    joints = turned + translation
+    return HandPose(
+        shape=number,
+        view=int(view_bin(joints)),
+        pattern=pattern,
+        joints=joints,
+        local=local,
+        wrist=angles.wrist[chosen],
+        forearm=forearm,
+        upper_arm=upper_arm * 300,
+        sleeve=rng.uniform(1.0, 1.35) if rng.uniform() < 0.5 else 1.0,
+        rotation=rotation,
+        translation=translation,
+    )
+
+
+def _place(rng, camera, turned):
+    """Where the hand goes: mostly whole in the picture, sometimes cut by its border."""
+    z = float(np.clip(rng.normal(510, 105), 350, 800))
+    focal = np.array([camera.fx, camera.fy])
+    size = np.array([camera.width, camera.height])
+    uniform = rng.uniform(size=2)
+    spot = size / 2 + rng.normal(size=2) * size * 0.17
+    middle = turned.mean(axis=0)
+    half = np.abs(turned - middle)[:, :2].max(axis=0) * focal / z + 12
+    low, high = half, size - half
+    if rng.uniform() < 0.08:  # cut: let the middle come near the border, on some side
+        low, high = np.minimum(0.35 * half, 60), size - np.minimum(0.35 * half, 60)
+        spot = low + uniform * (high - low)
+    spot = np.where(low < high, np.clip(spot, low, high), size / 2)
+    centre = np.append((spot - [camera.cx, camera.cy]) / focal * z, z)
+    return centre - middle

@@ -1,0 +1,148 @@
+"""What a short-range depth camera makes of a scene: noise, holes, ragged borders, background."""
+
+from dataclasses import replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from senorita_lib.datasets.synthetic.spheremesh import render_depth
+
+_COARSE = 4  # the background is rendered at this fraction of the resolution
+
+
+MOST_PIXELS = 1024  # of an image's side
+
+
+@lru_cache(maxsize=1)
+def noise_bank():
+    """Fixed noise fields, larger than an image, to cut windows from: far cheaper than drawing.
+
+    Returns white normal noise, smooth normal noise and uniform noise that is constant on blocks
+    of 2 x 2 pixels, each (MOST_PIXELS, MOST_PIXELS) float32.
+    """
+    n, rng = MOST_PIXELS, np.random.default_rng(300)
+    white = rng.standard_normal((n, n), dtype=np.float32)
+    smooth = cv2.GaussianBlur(rng.standard_normal((n, n), dtype=np.float32), (0, 0), 2.5)
+    blocks = rng.random((n // 2, n // 2), dtype=np.float32).repeat(2, axis=0).repeat(2, axis=1)
+    return white, smooth / smooth.std(), blocks
+
+
+def _cut(field, rng, shape):
+    top, left = (int(rng.integers(0, field.shape[i] - shape[i] + 1)) for i in range(2))
+    return field[top : top + shape[0], left : left + shape[1]]
+
+
+def background(rng, camera, joints, depth):
+    """Depth of what stands behind the hand: a person's head and trunk, or a slanted wall.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    camera : Camera
+    joints : array, (21, 3)
+        Camera frame, mm; everything is put behind these.
+    depth : array, (height, width), float32
+        Of hand and arm, mm, ``inf`` where they are not; a wall stands behind both.
+
+    Returns
+    -------
+    array, (height, width), float32, or None
+        mm, ``inf`` where nothing is; None where there is no background at all.
+    """
+    kind, behind = rng.uniform(), float(joints[:, 2].max())
+    if kind < 0.35:
+        return None
+    c = _COARSE
+    small = replace(
+        camera, fx=camera.fx / c, fy=camera.fy / c, cx=(camera.cx + 0.5) / c - 0.5,
+        cy=(camera.cy + 0.5) / c - 0.5, width=-(-camera.width // c), height=-(-camera.height // c),
+    )  # fmt: skip
+    if kind < 0.50:
+        return _wall(rng, camera, depth)
+    return _enlarge(_person(rng, small, joints, behind), camera)
+
+
+def _wall(rng, camera, hand):
+    z, gap = rng.uniform(600, 1100), rng.uniform(20, 300)
+    slant = rng.normal(0, 0.35, 2)  # of the wall against the image plane
+    x = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
+    y = (np.arange(camera.height, dtype=np.float32) - camera.cy) / camera.fy
+    inverse = (1 - slant[0] * x - slant[1] * y[:, None]).astype(np.float32) / np.float32(z)
+    wall = 1 / np.maximum(inverse, np.float32(1e-4))
+    hit = hand < np.inf
+    return wall * max(1, ((hand[hit] + np.float32(gap)) / wall[hit]).max(initial=0))  # behind all
+
+
+def _person(rng, camera, joints, behind):
+    z = max(behind + rng.uniform(60, 330), rng.uniform(580, 950))
+    # The person faces the camera: the right hand's shoulder is on the image's left.
+    right = np.array([joints[0, 0] + rng.uniform(-60, 200), rng.uniform(-60, 190), z])
+    left = right + [rng.uniform(300, 380), rng.normal(0, 20), rng.uniform(-90, 90)]
+    neck = (right + left) / 2 + [0, -70, 0]
+    belly = (right + left) / 2 + [rng.normal(0, 25), 420, rng.uniform(-130, 60)]
+    head = neck + [rng.normal(0, 25), -150, rng.uniform(-70, 20)]
+    centres = np.array([right, left, belly - [110, 0, 0], belly + [110, 0, 0], neck, head,
+                        head + [0, 55, -15]])  # fmt: skip
+    radii = np.array([75.0, 75, 95, 95, 62, 82, 62]) * rng.uniform(0.9, 1.12)
+    centres[:, 2] += radii  # z is where the surface begins
+    pills, wedges = [[4, 5], [5, 6]], [[0, 1, 2], [1, 2, 3], [0, 1, 4]]
+    return render_depth(centres, radii, pills, wedges, camera)
+
+
+def _enlarge(depth, camera):
+    hit = np.isfinite(depth).astype(np.float32)
+    size = (depth.shape[1] * _COARSE, depth.shape[0] * _COARSE)
+    total = cv2.resize(np.where(hit > 0, depth, 0), size, interpolation=cv2.INTER_LINEAR)
+    share = cv2.resize(hit, size, interpolation=cv2.INTER_LINEAR)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        whole = np.where(share > 0.5, total / share, np.float32(np.inf))
+    return whole[: camera.height, : camera.width]
+
+
+def sense(rng, depth, scene=None):
+    """Turn exact depth into what the sensor would give.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    depth : array, (height, width), float32
+        Of hand and forearm, mm, ``inf`` where the ray meets nothing.
+    scene : array of the same shape, optional
+        Of the background.
+
+    Returns
+    -------
+    array, (height, width), uint16
+        mm, 0 where nothing returned.
+    """
+    shape = depth.shape
+    if scene is not None:
+        depth = np.minimum(depth, scene)
+    result = np.zeros(shape, dtype=np.uint16)
+    columns = np.flatnonzero((depth < np.inf).any(axis=0))
+    rows = np.flatnonzero((depth < np.inf).any(axis=1))
+    if not len(rows):
+        return result
+    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    z = np.minimum(depth[window], np.float32(4000))  # no further: inf - inf is no number
+    white, smooth, blocks = (_cut(field, rng, z.shape) for field in noise_bank())
+    # Behind a step in depth, and at grazing incidence, no pattern comes back. The projector
+    # sits beside the camera, so that the shadow is wider on one side.
+    near = cv2.erode(z, np.ones((3, 4), np.uint8), anchor=(2, 1))
+    lost = z - near > 10 + 14 * blocks
+    near = cv2.erode(near, np.ones((5, 7), np.uint8), anchor=(4, 2))
+    lost |= z - near > 60 + 80 * blocks
+    # The border's own pixels: lost here and there, which makes it ragged.
+    far = cv2.dilate(z, np.ones((3, 3), np.uint8))
+    lost |= (far - z > 60) & ((blocks > 0.72) | (smooth > 0.45))
+    # Dark or shiny spots, more of them with distance; and nothing beyond about a metre.
+    limit = rng.uniform(930, 1080)
+    lost |= smooth > 4.1 - z * np.float32(1.1e-3)
+    lost |= (z > limit + 25 * smooth) | (z < 180)
+    sigma = 0.35 + 1.6e-6 * z * z
+    noisy = z + sigma * (0.4 * white + smooth)
+    noisy += 0.5
+    noisy[lost] = 0
+    result[window] = noisy.astype(np.uint16)
+    return result

@@ -1,0 +1,1 @@
+"""Training runs compared: trials, their results as one table, intervals, the claims' ledger."""

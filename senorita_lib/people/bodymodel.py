@@ -1,0 +1,164 @@
+"""The synthetic body: joint angles to 16 keypoints, and the flesh and clothes around them.
+
+A frame of its own, mm: x to the person's left, y down, z to the back, the pelvis at the origin; it
+is the camera's frame, but for the place, when the person faces the camera. Angles are radians.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# mm, of a person of 1.75 m.
+_HALF_HIPS, _HALF_SHOULDERS = 125.0, 170.0
+_THIGH, _SHIN, _FOOT = 440.0, 425.0, 150.0
+_SPINE, _NECK, _HEAD = 485.0, 85.0, 225.0
+_UPPER_ARM, _FOREARM, _HAND = 285.0, 255.0, 95.0
+_DOWN, _UP, _LEFT, _BACK = np.array([[0, 1, 0], [0, -1, 0], [1, 0, 0], [0, 0, 1]], float)
+
+
+@dataclass(frozen=True)
+class BodyAngles:
+    """Joint angles, radians; pairs are right and left.
+
+    Attributes
+    ----------
+    trunk, head : array, (3,)
+        Of the chest against the pelvis, and of the head against the chest: forward bend, lean to
+        the left, turn to the right.
+    hips : array, (2, 2)
+        Flexion and abduction.
+    knees : array, (2,)
+    shoulders : array, (2, 3)
+        Flexion and abduction of the upper arm, and its turn about itself.
+    elbows : array, (2,)
+    """
+
+    trunk: np.ndarray
+    head: np.ndarray
+    hips: np.ndarray
+    knees: np.ndarray
+    shoulders: np.ndarray
+    elbows: np.ndarray
+
+
+def rotation(axis, angle):
+    """Matrix (3, 3) of a turn about x, y or z (0, 1, 2)."""
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = np.cos(angle)
+    matrix[j, i] = np.sin(angle)
+    matrix[i, j] = -matrix[j, i]
+    return matrix
+
+
+def pose_body(angles, size=1.0):
+    """Keypoints, and what else the flesh hangs on.
+
+    Parameters
+    ----------
+    angles : BodyAngles
+    size : float
+        1: a person of 1.75 m.
+
+    Returns
+    -------
+    keypoints : array, (16, 3)
+        Body frame, mm, in the order of :data:`senorita_lib.people.keypoints.KEYPOINT_NAMES`.
+    more : array, (9, 3)
+        Toes, heels and hands, right and left of each, the chin, the back of the head, the waist.
+    """
+    bend, lean, turn = angles.trunk
+    chest = rotation(0, bend) @ rotation(2, lean) @ rotation(1, turn)
+    bend, lean, turn = angles.head
+    skull = chest @ rotation(0, bend) @ rotation(2, lean) @ rotation(1, turn)
+    keypoints, more = np.zeros((16, 3)), np.zeros((9, 3))
+    keypoints[7] = _SPINE * chest @ _UP
+    keypoints[8] = keypoints[7] + _NECK * (chest @ _UP + skull @ _UP) / 2
+    keypoints[9] = keypoints[8] + _HEAD * skull @ _UP
+    legs, arms = ((2, 1, 0), (3, 4, 5)), ((12, 11, 10), (13, 14, 15))
+    for side, (sign, leg, arm) in enumerate(zip((-1, 1), legs, arms, strict=True)):
+        flexion, abduction = angles.hips[side]
+        thigh = rotation(0, -flexion) @ rotation(2, -sign * abduction)
+        shin = thigh @ rotation(0, angles.knees[side])
+        hip, knee, ankle = leg
+        keypoints[hip] = sign * _HALF_HIPS * _LEFT
+        keypoints[knee] = keypoints[hip] + _THIGH * thigh @ _DOWN
+        keypoints[ankle] = keypoints[knee] + _SHIN * shin @ _DOWN
+        more[side] = keypoints[ankle] + shin @ (45 * _DOWN - _FOOT * _BACK)
+        more[2 + side] = keypoints[ankle] + shin @ (45 * _DOWN + 35 * _BACK)
+        flexion, abduction, twist = angles.shoulders[side]
+        upper = chest @ rotation(0, -flexion) @ rotation(2, -sign * abduction)
+        upper = upper @ rotation(1, -sign * twist)
+        fore = upper @ rotation(0, -angles.elbows[side])
+        shoulder, elbow, wrist = arm
+        keypoints[shoulder] = keypoints[7] + chest @ (sign * _HALF_SHOULDERS * _LEFT + 25 * _DOWN)
+        keypoints[elbow] = keypoints[shoulder] + _UPPER_ARM * upper @ _DOWN
+        keypoints[wrist] = keypoints[elbow] + _FOREARM * fore @ _DOWN
+        more[4 + side] = keypoints[wrist] + _HAND * fore @ _DOWN
+    keypoints[7] = (keypoints[12] + keypoints[13]) / 2  # midway, as of Human3.6M
+    more[6] = keypoints[8] + skull @ (45 * _UP - 55 * _BACK)
+    more[7] = keypoints[8] + skull @ (150 * _UP + 15 * _BACK)
+    more[8] = 0.45 * _SPINE * chest @ _UP
+    return size * keypoints, size * more
+
+
+# ------------------------------------------------------------------------------------- flesh
+# Numbers of the spheres: the 16 keypoints, the 9 of `more`, then the chest's two.
+_R_TOE, _L_TOE, _R_HEEL, _L_HEEL, _R_HAND, _L_HAND, _CHIN, _SKULL, _WAIST = range(16, 25)
+_R_CHEST, _L_CHEST = 25, 26
+_RADII = np.array(
+    [48, 60, 92, 92, 60, 48, 105, 60, 58, 40, 31, 40, 58, 58, 40, 31]
+    + [36, 36, 40, 40, 36, 36, 52, 92, 108, 88, 88],
+    float,
+)
+# What is drawn in one colour: spheres joined by pills (two) and wedges (three).
+PARTS = {
+    "trousers": (
+        [(2, 1), (1, 0), (3, 4), (4, 5)],
+        [(2, 3, 6), (2, 6, _WAIST), (3, 6, _WAIST)],
+    ),
+    "shirt": (
+        [(12, 11), (13, 14)],
+        [(_R_CHEST, _L_CHEST, _WAIST), (12, _R_CHEST, 7), (13, _L_CHEST, 7)],
+    ),
+    "skin": (
+        [(11, 10), (10, _R_HAND), (14, 15), (15, _L_HAND), (8, _CHIN), (_CHIN, _SKULL), (7, 8)],
+        [],
+    ),
+    "hair": ([(9, _SKULL)], []),
+    "shoes": ([(_R_HEEL, _R_TOE), (_L_HEEL, _L_TOE)], []),
+}
+
+
+def body_spheres(keypoints, more, girth=1.0, size=1.0):
+    """The spheres whose hulls (``PARTS``) are the body.
+
+    Parameters
+    ----------
+    keypoints, more : arrays, (16, 3) and (9, 3)
+        Of :func:`pose_body`, in any frame.
+    girth : float
+        Of flesh around the bones, 1: a slim adult.
+    size : float
+        As of :func:`pose_body`.
+
+    Returns
+    -------
+    centres : array, (27, 3)
+    radii : array, (27,)
+        mm.
+    """
+    waist, thorax = more[8], keypoints[7]
+    across = (keypoints[13] - keypoints[12]) / 2
+    middle = thorax + 0.28 * (waist - thorax)
+    centres = np.concatenate(
+        [keypoints, more, [middle - 0.45 * across, middle + 0.45 * across]], axis=0
+    )
+    # The head's top lies on the skin, and so its sphere below it.
+    top = keypoints[8] - keypoints[9]
+    centres[9] = keypoints[9] + _RADII[9] * top / np.linalg.norm(top)
+    radii = _RADII * size
+    bony = [8, 9, _CHIN, _SKULL]
+    radii *= girth
+    radii[bony] /= girth
+    return centres, radii

@@ -1,0 +1,1 @@
+"""What the authors' release does differently, as variants built on the paper's method."""

@@ -1,0 +1,75 @@
+"""Functions that run compiled where there is a compiler, and as they are where there is none."""
+
+import warnings
+from functools import cached_property
+
+import torch
+
+# From how many reads and operations on the compiler writes down what several results share: whole
+# volumes, here.
+_INLINE = {
+    "realize_reads_threshold": 1000,
+    "realize_acc_reads_threshold": 1000,
+    "realize_opcount_threshold": 10_000,
+}
+
+
+class Compiled:
+    """A function of tensors, compiled when it is called for the first time, which takes seconds.
+
+    Each kind of call (types, options; with ``dynamic=False`` shapes too) is compiled once; the
+    compiler keeps on disk what it made. Where that fails (for want of a C++ compiler, say) a
+    warning says so once and ``uncompiled`` answers from then on.
+
+    Parameters
+    ----------
+    function, uncompiled : callable
+        The definition, and what to call where it cannot be compiled: by default the same.
+    dynamic : bool
+        Whether what was compiled serves other shapes too.
+    """
+
+    def __init__(self, function, uncompiled=None, *, dynamic):
+        self.function, self.uncompiled = function, uncompiled or function
+        self.dynamic = dynamic
+        self.refused = None  # why it could not be compiled
+        self._known = set()  # kinds of call that are compiled
+
+    @cached_property
+    def _fused(self):
+        known = torch._inductor.list_options()  # other versions may name them otherwise
+        options = {name: value for name, value in _INLINE.items() if name in known}
+        return torch.compile(self.function, fullgraph=True, dynamic=self.dynamic, options=options)
+
+    def __call__(self, *arguments):
+        """The function, compiled where that works."""
+        if self.refused is None:
+            try:
+                kind = self._kind(arguments)
+                if kind in self._known:
+                    return self._fused(*arguments)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # the compiler's are about itself
+                    with torch._dynamo.config.patch(recompile_limit=64):
+                        result = self._fused(*arguments)
+                self._known.add(kind)
+                return result
+            except torch._dynamo.exc.TorchDynamoException as error:
+                self.refused = str(error).strip().partition("\n")[0]
+                name = self.function.__name__.strip("_")
+                warnings.warn(
+                    f"{name} runs without torch.compile, several times slower: {self.refused}",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+        return self.uncompiled(*arguments)
+
+    def _kind(self, arguments):
+        kind = [torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
+        for argument in arguments:
+            for part in argument if isinstance(argument, tuple) else (argument,):
+                if isinstance(part, torch.Tensor):
+                    shape = part.ndim if self.dynamic else part.shape
+                    part = part.dtype, part.device, part.requires_grad, shape
+                kind.append(part)
+        return tuple(kind)

@@ -1,0 +1,496 @@
+"""The synthetic HANDS19: anatomy, handedness, splits, sensor, and the files it writes."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from senorita_lib.camera import SR300
+from senorita_lib.datasets import Hands19, SyntheticHand, write_synthetic
+from senorita_lib.datasets.boxes import hand_box
+from senorita_lib.datasets.files import image_name
+from senorita_lib.datasets.layouts import TEST_SPLITS
+from senorita_lib.datasets.synthetic import frames as synthetic
+from senorita_lib.datasets.synthetic import posing
+from senorita_lib.datasets.synthetic.frames import SyntheticTest, pose_spheres
+from senorita_lib.datasets.synthetic.handmodel import (
+    MEDIAN_BONES,
+    PILLS,
+    SHAPES,
+    WEDGES,
+    palm_frame,
+)
+from senorita_lib.hand import joints_to_bones
+
+SHARED = Path(os.environ.get("SENORITA_SHARED", Path(__file__).parents[3].parent / "shared"))
+HANDS = SyntheticHand(seed=0)
+
+
+@pytest.fixture(scope="module")
+def poses():
+    return [HANDS.pose(i) for i in range(300)]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return [HANDS.frame(i) for i in range(40)]
+
+
+def bone_lengths(joints):
+    """(..., 5, 4), wrist to tip."""
+    lengths = np.linalg.norm(joints_to_bones(joints), axis=-1)
+    return lengths.reshape(*lengths.shape[:-1], 5, 4)[..., ::-1]
+
+
+# --------------------------------------------------------------------------------- handedness
+def handedness(joints):
+    """Positive for a right hand in a right-handed frame, one number for each finger (..., 4).
+
+    Hold up your right hand so that you see its palm: fingers up, thumb to your right. Fingers
+    bend towards you. So (to the thumb's side, along the fingers, where fingers bend to) is
+    (right, up, towards you), which is right-handed. x right, y down, z forward is as well.
+    """
+    thumb_side = joints[..., 2, :] - joints[..., 5, :]  # index minus little finger's MCP
+    first = joints[..., 9::3, :] - joints[..., 2:6, :]
+    rest = joints[..., 11::3, :] - joints[..., 9::3, :]
+    bend = np.cross(first, rest)  # |bend| is large where the finger is bent
+    return (bend * thumb_side[..., None, :]).sum(-1) / 1e5  # (along x bent to) . thumb's side
+
+
+def bent_enough(joints):
+    first = joints[..., 9::3, :] - joints[..., 2:6, :]
+    rest = joints[..., 11::3, :] - joints[..., 9::3, :]
+    cosine = (first * rest).sum(-1)
+    cosine /= np.linalg.norm(first, axis=-1) * np.linalg.norm(rest, axis=-1)
+    return cosine < np.cos(np.radians(35))
+
+
+def test_handedness_of_a_hand_built_by_hand():
+    """Right palm seen, in camera axes: up is -y, towards the viewer is -z, thumb at +x."""
+    joints = np.zeros((21, 3))
+    for finger, x in enumerate((20, 0, -20, -40), start=1):
+        joints[1 + finger] = [x, -70, 0]
+        joints[6 + 3 * finger] = [x, -110, 0]
+        joints[7 + 3 * finger] = [x, -110, -30]  # bent towards the viewer
+        joints[8 + 3 * finger] = [x, -90, -30]
+    assert (handedness(joints) > 0).all()
+    assert (handedness(joints * [-1, 1, 1]) < 0).all()
+    normal = palm_frame(joints)[:, 2]
+    np.testing.assert_allclose(normal, [0, 0, -1], atol=0.3)
+
+
+def test_generated_hands_are_right_hands(poses):
+    joints = np.array([pose.joints for pose in poses])
+    bent = bent_enough(joints)
+    assert bent.sum() > 200
+    assert (handedness(joints)[bent] > 0).all()
+    assert (handedness(joints * [-1, 1, 1])[bent] < 0).all()  # the test can fail
+    # The thumb is on the index finger's side and bends no finger's way but its own.
+    thumb_side = ((joints[:, 1] - joints[:, 0]) * (joints[:, 2] - joints[:, 5])).sum(-1)
+    assert (thumb_side > 0).all()
+
+
+@pytest.mark.parametrize("name", ["poses_intel_animbank", "poses_handyjs_right"])
+def test_real_right_hands_agree(name):
+    path = SHARED / "real" / f"{name}.npz"
+    if not path.exists():
+        pytest.skip(f"no real poses at {path.name} (set SENORITA_SHARED)")
+    joints = np.load(path)["joints"].astype(float)
+    bent = bent_enough(joints)
+    assert bent.sum() > 50
+    assert (handedness(joints)[bent] > 0).mean() > 0.97
+
+
+# ------------------------------------------------------------------------------------ anatomy
+def test_bone_lengths_have_the_medians_of_real_labels():
+    lengths = np.array([shape.bones for shape in SHAPES])
+    np.testing.assert_allclose(np.median(lengths, axis=0), MEDIAN_BONES, rtol=0.05)
+    assert MEDIAN_BONES[0, 0] == pytest.approx(14, abs=1)  # wrist to TMCP
+
+
+def test_shapes_vary_independently():
+    size = np.array([shape.bones.mean() for shape in SHAPES])
+    width = np.array([shape.width for shape in SHAPES])
+    thickness = np.array([shape.thickness for shape in SHAPES]) / size
+    for first, second in ((size, width), (size, thickness), (width, thickness)):
+        assert abs(np.corrcoef(first, second)[0, 1]) < 0.55
+        assert first.std() / first.mean() > 0.03
+    assert np.ptp(size) / size.mean() > 0.15
+
+
+def test_poses_keep_the_bone_lengths_of_their_shape(poses):
+    for pose in poses[:100]:
+        np.testing.assert_allclose(bone_lengths(pose.joints), SHAPES[pose.shape].bones, rtol=1e-6)
+        rigid = pose.local @ pose.rotation.T + pose.translation
+        np.testing.assert_allclose(pose.joints, rigid, atol=1e-6)
+        assert np.linalg.det(pose.rotation) == pytest.approx(1)
+
+
+def test_joint_limits_and_couplings(poses):
+    rng = np.random.default_rng(1)
+    for pattern in range(posing.N_PATTERNS):
+        angles = posing.draw_angles(rng, pattern, 100)
+        mcp, spread, pip, dip = np.moveaxis(np.degrees(angles.fingers), -1, 0)
+        assert mcp.min() >= -20
+        assert mcp.max() <= 98
+        assert pip.min() >= 0
+        assert pip.max() <= 110
+        assert dip.max() <= 80
+        assert np.abs(spread).max() < 40
+        assert np.abs(spread[mcp > 70]).max(initial=0) < 10  # flexed fingers hardly spread
+        assert np.corrcoef(pip.ravel(), dip.ravel())[0, 1] > 0.25
+
+
+def test_flesh_does_not_pass_through_flesh(poses):
+    deep = [posing.overlap(SHAPES[pose.shape], pose.local) for pose in poses]
+    assert np.mean(np.array(deep) < 3) > 0.95
+    assert max(deep) < 12
+
+
+def inside_flesh(pose):
+    """Which joints lie within the hull of the spheres."""
+    centres, radii = pose_spheres(pose)
+    t = np.linspace(0, 1, 9)[:, None]
+    grid = np.array([(i, j, 8 - i - j) for i in range(9) for j in range(9 - i)]) / 8
+    points = [((1 - t) * centres[a] + t * centres[b]) for a, b in PILLS]
+    sizes = [((1 - t) * radii[a] + t * radii[b])[:, 0] for a, b in PILLS]
+    points += [grid @ centres[w] for w in WEDGES]
+    sizes += [grid @ radii[w] for w in WEDGES]
+    points, sizes = np.concatenate(points), np.concatenate(sizes)
+    gap = np.linalg.norm(pose.joints[:, None] - points, axis=-1) - sizes
+    return gap.min(axis=1)
+
+
+def test_joints_lie_inside_the_flesh(poses):
+    for pose in poses[:60]:
+        gap = inside_flesh(pose)
+        assert gap.max() < -4  # mm below the skin, in any direction
+        assert gap.min() > -25
+
+
+def test_joints_lie_behind_the_rendered_surface(poses):
+    behind = []
+    for pose in poses[:60]:
+        surface = HANDS.surface(pose)
+        pixel = np.rint(SR300.project(pose.joints)[:, :2]).astype(int)
+        seen = ((pixel >= 0) & (pixel < [640, 480])).all(axis=1)
+        at = surface[pixel[seen, 1], pixel[seen, 0]]
+        assert np.isfinite(at).all()  # each joint projects onto the hand
+        behind += list(pose.joints[seen, 2] - at)
+    behind = np.array(behind)
+    assert behind.min() > 4
+    assert 7 < np.median(behind) < 20
+
+
+# ---------------------------------------------------------------------------- views and place
+def test_viewpoints_are_dense_where_real_ones_are(poses):
+    joints = np.array([pose.joints for pose in poses])
+    up = np.degrees(np.arccos(-palm_frame(joints)[:, 1, 1]))
+    assert 0.92 < (up < 45).mean() < 0.99
+    assert (up > 90).mean() < 0.02
+    rng = np.random.default_rng(5)
+    every = range(posing.N_VIEWS)
+    views = [posing.draw_pose(rng, SR300, views=every).view for _ in range(900)]
+    assert len(set(views)) >= posing.N_VIEWS - 1  # thin somewhere, but hardly empty
+    azimuth, _ = posing.view_angles(joints)
+    assert len(set((azimuth // 45).astype(int))) >= 7
+
+
+def test_hands_are_where_a_short_range_camera_sees_them(poses):
+    joints = np.array([pose.joints for pose in poses])
+    middle = joints.mean(axis=1)
+    assert 460 < middle[:, 2].mean() < 560
+    assert middle[:, 2].min() >= 349
+    assert middle[:, 2].max() <= 801
+    uv = SR300.project(joints)[..., :2]
+    outside = ((uv < 0) | (uv > [639, 479])).any(axis=(1, 2))
+    assert 0.005 < outside.mean() < 0.12
+    assert ((uv < 0) | (uv > [639, 479])).any(-1).mean() < 0.03
+    spread = uv.mean(axis=1).std(axis=0)
+    assert (spread > [70, 40]).all()
+
+
+def test_boxes_hold_the_joints_and_stay_in_the_image(frames):
+    for frame in frames:
+        x1, y1, x2, y2 = frame.box
+        assert frame.box.dtype == np.int64
+        assert 0 <= x1 < x2 <= 640
+        assert 0 <= y1 < y2 <= 480
+        uv = np.clip(SR300.project(frame.joints)[:, :2], 0, [640, 480])
+        assert (uv >= [x1, y1]).all()
+        assert (uv <= [x2, y2]).all()
+    cut = np.array([[0.0, 0, 500]] * 20 + [[500, 0, 500.0]])
+    assert hand_box(cut, SR300)[2] == 640
+
+
+# -------------------------------------------------------------------------------------- splits
+SEEN = {
+    "train": "svp", "interp": "svp", "shape": "vp", "artic": "sv", "viewp": "sp", "extrap": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("split", SEEN)
+def test_splits_mean_what_they_say(split):
+    """From joints alone: unseen values never occur in training, seen ones do."""
+    allowed = {
+        "s": (set(posing.SEEN_SHAPES), set(posing.UNSEEN_SHAPES)),
+        "v": (set(posing.SEEN_VIEWS), set(posing.UNSEEN_VIEWS)),
+        "p": (set(posing.SEEN_PATTERNS), set(posing.UNSEEN_PATTERNS)),
+    }
+    assert all(not seen & unseen for seen, unseen in allowed.values())
+    drawn = [HANDS.pose(i, split) for i in range(150)]
+    joints = np.array([pose.joints for pose in drawn])
+    lengths = np.array([shape.bones for shape in SHAPES])
+    apart = np.abs(bone_lengths(joints)[:, None] - lengths).max(axis=(2, 3))
+    found = {
+        "s": apart.argmin(axis=1),
+        "v": posing.view_bin(joints),
+        "p": posing.bent_fingers(joints),
+    }
+    assert apart.min(axis=1).max() < 1e-3
+    for axis, name in (("s", "shape"), ("v", "view"), ("p", "pattern")):
+        values = set(found[axis].tolist())
+        assert values <= allowed[axis][axis not in SEEN[split]]
+        assert len(values) >= 4
+        assert found[axis].tolist() == [getattr(pose, name) for pose in drawn]
+
+
+def test_seen_values_are_all_in_training():
+    drawn = [HANDS.pose(i) for i in range(1200)]
+    assert {pose.shape for pose in drawn} == set(posing.SEEN_SHAPES)
+    assert {pose.pattern for pose in drawn} == set(posing.SEEN_PATTERNS)
+    assert {pose.view for pose in drawn} == set(posing.SEEN_VIEWS)
+
+
+# -------------------------------------------------------------------------------------- frames
+def test_frames_do_not_depend_on_order_and_differ():
+    first, again = HANDS.frame(7), SyntheticHand(seed=0).frame(7)
+    np.testing.assert_array_equal(first.depth, again.depth)
+    np.testing.assert_array_equal(first.joints, again.joints)
+    assert first.name == "image_D00000007.png"
+    for other in (HANDS.frame(8), HANDS.frame(7, "interp"), SyntheticHand(1).frame(7)):
+        assert not np.array_equal(first.joints, other.joints)
+    with pytest.raises(ValueError, match="split is 'val', wanted one of train, interp"):
+        HANDS.frame(0, "val")
+
+
+def test_frames_look_like_a_sensor(frames):
+    surfaces = [HANDS.surface(HANDS.pose(i)) for i in range(len(frames))]
+    background, missing, error = [], [], []
+    for frame, exact in zip(frames, surfaces, strict=True):
+        assert (frame.depth.shape, frame.depth.dtype) == ((480, 640), np.uint16)
+        assert frame.depth.max() < 1250
+        hand = np.isfinite(exact) & (exact < 900)
+        missing.append((frame.depth[hand] == 0).mean())
+        kept = hand & (frame.depth > 0) & (exact < 620)  # no background is that near
+        error.append(frame.depth[kept] - exact[kept])
+        background.append(((frame.depth > 0) & np.isinf(exact)).mean())
+        values = frame.depth[frame.depth > 0]
+        assert len(values) > 3000
+        assert values.min() > 150
+    error = np.concatenate(error)
+    low, middle, high = np.percentile(error, [16, 50, 84])
+    assert abs(middle) < 0.2
+    assert 0.4 < (high - low) / 2 < 2
+    assert 0.005 < np.mean(missing) < 0.15
+    empty = np.mean(np.array(background) < 0.01)
+    assert 0.1 < empty < 0.7  # some frames have a background, some do not
+
+
+def test_ids_are_those_of_the_pose(frames):
+    for i, frame in enumerate(frames):
+        pose = HANDS.pose(i)
+        assert (frame.shape, frame.view, frame.pattern) == (pose.shape, pose.view, pose.pattern)
+        np.testing.assert_allclose(frame.joints, pose.joints, atol=1e-3)
+
+
+# --------------------------------------------------------------------------------------- files
+def contents(root):
+    files = sorted((root / "Task 1").rglob("*"))  # the reader's index is not the generator's
+    return {p.relative_to(root): p.read_bytes() for p in files if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    root = tmp_path_factory.mktemp("small")
+    assert write_synthetic(root, 12, 2, workers=1, progress=False) == root
+    return root
+
+
+def test_layout_is_read_by_the_reader(small):
+    assert {p.name for p in (small / "Task 1").iterdir()} == {
+        "training_images", "test_images", "training_joint_annotation.txt", "training_bbs.txt",
+        "test_bbs.txt", "test_joint_annotation.txt", "test_splits.txt", "synthetic.json",
+    }  # fmt: skip
+    train = Hands19(small)
+    assert train.names == [image_name(i) for i in range(12)]
+    assert train.degenerate == []
+    for i in (0, 11):
+        frame = HANDS.frame(i)
+        np.testing.assert_array_equal(train[i].depth, frame.depth)
+        np.testing.assert_allclose(train[i].joints, frame.joints, atol=1e-4)
+        np.testing.assert_array_equal(train[i].box, frame.box)
+    test = Hands19(small, "test")
+    assert len(test) == 10
+    assert sorted(test.splits) == sorted(2 * TEST_SPLITS)
+    assert test.splits != sorted(test.splits)  # mixed, as in the challenge
+    for split in TEST_SPLITS:
+        part = Hands19(small, split)
+        wanted = {HANDS.frame(i, split).depth.tobytes() for i in range(2)}
+        assert {frame.depth.tobytes() for frame in part} == wanted
+
+
+def test_bytes_do_not_depend_on_the_number_of_workers(small, tmp_path):
+    write_synthetic(tmp_path, 12, 2, workers=3, progress=False)
+    assert contents(tmp_path) == contents(small)
+
+
+def test_second_call_returns_at_once(small, monkeypatch):
+    monkeypatch.setattr(synthetic, "_make", None)
+    before = {p: p.stat().st_mtime_ns for p in small.rglob("*")}
+    write_synthetic(small, 12, 2, progress=False)
+    assert {p: p.stat().st_mtime_ns for p in small.rglob("*")} == before
+
+
+def test_resumes_and_repairs(small, tmp_path, monkeypatch):
+    root = tmp_path / "copy"
+    for path, data in contents(small).items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+    images = root / "Task 1" / "training_images"
+    stamp = json.loads((root / "Task 1" / "synthetic.json").read_text())
+    (root / "Task 1" / "synthetic.json").write_text(json.dumps({**stamp, "complete": False}))
+    (root / "Task 1" / "test_splits.txt").unlink()
+    (images / image_name(3)).unlink()
+    half = (images / image_name(5)).read_bytes()
+    (images / image_name(5)).write_bytes(half[: len(half) // 2])
+    (images / f"{image_name(6)}.123.part").write_bytes(half)
+    (images / image_name(7)).write_bytes(b"")
+    made = []
+    frame = SyntheticHand.frame
+    monkeypatch.setattr(SyntheticHand, "frame", lambda self, *a: made.append(a) or frame(self, *a))
+    write_synthetic(root, 12, 2, workers=1, progress=False)
+    assert made == [(3, "train"), (5, "train"), (7, "train")]
+    assert contents(root) == contents(small)
+    (images / image_name(1)).unlink()  # of a finished set
+    write_synthetic(root, 12, 2, workers=1, progress=False)
+    assert contents(root) == contents(small)
+
+
+@pytest.mark.slow
+def test_killed_run_continues(tmp_path):
+    command = [sys.executable, "-m", "senorita_lib.datasets.synthetic", str(tmp_path / "killed")]
+    command += ["--train", "150", "--test-per-split", "1", "--workers", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    run = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    images = tmp_path / "killed" / "Task 1" / "training_images"
+    while run.poll() is None and len(list(images.glob("*.png"))) < 12:
+        time.sleep(0.02)
+    assert run.poll() is None
+    run.kill()
+    run.wait()
+    time.sleep(0.5)  # workers notice at their next frame
+    assert not (images.parent / "training_bbs.txt").exists()
+    assert 12 <= len(list(images.glob("*.png"))) < 150
+    kept = {p: p.stat().st_mtime_ns for p in images.glob("*.png")}
+    write_synthetic(tmp_path / "killed", 150, 1, workers=1, progress=False)
+    assert all(p.stat().st_mtime_ns == then for p, then in kept.items())
+    write_synthetic(tmp_path / "whole", 150, 1, workers=2, progress=False)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_other_settings_are_refused(small):
+    sentence = r"holds .* with train=12, test_per_split=2, seed=0, .*, wanted train=13, "
+    with pytest.raises(ValueError, match=sentence) as caught:
+        write_synthetic(small, 13, 2, progress=False)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="wanted train=12, test_per_split=2, seed=5"):
+        write_synthetic(small, 12, 2, seed=5, progress=False)
+
+
+def test_real_data_and_damaged_stamps_are_refused(tmp_path):
+    (tmp_path / "Task 1").mkdir()
+    (tmp_path / "Task 1" / "training_bbs.txt").write_text("image_D00000000.png 1 2 3 4\n")
+    with pytest.raises(ValueError, match="holds a data set that is not synthetic"):
+        write_synthetic(tmp_path, 1, 1, progress=False)
+    (tmp_path / "Task 1" / "synthetic.json").write_text('{"settings"')
+    with pytest.raises(ValueError, match=r"synthetic.json is damaged, wanted the settings"):
+        write_synthetic(tmp_path, 1, 1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"train": 0}, "train is 0, wanted a whole number from 1"),
+        ({"test_per_split": -1}, "test_per_split is -1, wanted"),
+        ({"seed": 1.5}, "seed is 1.5, wanted a whole number from 0"),
+        ({"workers": 0}, "workers is 0, wanted a whole number from 1"),
+    ],
+)
+def test_numbers_that_make_no_sense(tmp_path, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        write_synthetic(tmp_path / "never", progress=False, **arguments)
+    assert not (tmp_path / "never").exists()
+
+
+def test_command_line(small, capsys):
+    synthetic.main([str(small), "--train", "12", "--test-per-split", "2"])
+    said = capsys.readouterr().out
+    assert "12 training frames, 2 of each of the test splits" in said
+    assert "MB" in said
+    with pytest.raises(SystemExit) as stop:
+        synthetic.main([str(small), "--train", "13"])
+    assert stop.value.code == 1
+    assert "wanted train=13" in capsys.readouterr().err
+
+
+def test_what_a_worker_meets_is_told(tmp_path):
+    (tmp_path / "Task 1" / "training_images" / image_name(3)).mkdir(parents=True)
+    with pytest.raises(OSError, match=image_name(3)):
+        write_synthetic(tmp_path, train=6, test_per_split=1, workers=2, progress=False)
+
+
+@pytest.mark.parametrize("folder", ["Task1", "Task_1", "."])
+def test_a_data_set_of_another_name_is_not_shadowed(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "training_bbs.txt").write_text("")
+    with pytest.raises(ValueError, match="not synthetic, wanted an empty folder"):
+        write_synthetic(tmp_path, train=2, test_per_split=1, progress=False)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_whole_numbers_may_be_floats_and_other_cameras_work(tmp_path):
+    write_synthetic(tmp_path, train=2.0, test_per_split=1, workers=1.0, progress=False)
+    assert len(Hands19(tmp_path)) == 2
+    wide = dataclasses.replace(SR300, width=847, height=479)
+    frames = [SyntheticHand(camera=wide).frame(i) for i in range(6)]
+    assert {frame.depth.shape for frame in frames} == {(479, 847)}
+    with pytest.raises(ValueError, match="camera is 1280x720, wanted up to 1024 px a side"):
+        SyntheticHand(camera=dataclasses.replace(SR300, width=1280, height=720))
+
+
+def test_two_writers_of_one_folder_take_turns(tmp_path):
+    code = (
+        "import sys; from senorita_lib.datasets import write_synthetic\n"
+        "write_synthetic(sys.argv[1], 20, 1, workers=2, progress=False)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    assert [run.wait() for run in [subprocess.Popen(command) for _ in range(2)]] == [0, 0]
+    assert len(Hands19(tmp_path)) == 20
+
+
+def test_test_frames_can_be_had_without_a_data_set(small_data):
+    written, drawn = Hands19(small_data, "test", skip_degenerate=False), SyntheticTest(4)
+    assert len(drawn) == len(written) == 20
+    for place in (0, 7, 19):
+        one, other = written[place], drawn[place]
+        assert (one.name, one.split) == (other.name, other.split)
+        np.testing.assert_array_equal(one.depth, other.depth)
+        np.testing.assert_allclose(one.joints, other.joints, atol=1e-3)
+        np.testing.assert_allclose(one.box, other.box, atol=1e-3)

@@ -1,0 +1,255 @@
+"""What ``check`` says of a data set with one of each trouble."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from senorita_lib.camera import SR300
+from senorita_lib.datasets.boxes import hand_box
+from senorita_lib.datasets.checking import FATAL, ODD, check, main
+from senorita_lib.datasets.files import encode_depth, image_name
+from senorita_lib.datasets.layouts import write_annotations
+
+COUNT = 24
+NAMES = [image_name(i) for i in range(COUNT)]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Nothing is wrong with it."""
+    rng = np.random.default_rng(0)
+    joints = rng.uniform([-60, -60, 450], [60, 60, 550], (COUNT, 21, 3)).astype(np.float32)
+    boxes = np.array([hand_box(pose, SR300) for pose in joints])
+    folder = tmp_path / "hands" / "Task 1"
+    image = np.zeros((480, 640), np.uint16)
+    image[200:300, 250:400] = rng.integers(400, 600, (100, 150))
+    for kind, short in (("training", "train"), ("test", "test")):
+        (folder / f"{kind}_images").mkdir(parents=True)
+        for name in NAMES:
+            (folder / f"{kind}_images" / name).write_bytes(encode_depth(image))
+        write_annotations(folder, short, NAMES, boxes, joints)
+    return folder.parent
+
+
+def spoil(root):
+    """One or two of each trouble, in training; returns the names with each."""
+    images = root / "Task 1" / "training_images"
+    path = {i: images / name for i, name in enumerate(NAMES)}
+    data = path[0].read_bytes()
+    path[0].unlink()
+    path[1].unlink()
+    path[2].write_bytes(data[:-100])
+    path[3].write_bytes(b"")
+    path[4].write_bytes(data[:5000] + bytes(50) + data[5050:])  # a hole
+    path[5].write_bytes(cv2.imencode(".png", np.ones((480, 640), np.uint8))[1].tobytes())
+    path[6].write_bytes(cv2.imencode(".png", np.ones((480, 640, 3), np.uint16))[1].tobytes())
+    path[7].write_bytes(encode_depth(np.ones((240, 320), np.uint16)))
+    path[8].unlink()
+    path[8].mkdir()  # cannot be opened, whoever tries
+    path[9].write_bytes(encode_depth(np.zeros((480, 640), np.uint16)))
+    (images / "image_D00000099.png").write_bytes(data)
+    (images / "Thumbs.db").write_bytes(b"")
+    table = root / "Task 1" / "training_bbs.txt"
+    rows = [line.split("\t") for line in table.read_text().splitlines()]
+    rows[10][1:] = ["300", "200", "300", "250"]
+    rows[11][1:] = ["300", "250", "400", "250"]
+    rows[12][1:] = ["0", "0", "640", "480"]
+    rows[13][1:] = ["0", "0", "20", "480"]  # and nearly all joints lie beside it
+    table.write_text("\n".join("\t".join(row) for row in rows))
+    table = root / "Task 1" / "training_joint_annotation.txt"
+    rows = [line.split("\t") for line in table.read_text().splitlines()]
+    rows[14][1] = "-150"
+    rows[15][3] = "-1"
+    rows[16][6] = "0"
+    table.write_text("\n".join("\t".join(row) for row in rows))
+    return {
+        "missing": NAMES[0:2],
+        "truncated": NAMES[2:5],
+        "bits": NAMES[5:7],
+        "size": NAMES[7:8],
+        "closed": NAMES[8:9],
+        "unlisted": ["image_D00000099.png"],
+        "empty": NAMES[10:12],
+        "cut": NAMES[12:14],
+        "bare": [NAMES[9], NAMES[13]],
+        "outside": NAMES[13:15],
+        "behind": NAMES[15:17],
+    }
+
+
+def test_nothing_wrong(root):
+    report = check(root, progress=False)
+    assert report.usable
+    for split in report.splits.values():
+        assert (split.lines, split.found, split.absent) == (COUNT, COUNT, "")
+        assert split.names == {kind: [] for kind in FATAL | ODD}
+
+
+def test_every_trouble_is_found(root):
+    wanted = spoil(root)
+    report = check(root, progress=False)
+    assert not report.usable
+    train = report.splits["train"]
+    assert train.names == wanted
+    assert (train.lines, train.found) == (COUNT, COUNT - 2)
+    assert not any(report.splits["test"].names.values())
+
+
+def test_quick_reads_only_the_ends(root, monkeypatch):
+    wanted = spoil(root)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    train = check(root, quick=True, progress=False).splits["train"]
+    del wanted["bare"]
+    wanted["truncated"] = NAMES[2:4]  # the hole does not show
+    assert train.names == wanted
+
+
+@pytest.mark.parametrize("kind", FATAL)
+def test_each_unusable_image_counts(root, kind):
+    report = check(root, quick=True, progress=False)
+    report.splits["test"].names[kind].append(NAMES[0])
+    assert not report.usable
+
+
+def test_odd_things_leave_it_usable(root):
+    report = check(root, quick=True, progress=False)
+    for kind in ODD:
+        report.splits["train"].names[kind] = NAMES
+    assert report.usable
+
+
+def test_joint_beyond_the_border_is_no_trouble(root):
+    """The box that would hold it is cut there; one pixel is rounding."""
+    table = root / "Task 1" / "training_bbs.txt"
+    rows = [line.split("\t") for line in table.read_text().splitlines()]
+    joints = [line.split("\t") for line in (root / "Task 1" / "training_joint_annotation.txt")
+              .read_text().splitlines()]  # fmt: skip
+    joints[0][1:4] = ["-400", "0", "500"]
+    rows[0][1:] = ["0", rows[0][2], rows[0][3], rows[0][4]]
+    joints[1][1:4] = ["0", "0", "500"]
+    joints[1][4:] = joints[1][1:4] * 20
+    u, v = SR300.project(np.array([0, 0, 500.0]))[:2]
+    rows[1][1:] = [str(w) for w in (u + 0.9, v - 20, u + 20, v + 20)]
+    rows[2][1:] = [str(w) for w in (u + 1.1, v - 20, u + 20, v + 20)]
+    joints[2][1:] = joints[1][1:]
+    table.write_text("\n".join("\t".join(row) for row in rows))
+    (root / "Task 1" / "training_joint_annotation.txt").write_text(
+        "\n".join("\t".join(row) for row in joints)
+    )
+    names = check(root, quick=True, progress=False).splits["train"].names
+    assert names["outside"] == [NAMES[2]]
+    assert names["cut"] == [NAMES[0]]
+
+
+def test_table(root):
+    wanted = spoil(root)
+    text = str(check(root, progress=False))
+    lines = text.splitlines()
+    assert all(len(line) < 100 for line in lines[1:])  # the first has the folder's name
+    head = lines[1]
+    assert head.split() == ["train", "test"]
+    rows = lines[2 : 4 + len(FATAL | ODD)]
+    assert {len(line) for line in [head, *rows]} == {len(head)}  # aligned
+    counts = {line[: len(head) - 22].strip(): line.split()[-2:] for line in rows}
+    assert counts["frames listed"] == ["24", "24"]
+    assert counts["images found"] == ["22", "24"]
+    for kind, words in (FATAL | ODD).items():
+        assert counts[words] == [str(len(wanted[kind])), "0"]
+        place = lines.index(f"{words}, train:")
+        assert lines[place + 1].split()[0] == wanted[kind][0]
+
+
+def test_table_shows_few_names_and_thousands(root):
+    report = check(root, quick=True, progress=False)
+    train = report.splits["train"]
+    train.lines, train.names["missing"] = 175_951, NAMES
+    text = str(report)
+    assert "175,951" in text
+    assert f"  {' '.join(NAMES[:4])} …" in text
+    assert NAMES[4] not in text
+    assert repr(report) == text
+
+
+def test_what_was_not_looked_at_has_no_number(root):
+    (root / "Task 1" / "test_joint_annotation.txt").unlink()
+    text = str(check(root, quick=True, progress=False))
+    (bare,) = (line for line in text.splitlines() if line.startswith(ODD["bare"]))
+    (behind,) = (line for line in text.splitlines() if line.startswith(ODD["behind"]))
+    assert bare.split()[-2:] == ["-", "-"]
+    assert behind.split()[-2:] == ["0", "-"]
+
+
+def test_half_a_data_set(root):
+    shutil.rmtree(root / "Task 1" / "test_images")
+    report = check(root, progress=False)
+    assert not report.usable
+    assert report.splits["train"].found == COUNT
+    assert "test_images is missing" in report.splits["test"].absent
+    assert str(report).splitlines()[-1] == report.splits["test"].absent
+
+
+def test_hands17(tmp_path):
+    joints = np.random.default_rng(0).uniform([-60, -60, 450], [60, 60, 550], (3, 21, 3))
+    for folder in ("training", "frame"):
+        (tmp_path / folder / "images").mkdir(parents=True)
+    rows = (["image_D00000001.png", *map(str, pose.ravel())] for pose in joints)
+    table = "\n".join("\t".join(row) for row in rows)
+    (tmp_path / "training" / "Training_Annotation.txt").write_text(table)
+    (tmp_path / "frame" / "BoundingBox.txt").write_text("image_D00000001.png 1 2 3 4\n")
+    report = check(tmp_path, progress=False)
+    assert "HANDS17" in report.title
+    assert len(report.splits["train"].names["missing"]) == 3
+    assert report.splits["train"].names["outside"] == []
+    assert len(report.splits["test"].names["missing"]) == 1
+
+
+def test_no_data_set_and_bad_text(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist, wanted a HANDS19 folder"):
+        check(tmp_path / "none")
+    (root / "Task 1" / "test_bbs.txt").write_text("image_D00000000.png 1 2 3\n")
+    with pytest.raises(ValueError, match="test_bbs.txt line 1 has 3 numbers"):
+        check(root, progress=False)
+
+
+def test_command_line(root, capsys, monkeypatch):
+    def status(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(root), *arguments])
+        return stop.value.code, capsys.readouterr()
+
+    code, said = status()
+    assert code == 0
+    assert "images found" in said.out
+    assert "checking train: 100%" in said.err
+    path = root / "Task 1" / "training_images" / NAMES[7]
+    data = bytearray(path.read_bytes())
+    data[5000:5050] = bytes(50)
+    path.write_bytes(data)
+    assert status("--quick")[0] == 0
+    code, said = status()
+    assert code == 1
+    assert NAMES[7] in said.out
+    shutil.rmtree(root / "Task 1")
+    code, said = status()
+    assert code == 1
+    assert "holds neither training_bbs.txt" in said.err
+
+
+def test_command(root):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-W", "error", "-m", "senorita_lib.datasets", root]
+    assert "frames listed" in subprocess.check_output(command, env=environment, text=True)
+
+
+def test_image_removed_meanwhile(root, monkeypatch):
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("senorita_lib.datasets.checking.read_depth", gone)
+    assert check(root, progress=False).splits["train"].names["missing"] == NAMES

@@ -1,0 +1,186 @@
+"""Holds pyproject.toml, the lock, environment.yml and the code's imports against each other."""
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import senorita_lib
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
+LOCK = ROOT / "env" / "requirements.lock"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+DECLARED = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
+PIN_LINES = [
+    line for line in LOCK.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+]
+PINS = dict(line.split("==") for line in PIN_LINES if line.count("==") == 1)
+
+# torch's CUDA build names these itself, by exact version; its CPU build has none of them.
+OF_TORCH_ALONE = ("nvidia-", "cuda-", "triton")
+# What the lock is resolved for; the running Python may be another.
+LOCKED_FOR = {"python_version": "3.11", "python_full_version": "3.11.2", "extra": ""}
+# Where a module's name is not its distribution's.
+DISTRIBUTION = {
+    "cv2": "opencv-python",
+    "mpl_toolkits": "matplotlib",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+}
+
+
+def names(requirements):
+    return {canonicalize_name(Requirement(line).name) for line in requirements}
+
+
+def installed_as_locked():
+    """Distributions of the lock that are installed here in the locked release."""
+    for name, version in PINS.items():
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # opencv-python, say, on a machine without libGL
+            continue
+        if found.version.partition("+")[0] == version:
+            yield name, found
+
+
+# --- the lock ---------------------------------------------------------------------------------
+
+
+def test_lock_pins_each_package_once_to_a_public_release():
+    pin = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*==[0-9]+(\.[0-9]+)*(\.post[0-9]+)?")
+    assert [line for line in PIN_LINES if not pin.fullmatch(line)] == []  # no +cpu, no >=, no hash
+    assert [name for name in PINS if name.startswith(OF_TORCH_ALONE)] == []
+    assert len(PINS) == len(PIN_LINES) > 100
+
+
+@pytest.mark.parametrize("line", [*DECLARED, *PYPROJECT["build-system"]["requires"]])
+def test_declared_package_is_locked_within_its_range(line):
+    wanted = Requirement(line)
+    assert wanted.specifier, f"{line} has no lower bound"
+    assert wanted.specifier.contains(PINS[canonicalize_name(wanted.name)])
+
+
+def test_lock_names_all_that_its_packages_need():
+    missing = {
+        f"{name} needs {line}"
+        for name, distribution in installed_as_locked()
+        for line in distribution.requires or []
+        for needed in [Requirement(line)]
+        if not needed.marker or needed.marker.evaluate(LOCKED_FOR)
+        if not needed.name.startswith(OF_TORCH_ALONE)
+        for pinned in [PINS.get(canonicalize_name(needed.name))]
+        if pinned is None or not needed.specifier.contains(pinned)
+    }
+    assert not missing
+
+
+def test_lock_admits_the_oldest_python_of_the_series():
+    refused = {
+        f"{name} wants Python {wanted}"
+        for name, distribution in installed_as_locked()
+        if (wanted := distribution.metadata["Requires-Python"])
+        if not SpecifierSet(wanted).contains(LOCKED_FOR["python_full_version"])
+    }
+    assert not refused
+
+
+# --- conda ------------------------------------------------------------------------------------
+
+
+def test_conda_environment_installs_the_lock_and_the_project_and_nothing_else():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    python, *rest = environment["dependencies"]
+    assert rest == ["pip", {"pip": [f"-r {LOCK.relative_to(ROOT).as_posix()}", "-e ."]}]
+    version = re.fullmatch(r"python=(3\.\d+)", python)[1]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(version)
+    assert version == LOCKED_FOR["python_version"]
+
+
+# --- the code ---------------------------------------------------------------------------------
+
+
+def sources(*patterns):
+    return [
+        path
+        for pattern in patterns
+        for path in sorted(ROOT.glob(pattern))
+        if ".ipynb_checkpoints" not in path.parts
+    ]
+
+
+def imported(path):
+    """Distributions that a module or a notebook imports itself, at any depth."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        lines = "".join("".join(cell["source"]) + "\n" for cell in cells).splitlines()
+        text = "\n".join("" if line.startswith(("%", "!")) else line for line in lines)
+    modules = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules.add(node.module.partition(".")[0])
+    ours = {"senorita_lib"} | {beside.stem for beside in (*path.parent.iterdir(), *TESTS.iterdir())}
+    modules -= ours | sys.stdlib_module_names
+    return {canonicalize_name(DISTRIBUTION.get(module, module)) for module in modules}
+
+
+@pytest.mark.parametrize("path", sources("senorita_lib/**/*.py"), ids=lambda path: path.name)
+def test_library_imports_only_what_it_declares(path):
+    """Training runs where no extra is installed; only pictures, sliders and MPII need one."""
+    extra = EXTRAS["notebooks"] if path.parent.name == "figures" else []
+    if path.stem == "mpii":
+        extra = EXTRAS["mpii"]
+    assert imported(path) <= names([*PROJECT["dependencies"], *extra])
+
+
+@pytest.mark.parametrize(
+    "path",
+    sources("notebooks/*.ipynb", "tests/**/*.py", "benchmarks/*.py", "env/*.py"),
+    ids=lambda path: path.name,
+)
+def test_notebooks_and_tests_import_only_what_is_declared(path):
+    assert imported(path) <= names(DECLARED)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "options"),
+    re.findall(
+        r"notebooks/(0\w+)\.ipynb((?:[^\\\n]|\\\n)* -p (?:[^\\\n]|\\\n)*)",
+        (ROOT / "Makefile").read_text(encoding="utf-8"),
+    ),
+    ids=["04", "05"],  # or the pattern finds something else than these two
+)
+def test_makefile_passes_parameters_that_the_notebook_has(notebook, options):
+    """Papermill only warns about one that it does not know, and then runs the defaults."""
+    cells = json.loads((ROOT / f"notebooks/{notebook}.ipynb").read_text("utf-8"))["cells"]
+    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    assert len(tagged) == 1
+    known = re.findall(r"^(\w+)\s*(?::.*?)?=", "".join(tagged[0]["source"]), re.M)
+    assert set(re.findall(r"-p (\w+)", options)) <= set(known)
+
+
+# --- the version ------------------------------------------------------------------------------
+
+
+def test_one_version_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(\d.*?)\]", changelog, re.M)[1]
+    assert senorita_lib.__version__ == citation["version"] == newest
+    assert PROJECT["dynamic"] == ["version"]
+    assert PYPROJECT["tool"]["setuptools"]["dynamic"]["version"]["attr"].endswith("__version__")

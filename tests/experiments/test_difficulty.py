@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from senorita_lib.datasets.synthetic.posedhand import GESTURES, posed_hand
+from senorita_lib.experiments.difficulty import (
+    finger_bend,
+    palm_angle,
+    rank_correlation,
+    remaining_error,
+)
+
+ERRORS = np.random.default_rng(0).gamma(4, 5, 200)
+
+
+@pytest.mark.parametrize(
+    ("turn", "degrees"),
+    [((0, 0, 0), 0), ((0, 0, 50), 0), ((90, 0, 0), 90), ((180, 0, 0), 180), ((0, 60, 20), 60)],
+)
+def test_palm_angle_is_how_far_the_hand_was_turned(turn, degrees):
+    joints = posed_hand(turn=turn) * [1, 1, -1]  # of the voxel frame, where depth counts upwards
+    assert palm_angle(joints) == pytest.approx(degrees, abs=0.1)
+
+
+def test_bend_is_the_sum_of_turns():
+    joints = np.zeros((21, 3))
+    # Index: along x, then a turn of 30, 40 and 50 degrees in a plane.
+    directions = np.radians([0, 30, 70, 120])
+    joints[[2, 9, 10, 11], 0] = np.cumsum(np.cos(directions))
+    joints[[2, 9, 10, 11], 1] = np.cumsum(np.sin(directions))
+    for mcp in (1, 3, 4, 5):  # the others are straight
+        joints[[mcp, 3 * mcp + 3, 3 * mcp + 4, 3 * mcp + 5], 2] = np.arange(1, 5) * mcp
+    np.testing.assert_allclose(finger_bend(joints), [0, 120, 0, 0, 0], atol=1e-5)
+    turned = joints @ np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    np.testing.assert_allclose(
+        finger_bend(np.stack([joints, 3 * turned])), 2 * [[0, 120, 0, 0, 0]], atol=1e-5
+    )
+
+
+def test_gestures_differ_in_bend():
+    names = list(GESTURES)
+    bends = {name: finger_bend(np.asarray(posed_hand(GESTURES[name]))) for name in names}
+    assert bends["open"].mean() < 60 < bends["fist"][1:].min()
+
+
+def test_rank_correlation_knows_ties_and_any_rising_function():
+    assert rank_correlation(ERRORS, np.exp(ERRORS / 9)) == pytest.approx(1)
+    assert rank_correlation(ERRORS, -ERRORS) == pytest.approx(-1)
+    # Ranks 1.5, 1.5, 3, 4 against 1, 2, 3, 4.
+    assert rank_correlation([1, 1, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / 22.5**0.5)
+
+
+def test_the_remaining_error_leaves_out_the_most_uncertain_first():
+    np.testing.assert_allclose(remaining_error([1, 2, 6], [3, 1, 2]), [3, 4, 2])
+    oracle = remaining_error(ERRORS, ERRORS)
+    assert (np.diff(oracle) <= 1e-9).all() and oracle[-1] == ERRORS.min()

@@ -1,0 +1,97 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from senorita_lib.evaluation import PAPER, SPLITS
+from senorita_lib.experiments.tables import format_table, load_results, main, scores, tables
+from senorita_lib.experiments.uncertainty import bootstrap
+
+RECIPE = {"name": "tiny", "model": 1, "seed": 0, "batch": 16}
+
+
+def write_run(folder, model, seed, offset, frames=20, **changes):
+    """A run whose poses are off by ``offset`` mm, by 4 mm less where they are refined."""
+    true = np.random.default_rng(0).uniform(-100, 100, (frames, 21, 3)) + [0, 0, 500]
+    arrays = {"names": np.arange(frames), "joints": true, "initial": true + [0, 0, offset]}
+    arrays |= {"splits": np.array(SPLITS * (frames // 5)), "refined": true + [0, 0, offset - 4]}
+    folder.mkdir(parents=True)
+    np.savez(folder / "predictions.npz", **arrays)
+    errors = dict.fromkeys(("constant", "initial", "refined"), dict.fromkeys(SPLITS, 50.0))
+    result = {"recipe": RECIPE | {"model": model, "seed": seed} | changes, "errors": errors}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def test_seeds_are_merged_and_the_ensemble_takes_them_one_by_one(tmp_path):
+    write_run(tmp_path / "model_1", 1, 0, 10)
+    write_run(tmp_path / "again" / "model_1", 1, 1, 14)
+    write_run(tmp_path / "model_2", 2, 0, -10)
+    write_run(tmp_path / "again" / "model_2", 2, 1, -2)
+    first, second = tables(scores(load_results(tmp_path)))
+    for split in SPLITS:
+        assert first["Model 1, initial"][split].mean == pytest.approx(12)
+        assert first["Model 1, refined"][split].mean == pytest.approx(8)
+        assert first["Model 2, refined"][split].mean == pytest.approx(10)
+        # Of refined poses off by 6 and -14 mm, then by 10 and -6.
+        assert second["ensemble of 2, mean"][split].mean == pytest.approx((4 + 2) / 2)
+        assert first["  paper's Model 1"] == PAPER["table1"]["Model 1"]
+    low, high = first["Model 1, refined"]["SHAPE"].interval()
+    assert low < 6 and high > 10  # seeds at 6 and 10 mm: two tell little
+
+
+def test_ensembles_are_of_the_seeds_that_all_models_have(tmp_path):
+    for model, seed, offset in ((1, 1, 10), (1, 0, 14), (2, 5, 3), (2, 1, -10)):
+        write_run(tmp_path / f"{model}_{seed}", model, seed, offset)
+    found = scores(load_results(tmp_path))
+    assert found.frames["Model 2, refined"].shape == (2, 20)
+    np.testing.assert_allclose(found.frames["ensemble of 2, mean"], np.full((1, 20), 4))
+    write_run(tmp_path / "3_7", 3, 7, 0)
+    assert "ensemble of 3, mean" not in scores(load_results(tmp_path)).frames
+
+
+def test_runs_that_cannot_stand_in_one_table_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no result.json"):
+        load_results(tmp_path)
+    write_run(tmp_path / "a", 1, 0, 10)
+    write_run(tmp_path / "b", 2, 0, 10, batch=8)
+    with pytest.raises(ValueError, match=r"b/result.json has another batch than .*a/result.json"):
+        load_results(tmp_path)
+    write_run(tmp_path / "b" / "again", 2, 0, 10, batch=8)
+    with pytest.raises(ValueError, match=r"b/result.json is model 2 with seed 0 once more"):
+        load_results(tmp_path / "b")
+    write_run(tmp_path / "c" / "d", 1, 1, 10)
+    write_run(tmp_path / "c" / "e", 2, 1, 10, frames=25)
+    with pytest.raises(ValueError, match=r"e/result.json was tested on other frames than .*d/"):
+        load_results(tmp_path / "c")
+
+
+def test_table_lines_up():
+    lines = format_table({"one": {"EXTRAP": 1.234}, "longer": {"VIEWP": 10}}, "T").splitlines()
+    assert lines[2].split() == ["one", "1.23", "-", "-", "-", "-"]
+    assert len({len(line) for line in lines[1:]}) == 1
+    row = bootstrap({"a": np.arange(50.0)}, np.tile(SPLITS, 10))["a"]
+    lines = format_table({"a": row, "b": {"SHAPE": 1.0}}, "T").splitlines()
+    _, head, with_interval, without = lines
+    low, high = row["EXTRAP"].interval()
+    assert with_interval.index("±") > head.index("EXTRAP")
+    assert with_interval.split()[1:3] == ["22.50", f"±{(high - low) / 2:.1f}"]
+    assert without.index("1.00") == head.index("SHAPE") + 1
+
+
+def test_readme_shows_what_the_command_prints(capsys):
+    main([])
+    printed = capsys.readouterr().out
+    readme = (ROOT / "README.md").read_text()
+    assert f"```\n{printed}```" in readme
+    assert "`python -m senorita_lib.experiments.tables` prints this" in readme
+    assert len(printed.splitlines()) > 15
+
+
+def test_a_folder_of_runs_is_printed_too(capsys):
+    main([str(ROOT / "results" / "tiny")])
+    printed = capsys.readouterr().out
+    assert "one run each" in printed and "ensemble of 4, median" in printed
+    with pytest.raises(SystemExit):
+        main([str(ROOT / "notebooks")])
+    assert "holds no result.json" in capsys.readouterr().err

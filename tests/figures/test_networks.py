@@ -1,0 +1,173 @@
+"""The figures of the networks show what a forward pass gives, legibly."""
+
+import re
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from senorita_lib.cropping import CropBatch, crop_hand
+from senorita_lib.datasets import SyntheticHand
+from senorita_lib.evaluation import bone_angles, mean_joint_error
+from senorita_lib.figures.bone_network import refiner_figure
+from senorita_lib.figures.networks import overview_figure
+from senorita_lib.figures.recording import record
+from senorita_lib.hand import joints_to_bones
+from senorita_lib.model import HandPoseNet
+from senorita_lib.recipes import find_recipe
+from senorita_lib.renderer import skeleton_volume_loss
+
+
+@cache
+def frame():
+    return SyntheticHand(seed=0).frame(15, split="interp")
+
+
+def network(**changes):
+    torch.manual_seed(0)
+    recipe = find_recipe("tiny", depth_bins=8, hidden=24, volume_size=8, **changes)
+    return HandPoseNet(recipe, torch.full((20,), 30.0))
+
+
+@cache
+def draw(figure, **changes):
+    """A figure that several tests look at."""
+    return figure(network(**changes), frame())
+
+
+def crop(model):
+    return CropBatch.stack([crop_hand(frame().depth, frame().box, size=model.recipe.image_size)])
+
+
+def texts(figure):
+    """All but the arrows, which are texts without words."""
+    return [text for text in figure.axes[0].texts if text.get_text()]
+
+
+def words(figure):
+    return "\n".join(text.get_text() for text in texts(figure))
+
+
+def shapes(figure):
+    """All shapes that a figure prints."""
+    found = re.findall(r"\d+(?: × \d+)+", words(figure))
+    return {tuple(map(int, shape.split(" × "))) for shape in found}
+
+
+@pytest.mark.parametrize(("model", "channels"), [(1, 3), (4, 38)])
+def test_the_overview_prints_the_shapes_of_the_modules(model, channels):
+    wanted = {
+        (480, 640), (1, 1, 64, 64), (1, channels, 64, 64), (1, 128, 2, 2), (1, 64, 16, 16),
+        (1, 21, 8, 16, 16), (1, 21, 3), (1, 20, 8, 8, 8), (1, 20, 32, 32), (16, 16), (8, 8),
+        (1, 20, 3), (1, 20, 24), (1, 20, 48),
+    }  # fmt: skip
+    assert shapes(draw(overview_figure, model=model)) == wanted
+
+
+def test_the_refiner_prints_a_bones_share_of_the_shapes():
+    figure = draw(refiner_figure, model=1)
+    kernels = {(5, 5), (3, 3), (4, 4), (2, 2)}
+    maps = {(4, 28, 28), (4, 7, 7), (4, 12, 12), (4, 6, 6)}
+    assert shapes(figure) == kernels | maps | {(32, 32), (16, 16), (8, 8)}
+    for sizes in ("484 → 24", "3 → 12", "12 → 24", "24 → 24", "48 → 3"):
+        assert sizes in words(figure)
+
+
+def test_pictures_are_the_tensors_themselves():
+    net = network()
+    calls, figure = record(net, crop(net)), refiner_figure(net, frame(), bone=3)
+    assert "thumb, wrist–mcp" in words(figure)
+    drawn = [image.get_array() for axes in figure.axes for image in axes.images]
+    stage = calls["refiner.patch_stream.0"]
+    for tensor in (stage.input[0, 3], *stage.output[0, 12:16]):
+        assert any(a.shape == tensor.shape and (a == tensor.numpy()).all() for a in drawn)
+    (column,) = [a for a in drawn if a.shape == (48, 1)]
+    assert (column[:, 0] == calls["refiner.residual"].input[0, 3].numpy()).all()
+
+
+def test_recording_leaves_the_network_as_it_was():
+    net = network().train()
+    net.refiner.eval()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    calls = record(net, crop(net))
+    assert net.training and not net.refiner.residual.training
+    assert all((tensor == before[name]).all() for name, tensor in net.state_dict().items())
+    assert not any(module._forward_hooks for module in net.modules())
+    with torch.no_grad():
+        again = net.eval()(crop(net))
+    assert torch.equal(calls[""].output.refinement.joints_mm, again.refinement.joints_mm)
+
+
+def test_errors_are_the_real_ones():
+    net, true = network(model=1).eval(), frame().joints[None]
+    with torch.no_grad():
+        prediction = net(crop(net))
+    poses = [pose.numpy() for pose in (prediction.joints_mm, prediction.refinement.joints_mm)]
+    errors = [f"mean joint error {mean_joint_error(pose, true):.1f} mm" for pose in poses]
+    assert re.findall("mean joint error .* mm", words(draw(overview_figure, model=1))) == errors
+    turned = bone_angles(*poses)[0]
+    bone = turned.argmax()
+    before, after = (f"{bone_angles(pose, true)[0, bone]:.1f}°" for pose in poses)
+    refiner = words(draw(refiner_figure, model=1))
+    assert (
+        f"turned by {turned[bone]:.1f}°" in refiner and f"error {before}, then {after}" in refiner
+    )
+
+
+def test_losses_and_arrows_are_those_of_the_prediction():
+    net, true = network(model=1).eval(), torch.tensor(frame().joints)[None]
+    with torch.no_grad():
+        crops = crop(net)
+        prediction = net(crops)
+    size = net.recipe.volume_size
+    predicted, wanted = (size * uvd - 0.5 for uvd in (prediction.uvd, crops.to_uvd(true)))
+    options = {"size": (size,) * 3, "gamma": net.recipe.gamma, "compiled": False}
+    loss = skeleton_volume_loss(predicted, wanted, **options)
+    figure = draw(overview_figure, model=1)
+    assert f"{loss:.0f} voxels" in words(figure)
+    (arrows,) = (c for axes in figure.axes for c in axes.collections if hasattr(c, "U"))
+    residual = prediction.refinement.residual_orientation[0, :, :2].numpy()
+    drawn = np.stack([arrows.U, arrows.V], axis=1)
+    np.testing.assert_allclose(drawn / np.abs(drawn).max(), residual / np.abs(residual).max(), 1e-4)
+    bones = joints_to_bones(prediction.joints_mm)[0].numpy()
+    (rosette,) = (axes for axes in figure.axes if len(axes.lines) == 20 and not axes.images)
+    assert rosette.yaxis_inverted()  # y goes down, as in the pictures
+    for line, bone in zip(rosette.lines, bones, strict=True):
+        end = line.get_xydata()[1]
+        np.testing.assert_allclose(end / np.hypot(*end), bone[:2] / np.hypot(*bone[:2]), atol=1e-3)
+
+
+def test_a_frame_without_truth_has_no_errors():
+    blind = replace(frame(), joints=None)
+    overview, refiner = (words(f(network(), blind)) for f in (overview_figure, refiner_figure))
+    assert not re.search("error|true|eq. 3|eq. 4", overview) and "error" not in refiner
+    assert "volumes of this pose" in overview and "turned by" in refiner
+
+
+@pytest.mark.parametrize("figure", [overview_figure, refiner_figure])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": 1},
+        {"model": 4},
+        {"pose_stream": False, "orientation": "raw", "volume_difference": "smooth_l1"},
+        {"model": 3, "fusion": "stems", "patches": "released"},
+    ],
+)
+def test_nothing_overlaps_and_nothing_leaves_the_page(figure, changes):
+    drawn = draw(figure, **changes)
+    page, renderer = drawn.bbox, drawn.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in texts(drawn)]
+    assert len(boxes) > 20
+    assert min(text.get_fontsize() for text in texts(drawn)) >= 8
+    for i, box in enumerate(boxes):
+        assert page.x0 <= box.x0 < box.x1 <= page.x1 and page.y0 <= box.y0 < box.y1 <= page.y1
+        assert not any(box.overlaps(other) for other in boxes[:i]), texts(drawn)[i]
+
+
+@pytest.mark.parametrize("figure", [overview_figure, refiner_figure])
+def test_a_network_without_heat_maps_is_refused(figure):
+    with pytest.raises(ValueError, match="has a 'regression' head, wanted 'integral'"):
+        figure(network(head="regression"), frame())

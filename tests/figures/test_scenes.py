@@ -1,0 +1,78 @@
+"""Where x, y and z point in scenes: right, down, and into the page or out of it."""
+
+import numpy as np
+import pytest
+
+from senorita_lib.figures.gallery import HandView, hand_plot
+from senorita_lib.figures.scenes import cloud_plot, cube_layout, hand_line, placed
+from senorita_lib.figures.style import new_figure
+from senorita_lib.figures.volumes import draw_cube
+
+
+def on_page(scene, points):
+    """Where points (N, 3), given as to :func:`placed`, appear: right, up and nearness."""
+    ends = np.array([scene[f"{name}axis"]["range"] for name in "xyz"], float)
+    data = np.array([placed(points)[name] for name in "xyz"], float)
+    places = ((data - ends[:, :1]) / np.diff(ends) - 0.5).T
+    eye, centre, up = (
+        np.array([scene["camera"][key][name] for name in "xyz"]) for key in ("eye", "center", "up")
+    )
+    forward = (centre - eye) / np.linalg.norm(centre - eye)
+    right = np.cross(forward, up)
+    right /= np.linalg.norm(right)
+    return np.stack([places @ right, places @ np.cross(right, forward), -places @ forward], axis=1)
+
+
+def cloud_scene():
+    box = np.array([[-100.0, -100, 400], [100, 100, 600]])
+    return cloud_plot(np.zeros((1, 3)), [0], box).layout.scene
+
+
+def gallery_scene():
+    view = HandView("", np.zeros((1, 3), np.int8), *np.zeros((2, 21, 3)))
+    return hand_plot("", view).layout.scene
+
+
+@pytest.mark.parametrize(
+    ("scene", "origin", "near"),
+    [
+        (cube_layout(32)["scene"], np.full(3, 16.0), 1),  # voxel frame: the greater z, the nearer
+        (cloud_scene(), np.array([0, 0, 500.0]), -1),  # camera frame: the less
+        (gallery_scene(), np.zeros(3), -1),
+    ],
+    ids=["cube", "cloud", "gallery"],
+)
+def test_x_goes_right_y_down_and_z_along_the_view(scene, origin, near):
+    middle, x, y, z = on_page(scene, origin + np.concatenate([np.zeros((1, 3)), 10 * np.eye(3)]))
+    right, up, nearness = range(3)
+    assert (x - middle)[right] > 3 * abs((x - middle)[up])
+    assert (y - middle)[up] < -3 * abs((y - middle)[right])
+    assert near * (z - middle)[nearness] > 2 * abs((z - middle)[right])
+
+
+def test_scenes_stay_upright_when_they_are_turned():
+    for scene in (cube_layout(32)["scene"], cloud_scene(), gallery_scene()):
+        assert scene["dragmode"] == "turntable"
+        assert [scene["camera"]["up"][name] for name in "xyz"] == [0, 0, 1]
+
+
+def test_the_static_cube_points_where_the_live_one_does():
+    figure, ((axes,),) = new_figure(1, 1, subplot_kw={"projection": "3d"})
+    draw_cube(axes, 32)
+    figure.canvas.draw()
+    page = [0, 2, 1]  # matplotlib's order, see draw_cube
+    points = 16 + np.concatenate([np.zeros((1, 3)), 5 * np.eye(3)])[:, page]
+    homogeneous = np.append(points, np.ones((4, 1)), axis=1) @ axes.get_proj().T
+    middle, x, y, z = homogeneous[:, :3] / homogeneous[:, 3:]
+    assert (x - middle)[0] > 3 * abs((x - middle)[1])
+    assert (y - middle)[1] < -3 * abs((y - middle)[0])
+    # The larger z, the nearer: matplotlib's third coordinate falls towards the viewer.
+    assert (z - middle)[2] < 0
+
+
+def test_a_hand_is_one_line_lifted_between_fingers():
+    joints = np.arange(63.0).reshape(21, 3)
+    line = hand_line(joints)
+    drawn = np.stack([line.x, line.z, line.y], axis=1)
+    assert np.isnan(drawn).any(axis=1).sum() == 5
+    np.testing.assert_array_equal(drawn[:5], joints[[0, 1, 6, 7, 8]])

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+
+from senorita_lib.datasets.synthetic.spheremesh import render_depth
+from senorita_lib.people.bodymodel import PARTS, BodyAngles, pose_body
+from senorita_lib.people.keypoints import BODY_BONES, KEYPOINT_NAMES, PELVIS
+from senorita_lib.people.synthetic import SyntheticBody, _surface, draw_body
+
+NUMBER = {name: number for number, name in enumerate(KEYPOINT_NAMES)}
+
+
+def standing(**changes):
+    angles = {
+        "trunk": np.zeros(3), "head": np.zeros(3), "hips": np.zeros((2, 2)), "knees": np.zeros(2),
+        "shoulders": np.zeros((2, 3)), "elbows": np.zeros(2),
+    }  # fmt: skip
+    return BodyAngles(**angles | changes)
+
+
+def place(name, **changes):
+    return pose_body(standing(**changes))[0][NUMBER[name]]
+
+
+def test_a_person_is_a_function_of_seed_and_index():
+    few, many, others = SyntheticBody(3), SyntheticBody(20), SyntheticBody(3, seed=1)
+    for index in (2, 0, 1):
+        assert np.array_equal(few.image(index), many.image(index))
+        assert np.array_equal(few.keypoints[index], many.keypoints[index], equal_nan=True)
+        assert not np.array_equal(few.image(index), others.image(index))
+    assert few.identity != many.identity != others.identity
+
+
+def test_every_other_person_has_2d_labels_alone():
+    people = SyntheticBody(10)
+    assert people.spatial.tolist() == [False, True] * 5
+    assert np.isfinite(people.keypoints[..., :2]).all()
+    assert np.isnan(people.keypoints[::2, :, 2]).all() and np.isnan(people.cameras[::2]).all()
+    np.testing.assert_allclose(people.keypoints[1::2, PELVIS, 2], 0, atol=1e-3)
+    assert np.isfinite(people.cameras[1::2]).all()
+
+
+def test_keypoints_lie_inside_their_boxes_and_in_the_flesh():
+    """No keypoint in front of the surface that is seen, nor far behind all of it."""
+    people = SyntheticBody(30, side=128)
+    for index in range(30):
+        _, pose, camera = people._draw(index)
+        low, high = people.boxes[index].reshape(2, 2)
+        uv = people.keypoints[index, :, :2]
+        assert (uv > low).all() and (uv < high).all()
+        depth, _ = _surface(pose, camera, dict.fromkeys(("skin", "hair", "shoes"), 0) | {
+            "trousers": 0, "shirt": 0})  # fmt: skip
+        u, v = uv.round().astype(int).T
+        surface, own = depth[v, u], pose.keypoints[:, 2]
+        seen = surface < np.inf
+        assert seen.sum() >= 15  # the top of the head lies on its outline
+        assert (own[seen] > surface[seen] - 15).all()
+
+
+def test_images_show_somebody_in_light():
+    people = SyntheticBody(8, side=96)
+    for index in range(8):
+        _, pose, camera = people._draw(index)
+        image = people.image(index)
+        assert image.shape == (96, 96, 3) and image.dtype == np.uint8
+        assert image.std() > 15
+        depth, _ = _surface(pose, camera, dict.fromkeys(PARTS, 0))
+        share = (depth < np.inf).mean()
+        assert 0.03 < share < 0.7
+
+
+def test_bones_keep_their_lengths_and_both_sides_are_alike():
+    rng = np.random.default_rng(0)
+    lengths = []
+    for _ in range(20):
+        body = draw_body(rng)
+        bones = [body.keypoints[child] - body.keypoints[parent] for child, parent in BODY_BONES]
+        lengths.append(np.linalg.norm(bones, axis=1) / body.size)
+    lengths = np.array(lengths)
+    fixed = [b for b, (child, _) in enumerate(BODY_BONES) if child not in (7, 8, 12, 13)]
+    assert lengths[:, fixed].std(axis=0).max() < 1e-6  # where the spine and the shoulders are not
+    by_child = {KEYPOINT_NAMES[c]: lengths[0, b] for b, (c, _) in enumerate(BODY_BONES)}
+    for name, length in by_child.items():
+        assert length == pytest.approx(by_child[name.replace("left", "right")])
+    assert 1600 < np.ptp(pose_body(standing())[0][:, 1]) < 1800  # mm, from ankle to head top
+
+
+def test_joints_bend_as_people_do():
+    """Facing the camera: x to the person's left, y down, z to the back."""
+    assert place("left_shoulder")[0] > 100 > -100 > place("right_shoulder")[0]
+    assert place("head_top")[1] < place("pelvis")[1] < place("left_ankle")[1]
+    quarter = np.pi / 2
+    knees = place("left_ankle", knees=np.array([0, quarter]))
+    assert knees[2] > place("left_knee")[2] + 300  # to the back
+    hips = place("right_knee", hips=np.array([[quarter, 0], [0, 0]]))
+    assert hips[2] < -300  # to the front
+    apart = place("right_ankle", hips=np.array([[0, 0.5], [0, 0]]))
+    assert apart[0] < place("right_ankle")[0] - 100
+    arm = place("left_wrist", shoulders=np.array([[0, 0, 0], [0, quarter, 0]]))
+    assert arm[0] > place("left_shoulder")[0] + 400
+    elbow = place("left_wrist", elbows=np.array([0, quarter]))
+    assert elbow[2] < place("left_elbow")[2] - 200
+    lean = place("head_top", trunk=np.array([0, 0.5, 0]))
+    assert lean[0] > 100  # to the left
+    turned = place("left_shoulder", trunk=np.array([0, 0, 0.5]))
+    assert turned[2] < -50  # the left one to the front: to the right
+    bow = place("head_top", trunk=np.array([quarter, 0, 0]))
+    assert bow[2] < -500
+
+
+def test_kept_images_are_the_same_whatever_the_workers(tmp_path):
+    people = SyntheticBody(7, side=32)
+    drawn = [people.image(index) for index in range(7)]
+    for workers in (1, 2):
+        kept = SyntheticBody(7, side=32).keep(tmp_path / str(workers), workers, progress=False)
+        assert all(np.array_equal(kept.image(i), image) for i, image in enumerate(drawn))
+    (path,) = (tmp_path / "2").iterdir()
+    stamp = path.stat().st_mtime_ns
+    SyntheticBody(7, side=32).keep(tmp_path / "2", progress=False)
+    assert path.stat().st_mtime_ns == stamp  # drawn once
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="people_7_32px_seed_0.*is damaged, wanted images"):
+        SyntheticBody(7, side=32).keep(tmp_path / "2", progress=False)
+
+
+def test_no_new_renderer_draws_them(monkeypatch):
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return render_depth(*arguments)
+
+    monkeypatch.setattr("senorita_lib.people.synthetic.render_depth", counted)
+    SyntheticBody(1, side=32).image(0)
+    assert len(calls) == 5  # one for each colour
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [((0,), "count is 0"), ((3, -1), "seed is -1"), ((3, 0, 8), "side is 8, wanted .* from 16")],
+)
+def test_numbers_that_make_no_sense_are_refused(arguments, wanted):
+    with pytest.raises(ValueError, match=wanted):
+        SyntheticBody(*arguments)

@@ -1,0 +1,148 @@
+import re
+
+import pytest
+import torch
+
+from senorita_lib.estimator import PoseEstimator
+from senorita_lib.model import HandPoseNet
+from senorita_lib.people.pretraining import body_network, body_recipe
+from senorita_lib.recipes import RECIPES, find_recipe
+from senorita_lib.representations import input_channels
+from senorita_lib.training.transfer import transfer, widen
+
+SHAPE = {"block": "basic", "layers": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "head_channels": 8}
+
+
+def network(channels=3, joints=21, seed=0, **changes):
+    torch.manual_seed(seed)
+    return PoseEstimator(channels, joints=joints, **SHAPE | {"depth_bins": 4} | changes)
+
+
+@pytest.fixture
+def people():
+    """A network of people whose norms have seen something."""
+    one = network(joints=16, seed=1)
+    one(torch.randn(4, 3, 32, 32))
+    return one
+
+
+def last(estimator):
+    return f"head.{len(estimator.head) - 1}."
+
+
+@pytest.mark.parametrize("model", [1, 2, 3, 4])
+def test_every_layer_up_to_the_penultimate_is_copied(model, people):
+    channels = input_channels(model, 4, 4)
+    before = {k: v.clone() for k, v in network(channels).state_dict().items()}
+    hand, source = network(channels), people.state_dict()
+    report = transfer(source, hand)
+    state = hand.state_dict()
+    rebuilt = {f"{last(hand)}weight", f"{last(hand)}bias"}
+    assert set(report.rebuilt) == rebuilt and not report.left
+    assert all(torch.equal(state[name], before[name]) for name in rebuilt)
+    first = "backbone.conv1.weight"
+    assert set(report.widened) == (set() if model == 1 else {first})
+    assert set(report.copied) == set(state) - rebuilt - set(report.widened)
+    assert all(torch.equal(state[name], source[name]) for name in report.copied)
+    assert any("running_mean" in name for name in report.copied)
+    assert not any(torch.equal(state[n], before[n]) for n in report.copied if n.endswith("mean"))
+
+
+@pytest.mark.parametrize("channels", [3, 6, 54, 7])
+def test_an_input_of_equal_channels_answers_as_a_grey_image(channels, people):
+    """What the rule of the first convolution is for."""
+    hand = network(channels)
+    transfer(people.state_dict(), hand)
+    people.eval(), hand.eval()
+    grey = torch.randn(2, 1, 32, 32)
+    one = people.backbone(grey.expand(-1, 3, -1, -1))
+    other = hand.backbone(grey.expand(-1, channels, -1, -1))
+    torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5)
+
+
+def test_first_convolution_repeats_the_colours():
+    weight = torch.randn(5, 3, 7, 7)
+    assert torch.equal(widen(weight, 3), weight)
+    wide, often = widen(weight, 8), (3, 3, 2)
+    for channel in range(8):
+        colour = channel % 3
+        torch.testing.assert_close(wide[:, channel], weight[:, colour] / often[colour])
+
+
+def test_other_shapes_are_left_and_told(people):
+    hand = network(layers=(1, 2, 1, 1), depth_bins=5)
+    before = {k: v.clone() for k, v in hand.state_dict().items()}
+    report = transfer(people.state_dict(), hand)
+    assert report.left and all(name.startswith("backbone.layer2.1") for name in report.left)
+    assert all(source is None and own is not None for source, own in report.left.values())
+    assert all(torch.equal(hand.state_dict()[name], before[name]) for name in report.left)
+    other = transfer(hand.state_dict(), network(joints=16))
+    assert all(own is None and source is not None for source, own in other.left.values())
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_of_two_stems_that_of_the_depth_image_is_the_colours(block):
+    source = network(joints=16, seed=1, block=block).state_dict()
+    hand = network(9, second_stem=6, block=block)
+    report = transfer(source, hand)
+    second = {name for name in hand.state_dict() if "stems.second" in name}
+    both = {"backbone.layer1.0.conv1.weight"}
+    assert set(report.left) == second | both and len(second) == 6
+    state = hand.state_dict()
+    first = state["backbone.stems.depth.conv1.weight"]
+    assert torch.equal(first, source["backbone.conv1.weight"])
+    norm = state["backbone.stems.depth.bn1.weight"]
+    assert torch.equal(norm, source["backbone.bn1.weight"])
+    assert any("layer1.0.downsample" in name for name in report.copied) == (block == "bottleneck")
+
+
+@pytest.mark.parametrize("head", ["integral", "regression"])
+def test_last_layer_is_rebuilt_for_either_head(head):
+    source = network(joints=16, seed=1, head=head).state_dict()
+    hand = network(head=head)
+    report = transfer(source, hand)
+    assert not report.left and len(report.rebuilt) == 2
+    shapes = {own[0] / source[0] for source, own in report.rebuilt.values()}
+    assert shapes == {21 / 16}
+
+
+def test_weights_that_fit_nowhere_are_refused():
+    """Their norms have counters of one shape, and so may a norm's weights; that does not count."""
+    wider = network(widths=(12, 12, 12, 12), head_channels=12).state_dict()
+    wanted = "nothing of these weights fits this network: backbone.conv1.weight is .* there and 8x3"
+    for weights in ({}, {"something.else": torch.zeros(3)}, wider):
+        with pytest.raises(ValueError, match=wanted):
+            transfer(weights, network())
+
+
+def test_report_names_and_measures_everything(people):
+    hand = network(6, layers=(1, 2, 1, 1))
+    lines = str(transfer(people.state_dict(), hand)).splitlines()
+    assert "widened  backbone.conv1.weight    8x3x7x7 -> 8x6x7x7" in lines
+    assert f"rebuilt  {last(hand)}weight            64x8x1x1 -> 84x8x1x1" in lines
+    assert any(re.fullmatch(r"left     backbone\.layer2\.1\.conv1\.weight +none -> 8x8x3x3", x)
+               for x in lines)  # fmt: skip
+    copied = [line for line in lines if line.startswith("copied")]
+    numbers = sum(int(line.split()[-2].replace(",", "")) for line in copied)
+    state = hand.state_dict()
+    rest = sum(
+        v.numel() for k, v in state.items()
+        if k == "backbone.conv1.weight" or k.startswith((last(hand), "backbone.layer2.1"))
+    )  # fmt: skip
+    assert numbers == sum(v.numel() for v in state.values()) - rest
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("model", [1, 4])
+def test_all_of_a_recipe_fits_its_own_pretraining(name, model):
+    recipe = find_recipe(name, model=model)
+    with torch.device("meta"):
+        hand = HandPoseNet(recipe, torch.zeros(20)).estimator
+        report = transfer(body_network(body_recipe(recipe)).state_dict(), hand)
+    stems = recipe.fusion == "stems" and model == 4
+    fresh = {
+        n for n in report.left if "stems.second" in n or n.startswith("backbone.layer1.0.conv1")
+    }
+    assert set(report.left) == fresh and bool(fresh) == stems
+    assert bool(report.widened) == (model == 4 and not stems)
+    assert len(report.rebuilt) == 2 and len(report.copied) > 50

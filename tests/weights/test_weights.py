@@ -1,0 +1,107 @@
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from senorita_lib import weights
+from senorita_lib.camera import SR300
+from senorita_lib.datasets import Hands19, SyntheticHand
+from senorita_lib.datasets.crops import load_crops
+from senorita_lib.evaluation import SPLITS, mean_joint_error
+from senorita_lib.hand import joints_to_bones
+from senorita_lib.model import HandPoseNet
+from senorita_lib.predictor import Predictor
+from senorita_lib.training.evaluate import predict_crops
+from senorita_lib.training.stages import train
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Predictor.load("small")
+
+
+def test_card_tells_the_file(small):
+    card = json.loads((weights.FOLDER / "small.json").read_text())
+    path = weights.find_weights("small")
+    assert path.stat().st_size == card["bytes"] <= 16_000_000
+    # Of a value that came to be later, the card says nothing.
+    assert json.loads(small.model.recipe.to_json()).items() >= card["recipe"].items()
+    assert set(card["errors"]["refined"]) == set(SPLITS)
+
+
+def test_model_card_holds_what_the_command_prints():
+    text = (weights.FOLDER / "small.md").read_text()
+    assert re.search(r"```\n(.*?)\n```", text, re.S)[1] == weights.describe("small")
+
+
+def test_small_beats_the_best_constant_pose_by_far():
+    errors = json.loads((weights.FOLDER / "small.json").read_text())["errors"]
+    for split in SPLITS:
+        assert errors["refined"][split] < 0.6 * errors["constant"][split], split
+
+
+def test_small_predicts_frames_that_it_never_saw(small):
+    """From another seed than its training and test frames."""
+    frames = [SyntheticHand(seed=11).frame(i, "interp") for i in range(20)]
+    poses = [small.predict(frame.depth, SR300, frame.box).joints_mm for frame in frames]
+    card = json.loads((weights.FOLDER / "small.json").read_text())
+    error = mean_joint_error(np.stack(poses), np.stack([frame.joints for frame in frames]))
+    assert error < 1.5 * card["errors"]["refined"]["INTERP"]
+
+
+def test_left_hand_is_a_right_one_in_a_mirror(small):
+    frame = SyntheticHand(seed=11).frame(3)
+    right = small.predict(frame.depth, SR300, [int(v) for v in frame.box])
+    # A box of whole pixels is those columns: mirror them one by one.
+    x1, y1, x2, y2 = map(int, frame.box)
+    columns = SR300.width - 1 - np.arange(x1, x2)
+    mirrored = SR300.__class__(
+        SR300.fx, SR300.fy, SR300.width - 1 - SR300.cx, SR300.cy, SR300.width, SR300.height
+    )
+    box = columns.min(), y1, columns.max() + 1, y2
+    left = small.predict(frame.depth[:, ::-1], mirrored, box, left=True)
+    np.testing.assert_allclose(left.joints_mm, right.joints_mm * [-1, 1, 1], atol=1e-3)
+    np.testing.assert_allclose(left.pixels[:, 0], SR300.width - 1 - right.pixels[:, 0], atol=1e-2)
+    np.testing.assert_array_equal(left.crop.image, right.crop.image)
+    bones = [np.linalg.norm(joints_to_bones(pose.joints_mm), axis=1) for pose in (left, right)]
+    np.testing.assert_allclose(*bones, rtol=1e-4)
+
+
+def test_boxes_of_left_hands_are_refused_as_given(small):
+    depth = np.full((480, 640), 500, np.uint16)
+    with pytest.raises(ValueError, match=r"\(1, 2, 3\), wanted four finite numbers"):
+        small.predict(depth, SR300, (1, 2, 3), left=True)
+    with pytest.raises(ValueError, match="700.* lies outside"):
+        small.predict(depth, SR300, (700, 10, 800, 100), left=True)
+
+
+def test_unknown_names_and_damaged_files_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"huge is not there, wanted .* \['small'\]"):
+        Predictor.load("huge")
+    for name in ("small.json", "small.safetensors"):
+        shutil.copy(weights.FOLDER / name, tmp_path)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    path = tmp_path / "small.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="small.safetensors is missing or damaged, wanted"):
+        Predictor.load("small")
+
+
+def test_packed_run_is_the_run_in_float16(quick, small_data, tmp_path):
+    run = train(quick, small_data, tmp_path / "run", progress=False)
+    card = weights.pack(run.folder, "mine", tmp_path)
+    assert card["images"] == {"pose": 48, "volume": 40, "refine": 48}
+    assert "EXTRAP" in weights.describe("mine", tmp_path)
+    half = HandPoseNet.load(tmp_path / "mine.safetensors").state_dict()
+    for name, tensor in run.model.state_dict().items():
+        np.testing.assert_allclose(half[name], tensor, rtol=1e-3, atol=1e-6)
+    assert (half["refiner.bone_lengths"] == run.model.refiner.bone_lengths).all()
+    crops = load_crops(Hands19(small_data, "interp"), size=32, progress=False)
+    poses = predict_crops(run.model, crops)
+    halved = predict_crops(HandPoseNet.load(tmp_path / "mine.safetensors"), crops)
+    for one, two in zip(poses, halved, strict=True):
+        assert mean_joint_error(one, two) < 0.5  # mm, of a network that has hardly been trained
