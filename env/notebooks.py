@@ -18,7 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
 
-from senorita_lib.datasets.files import write_aside
+from senorita_lib.files import atomic_write
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -54,7 +54,7 @@ def execute(path):
     ).execute()
     clean(notebook)
     nbformat.validate(notebook)
-    write_aside(path, (nbformat.writes(notebook).rstrip("\n") + "\n").encode())
+    atomic_write(path, (nbformat.writes(notebook).rstrip("\n") + "\n").encode())
 
 
 def clean(notebook):

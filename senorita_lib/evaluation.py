@@ -5,6 +5,7 @@ All joints are in the camera frame, mm, absolute, without alignment (paper, sect
 
 import json
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES, joints_to_bone
 from senorita_lib.submission import check_submission as check_submission
 from senorita_lib.submission import write_submission as write_submission
 
-SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")
+Split = Literal["interp", "shape", "artic", "viewp", "extrap"]
+TEST_SPLITS: tuple[Split, ...] = get_args(Split)  # the generator's seeds count them in this order
+SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")  # as the paper's tables have them
 
 # The poses that a run's result has errors of.
 POSES = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}

@@ -1,4 +1,4 @@
-"""Single files of a data set: depth images as PNG, and writing that leaves no half file."""
+"""Depth images as PNG files."""
 
 import os
 from pathlib import Path
@@ -107,14 +107,3 @@ def is_whole_png(path):
             return file.read(4) == b"IEND"
     except OSError:
         return False
-
-
-def write_aside(path, data):
-    """Write bytes such that a file of that name is always a whole one."""
-    part = Path(f"{path}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise

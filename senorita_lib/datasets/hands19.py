@@ -8,8 +8,9 @@ import numpy as np
 from senorita_lib.camera import SR300
 from senorita_lib.datasets.boxes import hand_box, is_empty
 from senorita_lib.datasets.files import read_depth
-from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, TEST_SPLITS, find_layout
+from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, find_layout
 from senorita_lib.datasets.tables import lines, read_table, want_same_names
+from senorita_lib.evaluation import TEST_SPLITS
 
 SPLITS = ("train", "test", *TEST_SPLITS)
 

@@ -17,9 +17,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from senorita_lib.datasets.files import write_aside
+from senorita_lib.files import atomic_write
 
-TEST_SPLITS = ("interp", "shape", "artic", "viewp", "extrap")
 SPLITS_FILE = "test_splits.txt"
 _TASK_FOLDERS = ("Task 1", "Task1", "Task_1")
 
@@ -105,8 +104,8 @@ def write_annotations(folder, kind, names, boxes, joints, splits=None):
         return "".join("\t".join(row) + "\n" for row in rows).encode()
 
     text = [[n, *(f"{v:.4f}" for v in j.ravel())] for n, j in zip(names, joints, strict=True)]
-    write_aside(folder / files.joints, table(text))
+    atomic_write(folder / files.joints, table(text))
     text = [[n, *(str(int(v)) for v in b)] for n, b in zip(names, boxes, strict=True)]
-    write_aside(folder / files.boxes, table(text))
+    atomic_write(folder / files.boxes, table(text))
     if splits is not None:
-        write_aside(folder / SPLITS_FILE, table(zip(names, splits, strict=True)))
+        atomic_write(folder / SPLITS_FILE, table(zip(names, splits, strict=True)))

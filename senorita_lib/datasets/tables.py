@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from senorita_lib.datasets.files import write_aside
+from senorita_lib.files import atomic_write
 
 _FORMAT = 1  # of the index; raise it when the same text gives other arrays
 _LONGEST = 32  # names that fill this many characters may have been cut
@@ -77,7 +77,7 @@ def _keep(kept, key, names, values):
     np.savez(data, key=key, names=np.array(names, str), values=values)
     try:
         kept.parent.mkdir(exist_ok=True)
-        write_aside(kept, data.getbuffer())
+        atomic_write(kept, data.getbuffer())
     except OSError:  # a folder that cannot be written is parsed each time
         pass
 

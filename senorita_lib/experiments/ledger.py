@@ -12,12 +12,12 @@ import numpy as np
 
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import SPLITS, joint_errors
 from senorita_lib.experiments.claims import CLAIMS, DIFFERENCES
 from senorita_lib.experiments.studies import STUDIES, run_study
 from senorita_lib.experiments.study_files import load_study, save_study
 from senorita_lib.experiments.uncertainty import bootstrap
+from senorita_lib.files import atomic_write
 from senorita_lib.paths import project_path
 
 VERDICTS = ("supported", "not supported", "cannot be told")
@@ -239,7 +239,7 @@ def main(arguments=None):
         save_study(*run_study(name))
     rows = ledger()
     path = project_path("results/claims.json")
-    write_aside(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
+    atomic_write(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
     print(ledger_table(rows), ledger_table(rows, "differences"), sep="\n\n")
 
 

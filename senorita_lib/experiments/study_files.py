@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 
-from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import SPLITS
+from senorita_lib.files import atomic_write
 from senorita_lib.paths import project_path
 
 
@@ -43,9 +43,9 @@ def save_study(study, frames):
     path, held = _path(study["study"]), io.BytesIO()
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(held, **frames)
-    write_aside(path.with_suffix(".npz"), held.getvalue())
+    atomic_write(path.with_suffix(".npz"), held.getvalue())
     study = study | {"frames_sha256": hashlib.sha256(held.getvalue()).hexdigest()}
-    write_aside(path, (json.dumps(study, indent=1) + "\n").encode())
+    atomic_write(path, (json.dumps(study, indent=1) + "\n").encode())
 
 
 def _path(name):

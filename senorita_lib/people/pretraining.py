@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib.datasets.files import write_aside
+from senorita_lib.files import atomic_write
 from senorita_lib.losses import body_pose_loss
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.paths import project_path
@@ -253,7 +253,7 @@ class BodyTrainer(Loop):
         }
         if self.progress:
             tqdm.write(f"people: their median pose, without a look, {self.sentence(constant)}")
-        write_aside(self.folder / "people.json", (json.dumps(result, indent=1) + "\n").encode())
+        atomic_write(self.folder / "people.json", (json.dumps(result, indent=1) + "\n").encode())
 
 
 def body_network(recipe):

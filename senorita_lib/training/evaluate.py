@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import SPLITS, split_errors, write_submission
+from senorita_lib.files import atomic_write
 
 
 def predict_crops(model, crops, device="cpu", *, batch=64, progress=False):
@@ -89,7 +89,7 @@ def evaluate_run(
     np.savez_compressed(aside, **arrays, initial=initial, refined=refined)
     os.replace(aside, folder / "predictions.npz")
     write_submission(folder / "submission.zip", test_crops.names, refined)
-    write_aside(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+    atomic_write(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
     return result
 
 

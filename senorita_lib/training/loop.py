@@ -11,7 +11,7 @@ import time
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib.datasets.files import write_aside
+from senorita_lib.files import atomic_write
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 from senorita_lib.training.checkpoints import load_checkpoint, save_checkpoint
@@ -169,7 +169,7 @@ class Loop:
         """Write ``log.json`` and ``timing.json``."""
         for name in ("log", "timing"):
             data = f"{json.dumps(getattr(self, name))}\n".encode()
-            write_aside(self.folder / f"{name}.json", data)
+            atomic_write(self.folder / f"{name}.json", data)
 
     def resume(self):
         """Take up the folder's checkpoint; whether it has one."""

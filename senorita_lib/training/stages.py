@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.datasets.files import write_aside
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
+from senorita_lib.files import atomic_write
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.losses import step1_losses, step2_losses
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_digest, weights_kind
@@ -314,7 +314,7 @@ class Trainer(Loop):
             report = transfer(read_weights(path, BODY_FORMAT)[1], self.model.estimator)
             if processes.is_first():
                 data = (json.dumps(asdict(report), indent=1) + "\n").encode()
-                write_aside(self.folder / "transfer.json", data)
+                atomic_write(self.folder / "transfer.json", data)
             return
         earlier, own = HandPoseNet.load(path), self.model.state_dict()
         # A refiner that was not trained is as it was drawn.

@@ -20,8 +20,8 @@ import torch
 
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.datasets.files import write_aside
 from senorita_lib.experiments.tables import format_table
+from senorita_lib.files import atomic_write
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides
 from senorita_lib.training.stages import STAGES, Trainer, crop_options, train
@@ -166,7 +166,7 @@ def timed_run(recipe, minutes, data, runs, out, *, device=None, progress=True):
             "images_per_second": speeds,
             "seconds": {name: more * seconds for name, seconds in needs.items()},
         }
-        write_aside(used, json.dumps(kept).encode())
+        atomic_write(used, json.dumps(kept).encode())
     if progress:
         print(fitted.to_json())
         speeds = kept["images_per_second"].items()
@@ -189,7 +189,7 @@ def timed_run(recipe, minutes, data, runs, out, *, device=None, progress=True):
         row.pop("strip_mm", None)
     out.mkdir(parents=True, exist_ok=True)
     write_parts(run.model, out / f"{name}.safetensors")
-    write_aside(out / f"{name}.json", (json.dumps(result, indent=1) + "\n").encode())
+    atomic_write(out / f"{name}.json", (json.dumps(result, indent=1) + "\n").encode())
     return result
 
 
@@ -208,7 +208,7 @@ def write_parts(model, path, part_bytes=PART_BYTES):
     parts = []
     for number, start in enumerate(range(0, len(whole), part_bytes)):
         parts.append(path.with_name(f"{path.name}.{number:02d}"))
-        write_aside(parts[-1], whole[start : start + part_bytes])
+        atomic_write(parts[-1], whole[start : start + part_bytes])
     path.unlink()
     return parts
 

@@ -8,9 +8,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from senorita_lib.datasets.files import write_aside
 from senorita_lib.evaluation import POSES
 from senorita_lib.experiments.tables import format_table
+from senorita_lib.files import atomic_write
 from senorita_lib.model import HandPoseNet
 
 FOLDER = Path(__file__).parent
@@ -77,7 +77,7 @@ def pack(run, name, folder=FOLDER):
         "bytes": weights.stat().st_size,
         "sha256": _digest(weights),
     }
-    write_aside(folder / f"{name}.json", (json.dumps(card, indent=1) + "\n").encode())
+    atomic_write(folder / f"{name}.json", (json.dumps(card, indent=1) + "\n").encode())
     return card
 
 

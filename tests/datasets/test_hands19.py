@@ -11,7 +11,8 @@ from senorita_lib.camera import SR300
 from senorita_lib.datasets import Frame, Hands19, tables
 from senorita_lib.datasets.boxes import hand_box
 from senorita_lib.datasets.files import encode_depth, image_name, probe_depth
-from senorita_lib.datasets.layouts import TEST_SPLITS, write_annotations
+from senorita_lib.datasets.layouts import write_annotations
+from senorita_lib.evaluation import TEST_SPLITS
 
 JOINTS = np.random.default_rng(0).normal([0, 0, 500], 40, (10, 21, 3)).round(4)
 BOXES = np.array([[100 + i, 90, 260, 250 + i] for i in range(10)])
@@ -368,7 +369,7 @@ def test_folder_that_cannot_be_written(root, monkeypatch):
     def refuse(path, data):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(tables, "write_aside", refuse)  # root may write everywhere
+    monkeypatch.setattr(tables, "atomic_write", refuse)  # root may write everywhere
     for _ in range(2):
         assert len(Hands19(root)) == 10
     assert list((root / "index").iterdir()) == []

@@ -141,10 +141,8 @@ def imported(path):
 
 @pytest.mark.parametrize("path", sources("senorita_lib/**/*.py"), ids=lambda path: path.name)
 def test_library_imports_only_what_it_declares(path):
-    """Training runs where no extra is installed; only pictures, sliders and MPII need one."""
+    """Training runs where no extra is installed; only figures and sliders need one."""
     extra = EXTRAS["notebooks"] if path.parent.name == "figures" else []
-    if path.stem == "mpii":
-        extra = EXTRAS["mpii"]
     assert imported(path) <= names([*PROJECT["dependencies"], *extra])
 
 

@@ -15,9 +15,9 @@ from tqdm.auto import tqdm
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets.boxes import hand_box
-from senorita_lib.datasets.files import encode_depth, image_name, is_whole_png, write_aside
+from senorita_lib.datasets.files import encode_depth, image_name, is_whole_png
 from senorita_lib.datasets.hands19 import Frame
-from senorita_lib.datasets.layouts import TEST_SPLITS, find_layout, write_annotations
+from senorita_lib.datasets.layouts import find_layout, write_annotations
 from senorita_lib.datasets.synthetic import posing
 from senorita_lib.datasets.synthetic.handmodel import (
     HAND_WEDGES,
@@ -30,6 +30,8 @@ from senorita_lib.datasets.synthetic.handmodel import (
 from senorita_lib.datasets.synthetic.sensor import MOST_PIXELS, background, sense
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.datasets.workers import gather
+from senorita_lib.evaluation import TEST_SPLITS
+from senorita_lib.files import atomic_write
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
@@ -246,7 +248,7 @@ def _write(root, folder, settings, workers, progress):
         (folder / part).mkdir(exist_ok=True)
         for left in (folder / part).glob("*.part"):
             left.unlink()
-    write_aside(folder / STAMP, _stamp(settings, complete=False))
+    atomic_write(folder / STAMP, _stamp(settings, complete=False))
     if workers is None:
         workers = min(os.cpu_count() or 1, 1 + len(jobs) // 200)
     bar = tqdm(total=len(jobs), desc="synthetic frames", unit="frame", disable=not progress)
@@ -263,7 +265,7 @@ def _write(root, folder, settings, workers, progress):
             folder, kind, names[rows], labels["box"][rows], labels["joints"][rows],
             splits[rows] if kind == "test" else None,
         )  # fmt: skip
-    write_aside(folder / STAMP, _stamp(settings, complete=True))
+    atomic_write(folder / STAMP, _stamp(settings, complete=True))
 
 
 def _jobs(folder, settings):
@@ -330,7 +332,7 @@ def _make(folder, settings, start, step):
             record[0] = (number, hand_box(joints, hands.camera), joints)
         else:
             frame = hands.frame(index, split)
-            write_aside(path, encode_depth(frame.depth))
+            atomic_write(path, encode_depth(frame.depth))
             record[0] = (number, frame.box, frame.joints)
         yield record
 

@@ -15,7 +15,6 @@ from senorita_lib.camera import SR300
 from senorita_lib.datasets import Hands19, SyntheticHand, write_synthetic
 from senorita_lib.datasets.boxes import hand_box
 from senorita_lib.datasets.files import image_name
-from senorita_lib.datasets.layouts import TEST_SPLITS
 from senorita_lib.datasets.synthetic import frames as synthetic
 from senorita_lib.datasets.synthetic import posing
 from senorita_lib.datasets.synthetic.frames import SyntheticTest, pose_spheres
@@ -26,6 +25,7 @@ from senorita_lib.datasets.synthetic.handmodel import (
     WEDGES,
     palm_frame,
 )
+from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.hand import joints_to_bones
 
 SHARED = Path(os.environ.get("SENORITA_SHARED", Path(__file__).parents[3].parent / "shared"))

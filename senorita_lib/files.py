@@ -1,0 +1,57 @@
+"""Files that are whole or not there, and folders that one process at a time writes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Write a file such that, whatever happens, a file of that name is a whole one.
+
+    Parameters
+    ----------
+    path
+        Its folder must exist.
+    data
+        Text is written as UTF-8.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was there before is still there.
+    """
+    part = Path(f"{path}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data.encode() if isinstance(data, str) else data)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
+    """Have a folder for oneself; another process that has it is waited for.
+
+    Parameters
+    ----------
+    folder
+        Made if it is missing. A file ``.lock`` is left in it.
+    waiting
+        Printed once if there is another process to wait for.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Path(folder) / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if waiting:
+            print(waiting, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
