@@ -4,8 +4,7 @@ import argparse
 import os
 import sys
 
-from senorita_lib.evaluation import POSES
-from senorita_lib.experiments.tables import format_table
+from senorita_lib.evaluation import POSES, format_table
 from senorita_lib.paths import project_path
 from senorita_lib.people.pretraining import SYNTHETIC, starting_weights
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides, run_folder

@@ -181,3 +181,28 @@ def split_errors(predicted, true, splits):
         for name in SPLITS
         if (splits == name).any()
     }
+
+
+def format_table(rows, title):
+    """A text table: ``rows`` maps a row's name to its {split: mm}, floats or Estimates.
+
+    An Estimate has half the width of its 95 % interval beside it.
+    """
+    wide = any(hasattr(cell, "interval") for row in rows.values() for cell in row.values())
+    cell = 14 if wide else 9
+    width = max(map(len, rows), default=0)
+    head = (f"{name:>9}".ljust(cell) for name in SPLITS)
+    lines = [title, (" " * width + "".join(head)).rstrip()]
+    for name, row in rows.items():
+        cells = "".join(_cell(row.get(split)).ljust(cell) for split in SPLITS)
+        lines.append(f"{name:<{width}}{cells}".rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value):
+    if value is None:
+        return f"{'-':>9}"
+    if not hasattr(value, "interval"):
+        return f"{value:9.2f}"
+    low, high = value.interval()
+    return f"{value.mean:9.2f} ±{(high - low) / 2:.1f}"

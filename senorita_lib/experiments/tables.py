@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from senorita_lib.evaluation import PAPER, SPLITS, ensemble, frame_errors
+from senorita_lib.evaluation import PAPER, ensemble, format_table, frame_errors
 from senorita_lib.experiments.study_files import load_study
 from senorita_lib.experiments.uncertainty import bootstrap
 from senorita_lib.paths import project_path
@@ -133,31 +133,6 @@ def tables(found):
             model = name.split(",")[0]
             first[f"  paper's {model}"] = PAPER["table1"][model]
     return first, second | {"  paper's": PAPER["table2"]["Ours"]}
-
-
-def format_table(rows, title):
-    """A text table: ``rows`` maps a row's name to its {split: mm}, floats or Estimates.
-
-    An Estimate has half the width of its 95 % interval beside it.
-    """
-    wide = any(hasattr(cell, "interval") for row in rows.values() for cell in row.values())
-    cell = 14 if wide else 9
-    width = max(map(len, rows), default=0)
-    head = (f"{name:>9}".ljust(cell) for name in SPLITS)
-    lines = [title, (" " * width + "".join(head)).rstrip()]
-    for name, row in rows.items():
-        cells = "".join(_cell(row.get(split)).ljust(cell) for split in SPLITS)
-        lines.append(f"{name:<{width}}{cells}".rstrip())
-    return "\n".join(lines)
-
-
-def _cell(value):
-    if value is None:
-        return f"{'-':>9}"
-    if not hasattr(value, "interval"):
-        return f"{value:9.2f}"
-    low, high = value.interval()
-    return f"{value.mean:9.2f} ±{(high - low) / 2:.1f}"
 
 
 def main(arguments=None):

@@ -20,7 +20,7 @@ import torch
 
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.experiments.tables import format_table
+from senorita_lib.evaluation import format_table
 from senorita_lib.files import atomic_write
 from senorita_lib.paths import project_path
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides

@@ -8,8 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from senorita_lib.evaluation import POSES
-from senorita_lib.experiments.tables import format_table
+from senorita_lib.evaluation import POSES, format_table
 from senorita_lib.files import atomic_write
 from senorita_lib.model import HandPoseNet
 
