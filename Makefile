@@ -9,6 +9,11 @@ DATA := data/hands19_synthetic
 export JUPYTER_PATH := $(CURDIR)/.venv/share/jupyter
 # Nobody's own IPython start-up files run in the notebooks, and none are made in the home folder.
 export IPYTHONDIR := $(CURDIR)/.venv/ipython
+# Waiting OpenMP threads sleep instead of spinning: benchmarks/openmp.py has the figures.
+export OMP_WAIT_POLICY ?= PASSIVE
+# Test files side by side, one a core; long ones (the notebooks) first.
+JOBS ?= $(shell nproc)
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
 
 .PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock clean
@@ -39,12 +44,12 @@ run: env data ## the whole paper: notebooks, training, tables (RECIPE=tiny MODEL
 	@$(PY) -m senorita_lib.experiments.tables $(RUNS)
 	@echo "Executed notebooks: runs/notebooks and $(RUNS). Checkpoints: $(RUNS)/model_*. Data: $(DATA)."
 
-# The notebooks first: a later test uses the checkpoint that notebook 04 trains.
 test: env data ## all tests, the notebooks' outputs included (ARGS= more for pytest)
-	$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks tests $(ARGS)
+	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=900 --durations=10 \
+	    notebooks/04_train_refine.ipynb tests/browser notebooks tests $(ARGS)
 
 test-quick: env ## the tests without the slow ones, no notebooks
-	$(PY) -m pytest tests -m "not slow" $(ARGS)
+	$(PYTEST) tests -m "not slow" $(ARGS)
 
 lint: env ## ruff, over code and notebooks
 	$(PY) -m ruff check .
