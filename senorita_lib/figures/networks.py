@@ -1,59 +1,55 @@
-"""The paper's Fig. 1: what flows in one forward pass of all networks, and in which shape."""
+"""The paper's Figs. 1 and 4: what flows in one forward pass, and in which shape.
+
+Each picture is drawn from, and each shape is printed of, a tensor of the pass.
+"""
 
 import numpy as np
+import torch
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
-from senorita_lib.camera import SR300
-from senorita_lib.evaluation import mean_joint_error
-from senorita_lib.figures.page import (
-    GREEN,
-    ORANGE,
-    caption,
-    draw_arrow,
-    draw_maps,
-    draw_round_box,
-    new_page,
-    thumbnail,
-    write,
-)
-from senorita_lib.figures.recording import follow, patch_stages, shape_text
-from senorita_lib.figures.style import (
-    BONE_COLOURS,
-    GREY,
-    GREY_MAP,
-    IMAGE_MAP,
-    INK,
-    JOINT_COLOURS,
-    NOTHING,
-    draw_box,
-    draw_crop,
-    draw_depth,
-    draw_hand,
-)
+from senorita_lib.camera import SR300, Camera
+from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.evaluation import bone_angles, mean_joint_error
+from senorita_lib.figures import style
+from senorita_lib.figures.page import Call, Flow, Page, follow, shape_text
 from senorita_lib.figures.volumes import draw_volumes
-from senorita_lib.hand import BONES
+from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_NAMES
 from senorita_lib.losses import pose_loss
+from senorita_lib.model import HandPoseNet
+from senorita_lib.recipes import Recipe
+from senorita_lib.refinement import bone_patch_boxes
 from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
 from senorita_lib.representations import CHANNELS, inputs_of
 
-_COLUMNS = 1.2, 3.15, 6.2, 9.3, 11.85  # centres of Fig. 1's columns, inches
-_TOP, _MIDDLE, _BOTTOM, _SIDE = 5.5, 3.55, 1.25, 1.2  # of its rows, and of a picture
+ORANGE, GREEN = "#e67e22", "#5aa02c"  # as in the paper's Fig. 1 and Fig. 4
+# Fig. 1 has columns at x = 1.2, 3.15, 6.2, 9.3 and 11.85 inches, rows at y = 5.5, 3.55 and 1.25.
+_ARROWS = (
+    ((1.2, 4.48), (1.2, 4.17)),  # frame to crop
+    ((1.86, 3.55), (2.49, 3.55)),  # to input
+    ((3.81, 3.55), (4.2, 3.55)),  # to estimator
+    ((8.2, 3.55), (8.64, 3.55)),  # to heat maps
+    ((9.96, 3.55), (11.19, 3.55)),  # to initial pose
+    ((11.85, 2.35), (11.85, 2.17), (10.575, 2.17), (10.575, 1.42)),  # from there to the sum
+    ((10.575, 2.17), (1.7, 2.17), (1.7, 1.87)),  # and to the patches
+    ((1.2, 2.53), (1.2, 1.87)),  # crop to patches
+    ((2.0, 0.87), (4.43, 0.87)),  # to patch stream
+    ((8.2, 1.25), (8.64, 1.25)),  # refiner to residuals
+    ((9.96, 1.25), (10.405, 1.25)),  # to the sum
+    ((10.745, 1.25), (11.19, 1.25)),  # to refined pose
+)
 
 
-def overview_figure(model, frame, camera=SR300):
+def overview_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Figure:
     """Fig. 1: one frame's way through the whole network, with each tensor's shape.
 
     Parameters
     ----------
-    model : HandPoseNet
+    model
         With heat maps.
-    frame : Frame
+    frame
         Without joints, the true volumes, the losses and the errors are left out.
-    camera : Camera
-
-    Returns
-    -------
-    Figure
+    camera
 
     Raises
     ------
@@ -62,219 +58,277 @@ def overview_figure(model, frame, camera=SR300):
     HandNotFoundError
         If the frame's box holds no hand.
     """
-    seen = follow(model, frame, camera)
-    page = new_page(13, 6.65)
-    recipe = model.recipe
-    title = f"Recipe {recipe.name}, Model {recipe.model}: one frame on its way"
-    write(page, 2.45, _TOP + 0.52, title, size=9, weight="bold", ha="left")
-    key = "Each picture is what flows there; below it is its shape, batch first.\n"
+    seen, page, recipe = follow(model, frame, camera), Page(13, 6.65), model.recipe
+    title = f"Recipe {recipe.name}, Model {recipe.model}: one frame, step by step"
+    page.write(2.45, 6.02, title, 9, ha="left", weight="bold")
+    key = "Each picture is a tensor of this forward pass; below it is its shape, batch first.\n"
     key += "Poses and orientations are in the camera frame."
-    write(page, 2.45, _TOP + 0.22, key, colour=GREY, ha="left", linespacing=1.5)
-    _draw_inputs(page, recipe, frame, seen)
-    _draw_estimator(page, seen)
+    page.write(2.45, 5.72, key, ha="left", linespacing=1.5)
+    axes = page.picture(1.2, 5.5, (1.6, 1.2))
+    style.draw_depth(axes, frame.depth, colourbar=False)
+    style.draw_box(axes, seen.crops.box[0].tolist(), "#ffffff")
+    page.caption(1.2, 4.9, "depth frame, box", frame.depth)
+    page.image(1.2, 3.55, seen.crops.image[0, 0], "crop", seen.crops.image)
+    _draw_estimator(page, recipe, seen)
     _draw_renderer(page, recipe, seen)
     _draw_refinement(page, seen)
+    for points in _ARROWS:
+        page.arrow(*points)
     return page.figure
 
 
-def _draw_inputs(page, recipe, frame, seen):
-    """Frame, crop, and a plane of each input representation, behind one another."""
-    first, second = _COLUMNS[:2]
-    axes = thumbnail(page, first, _TOP, 1.6, _SIDE)
-    draw_depth(axes, frame.depth, colourbar=False)
-    draw_box(axes, seen.crops.box[0].tolist(), "#ffffff")
-    caption(page, first, _TOP - 0.6, "depth frame, box", shape_text(frame.depth))
-    draw_crop(thumbnail(page, first, _MIDDLE), seen.crops.image[0, 0].cpu())
-    caption(page, first, _MIDDLE - 0.6, "crop", shape_text(seen.crops.image))
+def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
+    """A plane of each input, the mean of each stage's maps, the heat maps, the initial pose."""
     inputs, names = seen.calls["estimator"].input, inputs_of(recipe.model)
     channels = CHANNELS | {"layers": recipe.depth_layers, "voxels": recipe.voxel_depth}
     planes = inputs.split([channels[name] for name in names], dim=1)
-    side = _SIDE - 0.13 * (len(planes) - 1)
-    for i in reversed(range(len(planes))):
+    for i, plane in reversed([*enumerate(planes)]):
         shift = 0.13 * (i - (len(planes) - 1) / 2)
-        axes = thumbnail(page, second + shift, _MIDDLE + shift, side, side)
-        draw_crop(axes, planes[i][0, planes[i].shape[1] // 2].cpu())
+        middle = plane[0, plane.shape[1] // 2]
+        page.image(3.15 + shift, 3.55 + shift, middle, size=1.33 - 0.13 * len(planes))
     parts = [f"{plane.shape[1]} {name}" for name, plane in zip(names, planes, strict=True)]
     lines = [", ".join(parts[i : i + 2]) for i in range(0, len(parts), 2)]
-    caption(
-        page, second, _MIDDLE - 0.6, "input channels: " + lines[0], *lines[1:], shape_text(inputs)
-    )
-    draw_arrow(page, (first, _TOP - 1.02), (first, _MIDDLE + 0.62))
-    draw_arrow(page, (first + 0.66, _MIDDLE), (second - 0.66, _MIDDLE))
-
-
-def _draw_estimator(page, seen):
-    """The network with the mean of each stage's maps, its heat maps, their expectation."""
-    _, second, third, fourth, fifth = _COLUMNS
-    draw_round_box(page, third, _MIDDLE, 3.9, 1.5, GREY)
-    write(page, third, _MIDDLE + 0.57, "Integral regression network", size=9, weight="bold")
-    levels, ups, last = _stages(seen.calls)
-    tensors, first_up = [*levels, *ups], len(levels)
-    sides = np.array([tensor.shape[-1] for tensor in tensors]) ** 0.5
-    sides *= 0.6 / sides.max()
-    gaps = np.full(len(sides), 0.07)
-    gaps[0], gaps[first_up] = 0, 0.3
-    lefts = third - (sides.sum() + gaps.sum()) / 2 + np.cumsum(gaps + sides) - sides
-    for tensor, left, side in zip(tensors, lefts, sides, strict=True):
-        draw_maps(page, left + side / 2, _MIDDLE + 0.1, tensor.mean(dim=1), side)
-    for stages, name in ((levels, "levels of the ResNet"), (ups, "deconvolutions")):
-        part = slice(0, first_up) if stages is levels else slice(first_up, None)
-        middle = (lefts[part][0] + lefts[part][-1] + sides[part][-1]) / 2
-        caption(page, middle, _MIDDLE - 0.27, f"{len(stages)} {name}", shape_text(stages[-1]))
-    logits = last.unflatten(1, (seen.prediction.uvd.shape[1], -1))
-    _draw_heatmaps(thumbnail(page, fourth, _MIDDLE), logits[0])
-    caption(page, fourth, _MIDDLE - 0.6, "heat maps, on u-v", shape_text(logits))
-    _draw_pose(page, fifth, _MIDDLE, "initial pose", seen, seen.prediction.joints_mm)
-    draw_arrow(page, (second + 0.66, _MIDDLE), (third - 2.0, _MIDDLE))
-    draw_arrow(page, (third + 2.0, _MIDDLE), (fourth - 0.66, _MIDDLE))
-    draw_arrow(page, (fourth + 0.66, _MIDDLE), (fifth - 0.66, _MIDDLE))
-    write(page, (fourth + fifth) / 2, _MIDDLE + 0.12, "soft-argmax", colour=GREY)
-
-
-def _stages(calls):
-    """Outputs of the ResNet's levels, of the deconvolutions, and of the last convolution."""
+    page.caption(3.15, 2.95, f"input channels: {lines[0]}", *lines[1:], inputs)
+    page.box(6.2, 3.55, 3.9, 1.5, style.GREY)
+    page.write(6.2, 4.12, "Integral regression network", 9, weight="bold")
     backbone, head = (
-        [call.output for name, call in calls.items() if name.rpartition(".")[0] == parent]
+        [call.output for name, call in seen.calls.items() if name.rpartition(".")[0] == parent]
         for parent in ("estimator.backbone", "estimator.head")
     )
-    return backbone[-4:], head[2:-1:3], head[-1]  # a deconvolution, its norm, its ReLU
+    # In the head are a deconvolution, its norm and its ReLU three times, then a convolution.
+    for x, stages, name in (
+        (5.3, backbone[-4:], "levels of the ResNet"),
+        (7.2, head[2:-1:3], "deconvolutions"),
+    ):
+        for i, maps in enumerate(stages):
+            page.maps(x + 0.47 * (i - (len(stages) - 1) / 2), 3.65, maps.mean(dim=1), 0.42)
+        page.caption(x, 3.35, f"{len(stages)} {name}", stages[-1])
+    logits = head[-1].unflatten(1, (len(JOINT_NAMES), -1))
+    heat = logits[0].flatten(1).softmax(dim=1).view(logits[0].shape).sum(dim=1)  # over d
+    heat = (heat / heat.amax(dim=(1, 2), keepdim=True))[..., None].cpu().numpy()
+    ink = 1 - np.array([to_rgb(colour) for colour in style.JOINT_COLOURS])[:, None, None]
+    page.picture(9.3, 3.55).imshow(1 - (heat * ink).max(axis=0), interpolation="nearest")
+    page.caption(9.3, 2.95, "heat maps, on u-v", logits)
+    page.write(10.575, 3.67, "soft-argmax")
+    _draw_pose(page, 3.55, "initial pose", seen, seen.joints_mm)
 
 
-def _draw_renderer(page, recipe, seen):
-    """Eq. 1, 3 and 4: both poses as volumes, compared; in orange, as only training has it."""
-    fourth, fifth = _COLUMNS[3:]
-    middle = (fourth + fifth) / 2
-    options = {"gamma": recipe.gamma, "distance": recipe.distance, "ends": recipe.ends}
-    options |= {"size": (recipe.volume_size,) * 3, "compiled": False}
-    draw_round_box(page, middle, _TOP, 4.5, 2.04, ORANGE)
-    name = "3D skeleton volume renderer, only in training"
-    write(page, middle, _TOP + 0.86, name, size=9, weight="bold")
-    poses = {"volumes of this pose": (fifth, seen.prediction.uvd)}
-    if seen.true_mm is not None:
-        poses["volumes of the true pose"] = fourth, seen.crops.to_uvd(seen.true_mm)
-    for name, (x, uvd) in poses.items():
-        volumes = render_skeleton(recipe.volume_size * uvd - 0.5, **options)
-        axes = thumbnail(page, x, _TOP - 0.01, 1.4, 1.4, projection="3d")
-        draw_volumes(axes, volumes[0].cpu().numpy(), threshold=0.6)
-        axes.set_box_aspect((1, 1, 1), zoom=1.25)
-        for text in axes.texts:
-            text.set_fontsize(8)
-        caption(page, x, _TOP - 0.56, name, shape_text(volumes))
-    draw_arrow(page, (fifth, _MIDDLE + 0.62), (fifth, _TOP - 1.04), colour=ORANGE)
-    write(page, fifth + 0.1, (_MIDDLE + _TOP) / 2 - 0.21, "eq. 1", colour=GREY, ha="left")
-    if seen.true_mm is None:
-        write(page, fourth, _TOP, "a frame without labels:\nnothing to compare with", colour=GREY)
-        return
-    draw_arrow(page, (middle, _TOP), (fourth + 0.62, _TOP), colour=ORANGE)
-    draw_arrow(page, (middle, _TOP), (fifth - 0.62, _TOP), colour=ORANGE)
-    (_, predicted), (_, true) = poses.values()
-    cells = [recipe.volume_size * uvd - 0.5 for uvd in (predicted, true)]
-    loss = skeleton_volume_loss(*cells, difference=recipe.volume_difference, **options)
-    kind = "eq. 4" if recipe.volume_difference == "l1" else "smooth L1"
-    write(page, middle, _TOP + 0.2, f"volumes, {kind}:\n{loss:.0f} voxels")
-    write(page, middle, _TOP - 0.2, f"their poses, eq. 3:\n{pose_loss(predicted, true):.2f} cells")
-
-
-def _draw_refinement(page, seen):
-    """Patches and initial orientations, the bone networks, residuals, and the refined pose."""
-    first, _, third, fourth, fifth = _COLUMNS
-    calls, refined = seen.calls, seen.prediction.refinement
-    upper, lower, bus, plus = _BOTTOM + 0.17, _BOTTOM - 0.38, _BOTTOM + 0.92, (fourth + fifth) / 2
-    patches = [stage[0].input for stage in patch_stages(calls)]
-    _draw_patches(thumbnail(page, first, _BOTTOM, 1.5, _SIDE), patches[0][0].cpu().numpy())
-    shapes = [shape_text(patches[0]), *(shape_text(patch[0, 0]) for patch in patches[1:])]
-    name = f"patches of the bones, {len(patches)} scales"
-    caption(page, first, _BOTTOM - 0.6, name, "; ".join(shapes))
-    draw_round_box(page, third, _BOTTOM, 3.9, 1.5, GREY)
-    name = f"Refinement: {len(BONES)} bone networks (Fig. 4)"
-    write(page, third, _BOTTOM + 0.57, name, size=9, weight="bold")
-    streams = {"patch stream": (lower, GREEN, calls["refiner.patch_features"].output)}
-    draw_arrow(page, (first + 0.8, lower), (third - 1.77, lower))
-    if "refiner.pose_stream" in calls:
-        streams["initial pose stream"] = upper, ORANGE, calls["refiner.pose_stream"].output
-        axes = thumbnail(page, 3.6, upper, 0.62, 0.62)
-        _draw_rosette(axes, refined.initial_orientation[0].cpu().numpy())
-        write(page, 3.2, upper + 0.09, "initial\norientations", size=9, ha="right")
-        shape = shape_text(refined.initial_orientation)
-        write(page, 3.2, upper - 0.19, shape, colour=GREY, ha="right")
-        draw_arrow(page, (3.95, upper), (third - 1.77, upper))
-        draw_arrow(page, (3.6, bus), (3.6, upper + 0.33))
-    join = (upper + lower) / 2
-    for name, (y, colour, output) in streams.items():
-        draw_round_box(page, third - 0.85, y, 1.8, 0.46, colour)
-        caption(page, third - 0.85, y + 0.22, name, shape_text(output))
-        draw_arrow(page, (third + 0.07, y), (third + 0.65, (y + 2 * join) / 3))
-    draw_round_box(page, third + 1.22, join, 1.1, 0.46, GREY)
-    shape = shape_text(calls["refiner.residual"].input)
-    caption(page, third + 1.22, join + 0.22, "joined, FC", shape)
-    _draw_residuals(thumbnail(page, fourth, _BOTTOM), seen)
-    shape = shape_text(refined.residual_orientation)
-    caption(page, fourth, _BOTTOM - 0.6, "residual orientations", shape)
-    _draw_pose(page, fifth, _BOTTOM, "refined pose", seen, refined.joints_mm)
-    draw_round_box(page, plus, _BOTTOM, 0.3, 0.3, GREY, round=0.15)
-    write(page, plus, _BOTTOM, "+", size=12)
-    below = _MIDDLE - (1.02 if seen.true_mm is None else 1.2)  # the initial pose's caption
-    draw_arrow(page, (third + 2.0, _BOTTOM), (fourth - 0.66, _BOTTOM))
-    draw_arrow(page, (fourth + 0.66, _BOTTOM), (plus - 0.17, _BOTTOM))
-    draw_arrow(page, (plus + 0.17, _BOTTOM), (fifth - 0.66, _BOTTOM))
-    draw_arrow(page, (fifth, below), (fifth, bus), (plus, bus), (plus, _BOTTOM + 0.17))
-    draw_arrow(page, (plus, bus), (first + 0.5, bus), (first + 0.5, _BOTTOM + 0.62))
-    draw_arrow(page, (first, _MIDDLE - 1.02), (first, _BOTTOM + 0.62))
-
-
-def _draw_heatmaps(axes, logits):
-    """Heat maps' logits (21, D, H, W) as sums along d, each up to its own maximum."""
-    heat = logits.flatten(1).softmax(dim=1).view(logits.shape).sum(dim=1).cpu().numpy()
-    heat /= heat.max(axis=(1, 2), keepdims=True)
-    ink = 1 - np.array([to_rgb(colour) for colour in JOINT_COLOURS])
-    axes.imshow(1 - (heat[..., None] * ink[:, None, None]).max(axis=0), interpolation="nearest")
-
-
-def _draw_pose(page, x, y, name, seen, joints_mm):
+def _draw_pose(page: Page, y: float, name: str, seen: Flow, joints_mm: torch.Tensor) -> None:
     """A pose over the crop, and how far it is from the truth."""
-    axes = thumbnail(page, x, y)
-    draw_crop(axes, seen.crops.image[0, 0].cpu(), colours=GREY_MAP)
-    draw_hand(axes, seen.pixels(joints_mm), width=1.5, dots=5)
     error = []
     if seen.true_mm is not None:
         mean = mean_joint_error(joints_mm.cpu().numpy(), seen.true_mm.cpu().numpy())
         error = [f"mean joint error {mean:.1f} mm"]
-    caption(page, x, y - 0.6, name, shape_text(joints_mm), *error)
+    image = seen.crops.image[0, 0]
+    axes = page.image(11.85, y, image, name, joints_mm, *error, colours=style.GREY_MAP)
+    style.draw_hand(axes, seen.pixels(joints_mm), width=1.5, dots=5)
 
 
-def _draw_patches(axes, patches):
-    """Patches (20, P, P) on one sheet: columns are fingers, rows bones, tips on top."""
-    size = patches.shape[-1]
-    pitch = size + 2 * max(1, size // 12)
-    sheet = np.full((4 * pitch, 5 * pitch), np.nan)
-    for bone, patch in enumerate(patches):
-        y, x = pitch * (bone % 4), pitch * (bone // 4)
-        sheet[y : y + size, x : x + size] = patch
-        draw_box(axes, np.array([x, y, x + size, y + size]) - 0.5, BONE_COLOURS[bone])
-    colours = IMAGE_MAP.with_extremes(bad="#ffffff", under=NOTHING)
-    draw_crop(axes, np.ma.masked_invalid(sheet), colours=colours)
-    margin = pitch - size
-    axes.set(xlim=(-margin, 5 * pitch), ylim=(4 * pitch, -margin))
-    axes.set_axis_off()
+def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
+    """Eq. 1, 3 and 4: both poses as volumes, compared; in orange, as only training has it."""
+    options = {"gamma": recipe.gamma, "distance": recipe.distance, "ends": recipe.ends}
+    options |= {"size": (recipe.volume_size,) * 3, "compiled": False}
+    page.box(10.575, 5.5, 4.5, 2.04, ORANGE)
+    page.write(10.575, 6.36, "3D skeleton volume renderer, only in training", 9, weight="bold")
+    page.arrow((11.85, 4.17), (11.85, 4.46), colour=ORANGE)
+    page.write(11.95, 4.315, "eq. 1", ha="left")
+    poses = [seen.uvd]
+    if seen.true_mm is None:
+        page.write(9.3, 5.5, "a frame without labels:\nnothing to compare with")
+    else:
+        poses.append(seen.crops.to_uvd(seen.true_mm))
+    cells = [recipe.volume_size * uvd - 0.5 for uvd in poses]
+    for joints, (x, name) in zip(cells, ((11.85, "this"), (9.3, "the true")), strict=False):
+        volumes = render_skeleton(joints, **options)
+        axes = page.picture(x, 5.49, 1.4, projection="3d", facecolor="none")
+        draw_volumes(axes, volumes[0].cpu().numpy(), threshold=0.6)
+        for text in axes.texts:
+            text.set_fontsize(8)
+        page.caption(x, 4.94, f"volumes of {name} pose", volumes)
+    if seen.true_mm is not None:
+        page.arrow((10.575, 5.5), (9.92, 5.5), colour=ORANGE)
+        page.arrow((10.575, 5.5), (11.23, 5.5), colour=ORANGE)
+        kind = "eq. 4" if recipe.volume_difference == "l1" else "smooth L1"
+        loss = skeleton_volume_loss(*cells, difference=recipe.volume_difference, **options)
+        page.write(10.575, 5.7, f"volumes, {kind}:\n{loss:.0f} voxels", color=style.INK)
+        page.write(10.575, 5.3, f"poses, eq. 3:\n{pose_loss(*poses):.2f} cells", color=style.INK)
 
 
-def _draw_rosette(axes, vectors):
-    """Bone vectors (20, 3), camera frame, on x-y from one origin."""
-    reach = 1.1 * np.linalg.norm(vectors, axis=1).max()
-    for vector, colour in zip(vectors, BONE_COLOURS, strict=True):
-        axes.plot([0, vector[0]], [0, vector[1]], color=colour, lw=1)
-    axes.set(xlim=(-reach, reach), ylim=(reach, -reach))
-
-
-def _draw_residuals(axes, seen):
-    """Residual orientations at the bones' ends, x-y, enlarged to be seen."""
-    draw_crop(axes, seen.crops.image[0, 0].cpu(), colours=GREY_MAP)
-    pixels = seen.pixels(seen.prediction.joints_mm)
-    draw_hand(axes, pixels, width=0.8, dots=0, alpha=0.6)
-    residual = seen.prediction.refinement.residual_orientation[0, :, :2].cpu().numpy()
-    reach = 0.2 * seen.size / max(np.linalg.norm(residual, axis=1).max(), 1e-9)
-    tails = pixels[[child for child, _ in BONES]]
+def _draw_refinement(page: Page, seen: Flow) -> None:
+    """Patches and initial orientations, the bone networks, residuals, and the refined pose."""
+    calls, refined = seen.calls, seen.refined
+    patches = [stage[0].input for stage in _patch_stages(calls)]
+    for bone, patch in enumerate(patches[0][0]):  # columns are fingers, tips on top
+        place = 1.2 + 0.29 * (bone // 4 - 2), 1.25 + 0.29 * (1.5 - bone % 4)
+        axes = page.image(*place, patch, size=0.25)
+        axes.spines[:].set(color=style.BONE_COLOURS[bone], linewidth=1.5)
+    shapes = [shape_text(patches[0]), *(shape_text(patch[0, 0]) for patch in patches[1:])]
+    page.caption(1.2, 0.65, f"patches of the bones, {len(patches)} scales", "; ".join(shapes))
+    page.box(6.2, 1.25, 3.9, 1.5, style.GREY)
+    page.write(6.2, 1.82, f"Refinement: {len(BONES)} bone networks (Fig. 4)", 9, weight="bold")
+    streams = {"patch stream": (0.87, 1.08, GREEN, calls["refiner.patch_features"].output)}
+    if "refiner.pose_stream" in calls:
+        streams["initial pose stream"] = 1.42, 1.21, ORANGE, calls["refiner.pose_stream"].output
+        axes, vectors = page.picture(3.6, 1.42, 0.62), refined.initial_orientation[0].cpu().numpy()
+        for (x, y, _), colour in zip(vectors, style.BONE_COLOURS, strict=True):
+            axes.plot([0, x], [0, y], color=colour, lw=1)
+        reach = 1.1 * np.linalg.norm(vectors, axis=1).max()
+        axes.set(xlim=(-reach, reach), ylim=(reach, -reach))
+        page.write(3.2, 1.51, "initial\norientations", 9, ha="right")
+        page.write(3.2, 1.23, shape_text(refined.initial_orientation), ha="right")
+        page.arrow((3.6, 2.17), (3.6, 1.75))
+        page.arrow((3.95, 1.42), (4.43, 1.42))
+    for name, (y, end, colour, output) in streams.items():
+        page.box(5.35, y, 1.8, 0.46, colour)
+        page.caption(5.35, y + 0.22, name, output)
+        page.arrow((6.27, y), (6.85, end))
+    page.box(7.42, 1.145, 1.1, 0.46, style.GREY)
+    page.caption(7.42, 1.365, "joined, FC", calls["refiner.residual"].input)
+    image, residual = seen.crops.image[0, 0], refined.residual_orientation
+    axes = page.image(9.3, 1.25, image, "residual orientations", residual, colours=style.GREY_MAP)
+    pixels, arrows = seen.pixels(seen.joints_mm), residual[0, :, :2].cpu().numpy()
+    style.draw_hand(axes, pixels, width=0.8, dots=0, alpha=0.6)
+    longest = max(np.linalg.norm(arrows, axis=1).max(), 1e-9)  # is drawn as a fifth of the crop
     axes.quiver(
-        *tails.T, *(reach * residual).T, angles="xy", scale_units="xy", scale=1, color=INK,
-        width=0.009, headwidth=4, headlength=4, headaxislength=4, zorder=4,
+        *pixels[[child for child, _ in BONES]].T, *arrows.T, color=style.INK, angles="xy",
+        scale_units="xy", scale=5 * longest / len(image), width=0.009, headwidth=4, headlength=4,
+        headaxislength=4, zorder=4,
     )  # fmt: skip
+    page.box(10.575, 1.25, 0.3, 0.3, style.GREY, round=0.15)
+    page.write(10.575, 1.25, "+", 12)
+    _draw_pose(page, 1.25, "refined pose", seen, refined.joints_mm)
+
+
+def _patch_stages(calls: dict[str, Call]) -> list[list[Call]]:
+    """For each scale of the patch stream its calls: convolution, norm, ReLU, pooling, stage."""
+    scales: dict[str, list[Call]] = {}
+    for name, call in calls.items():
+        if name.startswith("refiner.patch_stream."):
+            scales.setdefault(name.split(".")[2], []).append(call)
+    return list(scales.values())
+
+
+def refiner_figure(
+    model: HandPoseNet, frame: Frame, camera: Camera = SR300, bone: int | None = None
+) -> Figure:
+    """Fig. 4: one bone's way through its refinement network, with each tensor's shape.
+
+    Parameters
+    ----------
+    model, frame, camera
+        As for :func:`overview_figure`, which raises the same errors.
+    bone
+        Index in ``BONES``; by default the bone that is turned most.
+    """
+    seen, page = follow(model, frame, camera), Page(13, 5.35)
+    before, after = seen.joints_mm.cpu(), seen.refined.joints_mm.cpu()
+    turned = bone_angles(before, after)[0]
+    bone = int(np.nanargmax(turned)) if bone is None else bone
+    colour, image, pixels = style.BONE_COLOURS[bone], seen.crops.image[0, 0], seen.pixels(before)
+    page.write(1.2, 4.85, f"One of {len(BONES)} bone networks,", 9, weight="bold")
+    page.write(1.2, 4.68, "which run as one grouped network")
+    child, parent = (JOINT_NAMES[joint].split("_")[-1] for joint in BONES[bone])
+    name = f"{FINGERS[BONE_FINGER[bone]]}, {parent}–{child}"
+    words = name, "initial pose, its patch"
+    axes = page.image(1.2, 3.4, image, *words, size=1.7, colours=style.GREY_MAP)
+    style.draw_hand(axes, pixels, width=1, dots=0, alpha=0.4)
+    axes.plot(*pixels[list(BONES[bone])].T, color=colour, lw=3)
+    boxes = bone_patch_boxes(seen.uvd, style=model.recipe.patches, image_size=len(image))
+    u, v, width, height = (boxes[0, bone] * len(image)).tolist()
+    corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
+    style.draw_box(axes, corners - 0.5, colour)
+    page.arrow((2.07, 3.4), (2.58, 3.4))
+    _draw_patch_stream(page, seen, bone)
+    _draw_pose_stream(page, seen, bone)
+    _draw_increment(page, seen, bone)
+    lines = [f"turned by {turned[bone]:.1f}°"]
+    if seen.true_mm is not None:
+        left = [bone_angles(pose, seen.true_mm.cpu())[0, bone] for pose in (before, after)]
+        lines.append(f"error {left[0]:.1f}°, then {left[1]:.1f}°")
+    page.caption(12.05, 1.7, *lines, "seen across both, initial up")
+    return page.figure
+
+
+def _draw_patch_stream(page: Page, seen: Flow, bone: int) -> None:
+    """Each scale's patch, convolution and pooling; all joined in a fully connected layer."""
+    page.box(5.75, 3.45, 6.3, 3.5, GREEN)
+    page.write(2.8, 5.0, "Patch stream", 9, ha="left", weight="bold")
+    page.write(6.1, 5.0, "the first four maps of each layer")
+    for y, calls in zip((4.45, 3.4, 2.5), _patch_stages(seen.calls), strict=True):
+        patch = calls[0].input[0, bone]
+        conv, pooled = (calls[i].output.unflatten(1, (len(BONES), -1))[0, bone] for i in (2, 3))
+        kernel, pool = len(patch) - conv.shape[1] + 1, conv.shape[1] // pooled.shape[1]
+        side = 0.07 * len(patch) ** 0.6
+        page.image(3.2, y, patch, size=side)
+        page.write(3.2, y - side / 2 - 0.13, shape_text(patch))
+        page.maps(5.0, y + 0.08, conv[:4], 0.36)
+        page.caption(5.0, y - 0.09, f"conv {kernel} × {kernel}", conv)
+        page.maps(6.95, y + 0.08, pooled[:4], 0.36)
+        name = f"pool {pool} × {pool}" if pool > 1 else "no pooling"
+        page.caption(6.95, y - 0.09, name, pooled)
+        page.arrow((3.25 + side / 2, y + 0.08), (4.12, y + 0.08))
+        page.arrow((5.86, y + 0.08), (6.09, y + 0.08))
+        page.arrow((7.81, y + 0.08), (8.21, 2.27 + y / 3))
+    _draw_layer(page, 8.3, 3.4, 1.5, seen.calls["refiner.patch_features"], bone)
+    page.arrow((8.39, 3.4), (9.41, 2.9))
+
+
+def _draw_pose_stream(page: Page, seen: Flow, bone: int) -> None:
+    """The initial orientation, and its way through the fully connected layers."""
+    layers = [call for name, call in seen.calls.items()
+              if name.rpartition(".")[0] == "refiner.pose_stream"]  # fmt: skip
+    if not layers:
+        page.write(5.65, 0.9, "no initial pose stream in this recipe")
+        return
+    page.box(5.75, 0.87, 6.3, 1.4, ORANGE)
+    page.write(2.8, 1.4, "Initial pose stream", 9, ha="left", weight="bold")
+    page.arrow((1.2, 2.08), (1.2, 0.97), (3.1, 0.97))
+    initial = layers[0].input[0, bone]
+    page.write(3.5, 0.97, _numbers(seen, initial), color=style.INK)
+    page.caption(3.5, 0.74, "initial orientation", initial)
+    places = np.linspace(8.3, 5.35, len(layers))[::-1]
+    for x, before, call in zip(places, [3.8, *places], layers, strict=False):
+        _draw_layer(page, x, 0.97, 0.6, call, bone)
+        page.arrow((before + 0.09, 0.97), (x - 0.09, 0.97))
+    page.arrow((8.39, 0.97), (9.41, 1.9))
+
+
+def _draw_increment(page: Page, seen: Flow, bone: int) -> None:
+    """Both streams joined, the residual orientation, and the bone turned by it."""
+    joined, residual = (part[0, bone] for part in seen.calls["refiner.residual"])
+    page.strip(9.5, 2.4, 1.8, joined, "joined", shape_text(joined))
+    page.arrow((9.59, 2.4), (10.05, 2.4))
+    page.write(10.4, 2.74, "residual ΔU", 9)
+    page.write(10.4, 2.4, _numbers(seen, residual), color=style.INK)
+    page.caption(10.4, 2.17, "FC", f"{shape_text(joined)} → {shape_text(residual)}")
+    page.arrow((10.75, 2.4), (11.28, 2.4))
+    initial, turn = seen.refined.initial_orientation[0, bone].cpu(), residual.cpu()
+    up = torch.nn.functional.normalize(initial, dim=0)  # of the page, in the plane of both
+    side = torch.nn.functional.normalize(turn - (turn @ up) * up, dim=0)
+    origin, start, end = (
+        (float(v @ side), float(v @ up)) for v in (0 * initial, initial, initial + turn)
+    )
+    axes = page.picture(12.05, 2.4, 1.4)
+    for y, name, tail, head, ink in (
+        (3.58, "initial", origin, start, style.GREY),
+        (3.41, "+ residual", start, end, style.INK),
+        (3.24, "= refined", origin, end, style.BONE_COLOURS[bone]),
+    ):
+        page.write(12.05, y, name, color=ink, weight="bold")
+        shape = {"arrowstyle": "-|>,head_width=0.15,head_length=0.3", "color": ink, "lw": 1.6}
+        axes.annotate("", head, tail, arrowprops=shape | {"shrinkA": 0, "shrinkB": 0})
+    points = np.array([origin, start, end])
+    (x, y), reach = (points.min(0) + points.max(0)) / 2, 0.56 * np.ptp(points, axis=0).max()
+    axes.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach))
+
+
+def _draw_layer(page: Page, x: float, y: float, height: float, call: Call, bone: int) -> None:
+    """A bone's share of a fully connected layer's output, and its sizes."""
+    before, after = (part[0, bone] for part in call)
+    page.strip(x, y, height, after, "FC", f"{shape_text(before)} → {shape_text(after)}")
+
+
+def _numbers(seen: Flow, vector: torch.Tensor) -> str:
+    """An orientation's three numbers."""
+    form = "{:+.1f} mm" if seen.refined.orientation == "raw" else "{:+.2f}"
+    return "\n".join(map(form.format, vector.tolist())).replace("-", "−")

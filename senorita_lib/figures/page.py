@@ -1,72 +1,147 @@
-"""Parts of figures that are drawn freely over a page: pictures, captions, boxes and arrows.
+"""One forward pass, recorded, and a page on which its tensors are drawn: for Figs. 1 and 4."""
 
-Places and sizes on a page are in inches, from its lower left corner.
-"""
+import copy
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from senorita_lib.figures.style import GREY, IMAGE_MAP, INK
-
-ORANGE, GREEN = "#e67e22", "#5aa02c"  # as in the paper's Fig. 1 and Fig. 4
-
-
-def new_page(width, height):
-    """Bare axes over a whole figure, in inches."""
-    figure = Figure(figsize=(width, height), dpi=80)
-    FigureCanvasAgg(figure)
-    page = figure.add_axes((0, 0, 1, 1))
-    page.set(xlim=(0, width), ylim=(0, height))
-    page.set_axis_off()
-    return page
+from senorita_lib.camera import Camera
+from senorita_lib.cropping import CropBatch, crop_hand
+from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.figures.style import GREY, IMAGE_MAP, INK, draw_crop
+from senorita_lib.model import HandPoseNet
+from senorita_lib.refinement import Refinement
+from senorita_lib.training.stages import crop_options
 
 
-def thumbnail(page, x, y, width=1.2, height=1.2, **options):
-    """Axes of their own around a point of the page."""
-    page_size = page.figure.get_size_inches()
-    corner, size = np.array([x - width / 2, y - height / 2]), np.array([width, height])
-    axes = page.figure.add_axes((*corner / page_size, *size / page_size), **options)
-    if "projection" in options:
-        axes.patch.set_alpha(0)
+class Call(NamedTuple):
+    """A module's first argument in a forward pass, and what it returned.
+
+    A norm's output is what the ReLU after it, which works in place, has made of it.
+    """
+
+    input: torch.Tensor
+    output: torch.Tensor
+
+
+class Flow(NamedTuple):
+    """One frame's way through a network: the calls of its modules, by name, and both poses.
+
+    ``true_mm`` are the labels (1, 21, 3), camera frame, mm, if the frame has any.
+    """
+
+    crops: CropBatch
+    calls: dict[str, Call]
+    uvd: torch.Tensor
+    joints_mm: torch.Tensor
+    refined: Refinement
+    true_mm: torch.Tensor | None
+
+    def pixels(self, joints_mm: torch.Tensor) -> np.ndarray:
+        """Joints (1, 21, 3), camera frame, mm, in pixels of the crop, (21, 2)."""
+        size = self.crops.image.shape[-1]
+        return self.crops.to_uvd(joints_mm)[0, :, :2].cpu().numpy() * size - 0.5
+
+
+def follow(model: HandPoseNet, frame: Frame, camera: Camera) -> Flow:
+    """Run a copy of the model on one frame, and record what each of its modules gets and gives."""
+    if model.recipe.head != "integral":
+        raise ValueError(f"model has a {model.recipe.head!r} head, wanted 'integral'")
+    crop = crop_hand(frame.depth, frame.box, camera, **crop_options(model.recipe))
+    crops = CropBatch.stack([crop]).to(next(model.parameters()).device)
+    calls: dict[str, Call] = {}
+
+    def keep(name: str, _: torch.nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        calls[name] = Call(arguments[0], output)
+
+    model = copy.deepcopy(model).eval()
+    for name, module in model.named_modules():
+        module.register_forward_hook(partial(keep, name))
+    with torch.no_grad():
+        uvd, joints_mm, refined = model(crops)
+    true = None if frame.joints is None else torch.as_tensor(frame.joints).to(crops.image)[None]
+    return Flow(crops, calls, uvd, joints_mm, refined, true)
+
+
+def shape_text(tensor: torch.Tensor | np.ndarray) -> str:
+    """A tensor's shape as the figures print it: ``1 × 21 × 3``."""
+    return " × ".join(map(str, tensor.shape))
+
+
+class Page:
+    """A figure to draw on freely; places and sizes are in inches from its lower left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.figure = Figure(figsize=(width, height), dpi=80)
+        FigureCanvasAgg(self.figure)
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set(xlim=(0, width), ylim=(0, height))
+        self.axes.set_axis_off()
+
+    def picture(self, x: float, y: float, size: float | tuple[float, float] = 1.2, /,
+                **options: Any) -> Axes:  # fmt: skip
+        """Framed axes around a point."""
+        half, page = np.broadcast_to(size, 2) / 2, self.figure.get_size_inches()
+        axes = self.figure.add_axes(
+            (*(np.array([x, y]) - half) / page, *2 * half / page), **options
+        )
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color=GREY, linewidth=0.8)
         return axes
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(color=GREY, linewidth=0.8)
-    return axes
 
+    def image(self, x: float, y: float, image: torch.Tensor, name: str = "", *details: Any,
+              size: float = 1.2, colours: Any = IMAGE_MAP) -> Axes:  # fmt: skip
+        """An image in the image frame, and its caption."""
+        axes = self.picture(x, y, size)
+        draw_crop(axes, image.cpu(), colours=colours)
+        self.caption(x, y - size / 2, name, *details)
+        return axes
 
-def write(page, x, y, text, size=8, colour=INK, ha="center", **options):
-    """Text around a point, or from it with ``ha``."""
-    page.text(x, y, text, fontsize=size, color=colour, ha=ha, va="center", **options)
+    def maps(self, x: float, y: float, maps: torch.Tensor, side: float) -> None:
+        """Maps (n, h, w) side by side around a point, in one range of values."""
+        low, high = maps.min().item(), maps.max().item()
+        for i, values in enumerate(maps.cpu().numpy()):
+            axes = self.picture(x + (i - (len(maps) - 1) / 2) * (side + 0.05), y, side)
+            axes.imshow(values, IMAGE_MAP, vmin=low, vmax=high, interpolation="nearest")
 
+    def strip(self, x: float, y: float, height: float, values: torch.Tensor, *words: str) -> None:
+        """Numbers (n,) as a column of colours, and its caption."""
+        axes = self.picture(x, y, (0.14, height))
+        axes.imshow(
+            values[:, None].cpu().numpy(), IMAGE_MAP, aspect="auto", interpolation="nearest"
+        )
+        self.caption(x, y - height / 2, *words)
 
-def caption(page, x, y, name, *details):
-    """What is above, and its shape."""
-    write(page, x, y - 0.13, name, size=9)
-    for i, detail in enumerate(details):
-        write(page, x, y - 0.3 - 0.16 * i, detail, colour=GREY)
+    def write(self, x: float, y: float, text: str, size: float = 8, **options: Any) -> None:
+        """Text around a point, or from it with ``ha``; in ink if it is large."""
+        style = {"ha": "center", "va": "center", "color": INK if size > 8 else GREY} | options
+        self.axes.text(x, y, text, fontsize=size, **style)
 
+    def caption(self, x: float, y: float, name: str, *details: Any) -> None:
+        """What is above, and below it texts, or tensors' shapes."""
+        self.write(x, y - 0.13, name, 9)
+        for i, detail in enumerate(details):
+            text = detail if isinstance(detail, str) else shape_text(detail)
+            self.write(x, y - 0.3 - 0.16 * i, text)
 
-def draw_round_box(page, x, y, width, height, colour, round=0.1):
-    """A rounded rectangle, lightly filled."""
-    corner = x - width / 2 + round, y - height / 2 + round
-    style = {"boxstyle": f"round,pad={round},rounding_size={round}", "fc": colour + "20"}
-    inner = width - 2 * round, height - 2 * round
-    page.add_patch(FancyBboxPatch(corner, *inner, ec=colour, lw=1, **style))
+    def box(self, x: float, y: float, width: float, height: float, colour: str,
+            round: float = 0.1) -> None:  # fmt: skip
+        """A rounded rectangle around a point, lightly filled."""
+        corner = x - width / 2 + round, y - height / 2 + round
+        style = f"round,pad={round},rounding_size={round}"
+        inner = width - 2 * round, height - 2 * round
+        patch = FancyBboxPatch(corner, *inner, boxstyle=style, fc=colour + "20", ec=colour, lw=1)
+        self.axes.add_patch(patch)
 
-
-def draw_arrow(page, *points, colour=GREY):
-    """A thin line along points, with a head at its end."""
-    page.plot(*zip(*points, strict=True), color=colour, lw=1)
-    head = {"arrowstyle": "-|>,head_width=0.18,head_length=0.35", "color": colour, "lw": 1}
-    page.annotate("", points[-1], points[-2], arrowprops=head | {"shrinkA": 0, "shrinkB": 0})
-
-
-def draw_maps(page, x, y, maps, side):
-    """Maps (n, h, w) side by side around a point, in one range of values."""
-    low, high = maps.min(), maps.max()
-    for i, values in enumerate(maps.cpu().numpy()):
-        axes = thumbnail(page, x + (i - (len(maps) - 1) / 2) * (side + 0.05), y, side, side)
-        axes.imshow(values, cmap=IMAGE_MAP, vmin=low, vmax=high, interpolation="nearest")
+    def arrow(self, *points: tuple[float, float], colour: str = GREY) -> None:
+        """A thin line along points, with a head at its end."""
+        self.axes.plot(*zip(*points, strict=True), color=colour, lw=1)
+        style = "-|>,head_width=0.18,head_length=0.35"
+        head = {"arrowstyle": style, "color": colour, "lw": 1, "shrinkA": 0, "shrinkB": 0}
+        self.axes.annotate("", points[-1], points[-2], arrowprops=head)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.datasets.synthetic.posedhand import posed_hand
 from senorita_lib.evaluation import success_curve
 from senorita_lib.experiments.tables import load_results
-from senorita_lib.figures import style as plotting
-from senorita_lib.figures.bone_network import refiner_figure
-from senorita_lib.figures.networks import overview_figure
+from senorita_lib.figures import style
+from senorita_lib.figures.networks import overview_figure, refiner_figure
 from senorita_lib.figures.volumes import draw_volumes
 from senorita_lib.paths import project_path
 from senorita_lib.predictor import Predictor
@@ -21,120 +21,67 @@ from senorita_lib.refinement import bone_patch_boxes
 from senorita_lib.renderer import render_skeleton
 from senorita_lib.representations import layer_depth, project_points, voxelize
 
-HANDS = SyntheticHand(seed=0)
 
+def draw_pictures() -> dict[str, Figure]:
+    """Figs. 1 and 4 of the paper, and a small picture for each notebook, by file name."""
+    hands, model = SyntheticHand(seed=0), Predictor.load("small").model
+    frame = hands.frame(1, split="interp")  # a test frame that the weights get right
+    pictures = {"pipeline": overview_figure(model, frame)}
+    pictures["refinement"] = refiner_figure(model, frame)
+    for figure in pictures.values():
+        figure.set_dpi(160)  # for small letters
 
-def pipeline():
-    """The paper's Fig. 1."""
-    return _sharp(overview_figure(*_model_and_frame()))
+    first = hands.frame(32)
+    pictures["01"], (axes,) = style.new_figure(1, 2, 3.6, 1.6, width_ratios=(4, 3))
+    crop = crop_hand(first.depth, first.box)
+    style.draw_depth(axes[0], first.depth, colourbar=False)
+    style.draw_box(axes[0], crop.box)
+    style.draw_crop(axes[1], crop.image)
 
-
-def refinement():
-    """The paper's Fig. 4."""
-    return _sharp(refiner_figure(*_model_and_frame()))
-
-
-def _model_and_frame():
-    """The package's weights, and a hand of a test split that they get right."""
-    return Predictor.load("small").model, HANDS.frame(1, split="interp")
-
-
-def _sharp(figure):
-    """For small letters: twice as many pixels."""
-    figure.set_dpi(160)
-    return figure
-
-
-def cropping():
-    """A frame and its crop, for notebook 01."""
-    frame = HANDS.frame(32)
-    crop = crop_hand(frame.depth, frame.box)
-    figure, (axes,) = plotting.new_figure(1, 2, width=3.6, height=1.6, width_ratios=(4, 3))
-    plotting.draw_depth(axes[0], frame.depth, colourbar=False)
-    plotting.draw_box(axes[0], crop.box)
-    plotting.draw_crop(axes[1], crop.image)
-    return figure
-
-
-def inputs():
-    """The four inputs, for notebook 02."""
-    frame = HANDS.frame(11)
-    crops = CropBatch.stack([crop_hand(frame.depth, frame.box)])
+    second = hands.frame(11)
+    pictures["02"], (axes,) = style.new_figure(1, 4, 3.6, 1.0)
+    crops = CropBatch.stack([crop_hand(second.depth, second.box)])
     images = [crops.image[0, 0], project_points(crops)[0, 1], layer_depth(crops)[0, 32]]
     images.append(2 * voxelize(crops)[0].amax(dim=0))  # white: occupied
-    figure, (axes,) = plotting.new_figure(1, 4, width=3.6, height=1.0)
     for cell, image in zip(axes, images, strict=True):
-        plotting.draw_crop(cell, image)
-    return figure
+        style.draw_crop(cell, image)
 
-
-def skeleton():
-    """A hand's volumes at two γ, for notebook 03."""
+    pictures["03"], (axes,) = style.new_figure(1, 2, 3.6, 1.9, subplot_kw={"projection": "3d"})
     joints = torch.tensor(posed_hand(turn=(25, 5, 0))).float()[None]
-    options = {"subplot_kw": {"projection": "3d"}}
-    figure, (axes,) = plotting.new_figure(1, 2, width=3.6, height=1.9, **options)
     for cell, gamma in zip(axes, (0.1, 0.5), strict=True):
         draw_volumes(cell, render_skeleton(joints, gamma=gamma, compiled=False)[0].numpy())
         cell.set_title(f"γ = {gamma}", fontsize=9)
-    return figure
 
-
-def refined():
-    """Initial and refined pose, and the patches between them, for notebook 04."""
-    model, frame = _model_and_frame()
+    pictures["04"], (axes,) = style.new_figure(1, 3, 3.6, 1.3)
     crop = crop_hand(frame.depth, frame.box, size=model.recipe.image_size)
     with torch.inference_mode():
         prediction = model(CropBatch.stack([crop]))
-    size = len(crop.image)
-    poses = prediction.joints_mm, prediction.refinement.joints_mm
-    initial, last = (crop.to_uvd(pose[0].numpy())[:, :2] for pose in poses)
-    figure, (axes,) = plotting.new_figure(1, 3, width=3.6, height=1.3)
+    boxes = bone_patch_boxes(prediction.uvd)[0]
     for cell in axes:
-        plotting.draw_crop(cell, crop.image, colours=plotting.GREY_MAP)
-    plotting.draw_hand(axes[0], initial * size - 0.5, dots=4)
-    boxes = bone_patch_boxes(torch.tensor(initial)[None])[0]
-    plotting.draw_patch_boxes(axes[1], boxes, size)
-    plotting.draw_hand(axes[2], last * size - 0.5, dots=4)
-    return figure
+        style.draw_crop(cell, crop.image, colours=style.GREY_MAP)
+    for cell, pose in ((axes[0], prediction.joints_mm), (axes[2], prediction.refinement.joints_mm)):
+        uv = crop.to_uvd(pose[0].numpy())[:, :2]
+        style.draw_hand(cell, uv * len(crop.image) - 0.5, dots=4)
+    style.draw_patch_boxes(axes[1], boxes, len(crop.image))
 
-
-def results():
-    """Success curves of the kept results, for notebook 05."""
-    figure, (axes,) = plotting.new_figure(1, 2, width=3.6, height=1.8, sharey=True)
-    thresholds = np.arange(81)
-    for model, seeds in load_results(project_path("results/tiny")).items():
+    pictures["05"], (axes,) = style.new_figure(1, 2, 3.6, 1.8, sharey=True)
+    for number, seeds in load_results(project_path("results/tiny")).items():
         _, arrays = next(iter(seeds.values()))
         for cell, split in zip(axes, ("interp", "extrap"), strict=True):
             rows = arrays["splits"] == split
-            curve = success_curve(arrays["refined"][rows], arrays["joints"][rows], thresholds)
-            cell.plot(thresholds, 100 * curve, label=f"Model {model}")
+            curve = success_curve(arrays["refined"][rows], arrays["joints"][rows], np.arange(81))
+            cell.plot(100 * curve, label=f"Model {number}")
             cell.set(xlabel="worst joint (mm)", ylim=(0, 100))
             cell.set_title(split.upper(), fontsize=9)
     axes[0].set_ylabel("frames (%)")
     axes[1].legend(fontsize=7, frameon=False)
-    return figure
-
-
-PICTURES = {
-    "pipeline": pipeline,
-    "refinement": refinement,
-    "01": cropping,
-    "02": inputs,
-    "03": skeleton,
-    "04": refined,
-    "05": results,
-}
-
-
-def main(folder):
-    """Draw all pictures into a folder."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in PICTURES.items():
-        path = folder / f"{name}.png"
-        path.write_bytes(plotting.png(draw()))
-        print(f"{path} drawn")
+    return pictures
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in draw_pictures().items():
+        path = folder / f"{name}.png"
+        path.write_bytes(style.png(figure))
+        print(f"{path} drawn")

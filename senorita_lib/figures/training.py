@@ -1,233 +1,263 @@
-"""A training run's figure, from its log: losses, validation error, weights, and poses over time."""
+"""A training run's figure, from its log, and how a notebook shows it while the run goes on."""
 
-import itertools
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from senorita_lib.figures.style import BONE_COLOURS, GREY_MAP, MUTED_COLOURS
+from senorita_lib.datasets.crops import CropSet
+from senorita_lib.figures.style import (
+    BONE_COLOURS,
+    GREY_MAP,
+    MUTED_COLOURS,
+    alt_text,
+    mime_bundle,
+)
 from senorita_lib.hand import BONES
+from senorita_lib.recipes import Recipe
 from senorita_lib.training.loop import counted
+from senorita_lib.training.stages import strip_frames
+
+Log = list[dict[str, Any]]
+Item = TypeVar("Item")
 
 _INITIAL, _ORIENTATION, _VOLUME, _REFINED = MUTED_COLOURS[:4]
-# Of each narrow panel: its name, and the log's entries in it with their colours.
-_PANELS = (
-    ("eq. 3: joints (cells)\neq. 6: refined joints", {"L_jt": _INITIAL, "L_jt_ref": _REFINED}),
-    ("eq. 4:\nskeleton volumes", {"L_3dske": _VOLUME}),
-    ("eq. 5: residual\norientations", {"L_res_ori": _ORIENTATION}),
-    (
-        "Step 2's weights\nof eq. 3, 5, 6",
+_PANELS: dict[str, dict[str, str]] = {  # name, then the log's entries with their colours
+    "eq. 3: joints (cells)\neq. 6: refined joints": {"L_jt": _INITIAL, "L_jt_ref": _REFINED},
+    "eq. 4:\nskeleton volumes": {"L_3dske": _VOLUME},
+    "eq. 5: residual\norientations": {"L_res_ori": _ORIENTATION},
+    "Step 2's weights\nof eq. 3, 5, 6":
         {"w_jt": _INITIAL, "w_res_ori": _ORIENTATION, "w_jt_ref": _REFINED},
-    ),
-)
+}  # fmt: skip
 _ERRORS = {"initial": (_INITIAL, "o-"), "refined": (_REFINED, "s--")}
-_NAMES = {"pose": "Step 1: eq. 3", "volume": "+ eq. 4", "refine": "Step 2"}
-_SHADES = {"pose": "#ffffff", "volume": "#eff3f8", "refine": "#dfe7f0"}
+_STAGES = {  # name and shade
+    "pose": ("Step 1: eq. 3", "#ffffff"),
+    "volume": ("+ eq. 4", "#eff3f8"),
+    "refine": ("Step 2", "#dfe7f0"),
+}
 _POINTS = 250  # of a curve: longer ones are drawn as means
-_COLUMNS = 7  # of the strip, without the truth
-_CELL = 128  # most pixels along an image of the strip
-_GAP = 0.05  # between two, as a share
-_ROOM = 1.25  # the side of a picture around the true hand, as a factor
-_END = 1.04  # of the axes, as a factor on the last image
+_COLUMNS = 7  # of poses, without the truth
+_SHARE = 1 / 25  # of the time that drawing may take
 
 
-def training_figure(log, strip=None, images=None):
-    """What a run has come to, stage by stage.
+def training_figure(log: Log, strip: CropSet | None = None, images: int = 0) -> Figure:
+    """Losses, weights and validation error of a run, stage by stage.
 
     Parameters
     ----------
-    log : list of dict
+    log
         Of a :class:`~senorita_lib.training.stages.Run`, or as far as it has grown.
-    strip : CropSet, optional
+    strip
         The frames whose poses the log keeps, of :func:`~senorita_lib.training.stages.strip_frames`:
         with it, the poses of some validations are drawn over their images.
-    images : int, optional
-        That all stages will have seen at the end: how far the axes reach.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
+    images
+        Number of images that all stages will have seen at the end: how far the axes reach.
     """
     log = counted(log)
     height = 3.65 if strip is None else 4.25 + 1.14 * len(strip)
     figure = Figure(figsize=(11, height), dpi=80)
     FigureCanvasAgg(figure)
-    inch = 1 / height
     grid = figure.add_gridspec(
-        4, 2, left=0.145, right=0.995, top=1 - 0.25 * inch, bottom=1 - 3.15 * inch,
+        4, 2, left=0.145, right=0.995, top=1 - 0.25 / height, bottom=1 - 3.15 / height,
         width_ratios=(1.15, 1), wspace=0.15, hspace=0.12,
     )  # fmt: skip
-    narrow = [figure.add_subplot(grid[i, 0]) for i in range(4)]
+    panels = [figure.add_subplot(grid[i, 0]) for i in range(4)]
     errors = figure.add_subplot(grid[:, 1])
-    for axes, (name, colours) in zip(narrow, _PANELS, strict=True):
+    for axes, (name, colours) in zip(panels, _PANELS.items(), strict=True):
         _draw_losses(axes, log, name, colours)
-        axes.tick_params(labelbottom=axes is narrow[-1])
-    _draw_errors(errors, log)
-    end = max([images or 0, *(row["seen"] for row in log)]) or 1
-    for axes in (*narrow, errors):
-        _mark_stages(axes, log, end, named=axes in (narrow[0], errors))
-    for axes in (narrow[-1], errors):
+        axes.tick_params(labelbottom=axes is panels[-1])
+    for name, (colour, style) in _ERRORS.items():
+        seen, curve = _curve(log, f"validation_{name}_mm")
+        if len(seen):
+            label = f"{name} pose, now {curve[-1]:.1f} mm"
+            errors.plot(seen, curve, style, color=colour, ms=4, lw=1.3, label=label)
+            errors.legend(fontsize=9, frameon=False, loc="upper right")
+    errors.margins(y=0.12)
+    errors.set_ylabel("validation error (mm)", fontsize=9)
+    errors.grid(alpha=0.25)
+    end = 1.04 * max(1, images, *(row["seen"] for row in log))
+    for axes in (*panels, errors):
+        _mark_stages(axes, log, end, named=axes in (panels[0], errors))
+    for axes in (panels[-1], errors):
         axes.set_xlabel("images seen", fontsize=9)
     if strip is not None:
-        area = (0.145, 0.02 * inch, 0.85, 1 - 3.67 * inch)
-        _draw_strip(figure.add_axes(area), log, strip)
+        _draw_poses(figure, log, strip)
     return figure
 
 
-def _curve(log, key):
+def _curve(log: Log, key: str) -> np.ndarray:
     """Images seen and values, (2, n); long curves as means of neighbours."""
     points = np.array([(row["seen"], row[key]) for row in log if key in row]).reshape(-1, 2)
     parts = np.array_split(points, min(len(points), _POINTS)) if len(points) else []
     return np.array([part.mean(axis=0) for part in parts]).reshape(-1, 2).T
 
 
-def _draw_losses(axes, log, name, colours):
+def _draw_losses(axes: Axes, log: Log, name: str, colours: dict[str, str]) -> None:
+    """The curves of a panel, on a logarithmic axis with a few plain numbers."""
     values = np.array([])
     for key, colour in colours.items():
-        # Weights may lie on each other: the later ones are dashed.
-        style = "--" if key == "w_jt_ref" else "-"
         seen, curve = _curve(log, key)
-        axes.plot(seen, curve, style, color=colour, lw=1.3)
-        values = np.append(values, curve)
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0:
-        _scale(axes, values.min(), values.max())
-    else:
-        axes.set(yticks=[])
-    if "w_jt" in colours:
-        _name_weights(axes, log, colours)
+        # The weights of eq. 3 and 6 are the same: the later one is dashed and not named.
+        axes.plot(seen, curve, "--" if key == "w_jt_ref" else "-", color=colour, lw=1.3)
+        values = np.append(values, curve[np.isfinite(curve)])
+        if len(seen) and key in ("w_jt", "w_res_ori"):
+            axes.annotate(
+                f"{curve[-1]:.3g}", (seen[0], curve[0]), (-4, 0), textcoords="offset points",
+                ha="right", va="center", fontsize=8, color=colour,
+            )  # fmt: skip
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    axes.tick_params(labelsize=8)
-
-
-def _name_weights(axes, log, colours):
-    style = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 8}
-    for key in ("w_jt", "w_res_ori"):  # the third is as the first
-        seen, curve = _curve(log, key)
-        if len(seen):
-            place = (seen[0], curve[0]), (-4, 0)
-            axes.annotate(f"{curve[-1]:.3g}", *place, color=colours[key], **style)
-        elif key == "w_jt" and any(row["stage"] == "refine" for row in log):
-            axes.text(0.02, 0.5, "none: the losses are adaptive squares", transform=axes.transAxes,
-                      fontsize=8, va="center")  # fmt: skip
-
-
-def _scale(axes, low, high):
-    """A logarithmic axis with a few plain numbers."""
-    wide = high > 8 * low
-    room = 2 if wide else 1.12
-    axes.set(yscale="log", ylim=(low / room, high * room))
-    axes.yaxis.set_major_locator(LogLocator() if wide else MaxNLocator(3, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _draw_errors(axes, log):
-    for name, (colour, style) in _ERRORS.items():
-        seen, curve = _curve(log, f"validation_{name}_mm")
-        if len(seen):
-            label = f"{name} pose, {curve[-1]:.1f} mm at last"
-            axes.plot(seen, curve, style, color=colour, ms=4, lw=1.3, label=label)
-    axes.margins(y=0.12)
-    axes.set_ylabel("validation error (mm)", fontsize=9)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25)
-    if not axes.lines:
-        axes.set(yticks=[])
+    if len(values) and values.min() > 0:
+        low, high = values.min(), values.max()
+        wide = high > 8 * low
+        room = 2 if wide else 1.12
+        axes.set(yscale="log", ylim=(low / room, high * room))
+        axes.yaxis.set_major_locator(LogLocator() if wide else MaxNLocator(3, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.legend(fontsize=9, frameon=False, loc="upper right")
+        axes.set(yticks=[])
+        if "w_jt" in colours and any(row["stage"] == "refine" for row in log):
+            text = "none: the losses are adaptive squares"
+            axes.text(0.02, 0.5, text, transform=axes.transAxes, fontsize=8, va="center")
 
 
-def _mark_stages(axes, log, end, named):
-    axes.set_xlim(0, _END * end)
+def _mark_stages(axes: Axes, log: Log, end: float, named: bool) -> None:
+    axes.tick_params(labelsize=8)
+    axes.set_xlim(0, end)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seen, _: _thousands(seen)))
-    stages = list(dict.fromkeys(row["stage"] for row in log))
-    ends = [max(row["seen"] for row in log if row["stage"] == stage) for stage in stages]
-    for stage, start, stop in zip(stages, [0, *ends], [*ends[:-1], _END * end], strict=False):
-        axes.axvspan(start, stop, color=_SHADES[stage], lw=0, zorder=0)
+    last = {row["stage"]: row["seen"] for row in log}
+    for stage, start, stop in zip(last, [0, *last.values()], [*last.values()], strict=False):
+        name, shade = _STAGES[stage]
+        axes.axvspan(start, end if stage == [*last][-1] else stop, color=shade, lw=0, zorder=0)
         if named:
             axes.annotate(
-                _NAMES[stage], (start, 1), (1, 3), xycoords=axes.get_xaxis_transform(),
+                name, (start, 1), (1, 3), xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points", fontsize=9,
             )  # fmt: skip
 
 
-def _thousands(images):
+def _thousands(images: float) -> str:
     return f"{images / 1000:.4g}k" if images else "0"
 
 
-def _draw_strip(axes, log, strip):
-    """Rows are frames, columns validations; the last column is the truth."""
+def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
+    """Rows are frames, columns validations, of 1 each; the last column is the truth."""
     validations = evenly([row for row in log if "strip_mm" in row], _COLUMNS)
     crops, true_mm = strip.batch(range(len(strip)))
-    poses = [torch.tensor(row["strip_mm"]) for row in validations] + [true_mm]
-    points = torch.stack([crops.to_uvd(pose)[..., :2] for pose in poses]).numpy()
-    step, rows = 1 + _GAP, np.arange(len(strip))
-    columns = step * np.append(np.arange(len(validations)), _COLUMNS + 0.15)
-    corner, side = _windows(points[-1])
-    points = ((points - corner[:, None]) / side[:, None]).clip(0, 1)
-    points += np.stack(np.broadcast_arrays(columns[:, None], step * rows), axis=-1)[:, :, None]
-    for x, row in zip(columns, [*validations, {}], strict=True):
-        shade = _SHADES.get(row.get("stage"), "white")
-        area = (x - _GAP / 2, -_GAP / 2), step, len(rows) * step
-        axes.add_patch(Rectangle(*area, color=shade, lw=0, zorder=-1))
-    for i, x in itertools.product(rows, columns):
-        (u, v), size = corner[i], side[i]
-        picture, extent = _cut(crops.image[i, 0].numpy(), u, v, size.item())
-        left, right, low, high = extent
-        axes.imshow(
-            picture, cmap=GREY_MAP, vmin=-0.999, vmax=1, interpolation="nearest",
-            extent=(x + left, x + right, i * step + low, i * step + high),
-        )  # fmt: skip
-    bones = points[:, :, list(BONES)].reshape(-1, 2, 2)
-    colours = BONE_COLOURS * (len(bones) // len(BONES))
-    axes.add_collection(LineCollection(bones, colors=colours, linewidths=1.5, capstyle="round"))
-    _label_columns(axes, validations, columns, len(rows) * step)
-    middle = len(rows) * step / 2
-    axes.text(
-        -0.1, middle, f"{len(rows)} of the\nvalidation frames", ha="right", va="center", fontsize=9
-    )
-    axes.set(xlim=(-_GAP / 2, (_COLUMNS + 1.15) * step), ylim=(2 * middle + 0.35, -0.18))
-    axes.set(aspect="equal", anchor="W")
+    true = crops.to_uvd(true_mm)[..., :2].numpy()
+    low, high = true.min(axis=1), true.max(axis=1)
+    side = 1.25 * (high - low).max(axis=1, keepdims=True)  # of a square around the true hand
+    corner = (low + high - side) / 2
+    height, rows = figure.get_figheight(), len(strip)
+    # One pair of axes for all: with 32 pairs, drawing takes twice as long.
+    axes = figure.add_axes((0.145, 0.02 / height, 0.85, 1 - 3.67 / height))
+
+    def draw(x: float, joints_mm: torch.Tensor, label: str, title: str, shade: str) -> None:
+        axes.add_patch(Rectangle((x, 0), 1, rows, color=shade, lw=0, zorder=-1))
+        axes.text(x + 0.5, rows, label, ha="center", va="top", fontsize=9)
+        axes.text(x, -0.06, title, fontsize=9)
+        points = (crops.to_uvd(joints_mm)[..., :2].numpy() - corner[:, None]) / side[:, None]
+        for y in range(rows):
+            (left, top), size = (x, y) - corner[y] / side[y], 1 / side[y, 0]
+            image = axes.imshow(
+                crops.image[y, 0].numpy(), GREY_MAP, vmin=-0.999, vmax=1, interpolation="nearest",
+                extent=(left, left + size, top + size, top),
+            )  # fmt: skip
+            image.set_clip_path(Rectangle((x, y), 1, 1, transform=axes.transData))
+            bones = (points[y].clip(0, 1) + (x, y))[list(BONES)]
+            axes.add_collection(LineCollection(list(bones), colors=BONE_COLOURS, linewidths=1.5))
+
+    before = None
+    for column, row in enumerate(validations):
+        name, shade = _STAGES[row["stage"]]
+        error = row.get("validation_refined_mm", row["validation_initial_mm"])
+        label = f"{_thousands(row['seen'])} images\n{error:.1f} mm"
+        draw(column, torch.tensor(row["strip_mm"]), label, "" if name == before else name, shade)
+        before = name
+    draw(_COLUMNS + 0.15, true_mm, "truth", "", "white")
+    name = f"{rows} of the\nvalidation frames"
+    axes.text(-0.1, rows / 2, name, ha="right", va="center", fontsize=9)
+    axes.set(xlim=(0, _COLUMNS + 1.15), ylim=(rows + 0.35, -0.18), aspect="equal", anchor="W")
     axes.set_axis_off()
 
 
-def _windows(true_uv):
-    """Corner (n, 2) and side (n, 1) of a square around each true hand (n, 21, 2), uvd frame."""
-    low, high = true_uv.min(axis=1), true_uv.max(axis=1)
-    side = _ROOM * (high - low).max(axis=1, keepdims=True)
-    return (low + high - side) / 2, side
-
-
-def _cut(image, u, v, side):
-    """The pixels of a square, and where in it they lie: left, right, bottom, top."""
-    size = len(image)
-    left, top = (max(0, int(np.ceil(size * at))) for at in (u, v))
-    right, bottom = (min(size, int(size * (at + side))) for at in (u, v))
-    thin = -(-(right - left) // _CELL)
-    extent = [(left / size - u), (right / size - u), (bottom / size - v), (top / size - v)]
-    return image[top:bottom:thin, left:right:thin], [place / side for place in extent]
-
-
-def _label_columns(axes, validations, columns, bottom):
-    style = {"y": bottom, "ha": "center", "va": "top", "fontsize": 9}
-    last = None
-    for x, row in zip(columns, validations, strict=False):
-        error = row.get("validation_refined_mm", row["validation_initial_mm"])
-        axes.text(x + 0.5, s=f"{_thousands(row['seen'])} images\n{error:.1f} mm", **style)
-        if row["stage"] != last:
-            last = row["stage"]
-            axes.text(x, -0.06, _NAMES[last], fontsize=9)
-    axes.text(columns[-1] + 0.5, s="truth", **style)
-
-
-def evenly(items, most):
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
     """At most so many of the items, at even distances, the first and the last among them."""
     if len(items) <= most:
         return list(items)
     return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+class LiveTraining:
+    """Shows a run in a notebook, as :func:`~senorita_lib.training.stages.train`'s ``watch``.
+
+    Where there is no notebook it does nothing.
+
+    Parameters
+    ----------
+    recipe, data
+        As ``train`` takes them.
+    seconds
+        Least time between two drawings; they never take more than a twenty-fifth of it.
+
+    Examples
+    --------
+    >>> live = LiveTraining(recipe, data)
+    >>> run = train(recipe, data, folder, watch=live)
+    >>> live.finish(run.log)
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: str | os.PathLike[str], *, seconds: float = 5.0
+    ) -> None:
+        self.seconds, self._next, self._handle = seconds, 0.0, None
+        self._images = recipe.pose_images + recipe.volume_images + recipe.refine_images
+        if _in_notebook():
+            from IPython.display import display
+
+            self._strip = strip_frames(recipe, data)
+            text = {"text/plain": "training: no step yet"}
+            self._handle = display(text, raw=True, display_id=True)
+
+    def __call__(self, log: Log) -> None:
+        """Draw the log, unless it was drawn a moment ago."""
+        start = time.monotonic()
+        if start >= self._next:
+            self._draw(log, colours=None)
+            now = time.monotonic()
+            self._next = now + max(self.seconds, (now - start) / _SHARE)
+
+    def finish(self, log: Log) -> None:
+        """Draw the log now: when the run is over, or was there already."""
+        self._draw(log, colours=128)
+
+    def _draw(self, log: Log, colours: int | None) -> None:
+        if self._handle is None:
+            return
+        caption = "Losses of a run that has not been validated yet."
+        errors = [row for row in log if "validation_initial_mm" in row]
+        if errors:
+            error = errors[-1].get("validation_refined_mm", errors[-1]["validation_initial_mm"])
+            caption = f"Losses, validation error and poses: {error:.1f} mm"
+            caption += f" after {len(errors)} validations."
+        figure = training_figure(log, self._strip, self._images)
+        bundle = mime_bundle(figure, caption=caption, colours=colours)
+        self._handle.update(bundle, metadata=alt_text(caption), raw=True)
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel runs this, so that what is displayed can be replaced."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return getattr(get_ipython(), "kernel", None) is not None

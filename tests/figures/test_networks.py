@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from senorita_lib.camera import SR300
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.evaluation import bone_angles, mean_joint_error
-from senorita_lib.figures.bone_network import refiner_figure
-from senorita_lib.figures.networks import overview_figure
-from senorita_lib.figures.recording import record
+from senorita_lib.figures.networks import overview_figure, refiner_figure
+from senorita_lib.figures.page import follow
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
@@ -77,7 +77,8 @@ def test_the_refiner_prints_a_bones_share_of_the_shapes():
 
 def test_pictures_are_the_tensors_themselves():
     net = network()
-    calls, figure = record(net, crop(net)), refiner_figure(net, frame(), bone=3)
+    calls = follow(net, frame(), SR300).calls
+    figure = refiner_figure(net, frame(), bone=3)
     assert "thumb, wrist–mcp" in words(figure)
     drawn = [image.get_array() for axes in figure.axes for image in axes.images]
     stage = calls["refiner.patch_stream.0"]
@@ -91,13 +92,13 @@ def test_recording_leaves_the_network_as_it_was():
     net = network().train()
     net.refiner.eval()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    calls = record(net, crop(net))
+    seen = follow(net, frame(), SR300)
     assert net.training and not net.refiner.residual.training
     assert all((tensor == before[name]).all() for name, tensor in net.state_dict().items())
     assert not any(module._forward_hooks for module in net.modules())
     with torch.no_grad():
         again = net.eval()(crop(net))
-    assert torch.equal(calls[""].output.refinement.joints_mm, again.refinement.joints_mm)
+    assert torch.equal(seen.refined.joints_mm, again.refinement.joints_mm)
 
 
 def test_errors_are_the_real_ones():

@@ -1,16 +1,27 @@
-"""A run's figure says what its log says."""
+"""A run's figure says what its log says; while it runs, it is drawn in one place and seldom."""
 
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import IPython
 import numpy as np
 import pytest
 
+from senorita_lib.cropping import CropBatch
 from senorita_lib.datasets.crops import CropSet
+from senorita_lib.figures import training
 from senorita_lib.figures.style import png
-from senorita_lib.figures.training import evenly, training_figure
+from senorita_lib.figures.training import LiveTraining, evenly, training_figure
 from senorita_lib.hand import BONES
+from senorita_lib.recipes import find_recipe
+
+Log = list[dict[str, Any]]
+ROWS: Log = [{"stage": "pose", "images": 160 * i, "L_jt": 8 / i} for i in range(1, 200)]
 
 
 @pytest.fixture
-def strip(crops, hand):
+def strip(crops: CropBatch, hand: np.ndarray) -> CropSet:
     return CropSet(
         names=list("abcd"),
         splits=["train"] * 4,
@@ -23,9 +34,9 @@ def strip(crops, hand):
 
 
 @pytest.fixture
-def log(hand):
+def log(hand: np.ndarray) -> Log:
     """Three stages of 1000 images; a validation in the middle and at the end of each."""
-    rows = []
+    rows: Log = []
     for stage in ("pose", "volume", "refine"):
         for images in range(100, 1001, 100):
             if images in (500, 1000):
@@ -41,7 +52,8 @@ def log(hand):
     return rows
 
 
-def test_curves_are_the_logs(log):
+# ---------------------------------------------------------------------------- from a log
+def test_curves_are_the_logs(log: Log) -> None:
     poses, volumes, orientations, weights, errors = training_figure(log).axes
     np.testing.assert_allclose(poses.lines[0].get_xdata(), np.arange(100, 3001, 100))
     np.testing.assert_allclose(poses.lines[0].get_ydata()[:2], [4.9, 4.8])
@@ -52,54 +64,105 @@ def test_curves_are_the_logs(log):
     np.testing.assert_allclose(errors.lines[0].get_xdata(), [500, 1000, 1500, 2000, 2500, 3000])
     np.testing.assert_allclose(errors.lines[1].get_xydata(), [[2500, 25], [3000, 25]])
     assert [text.get_text() for text in errors.texts] == ["Step 1: eq. 3", "+ eq. 4", "Step 2"]
+    planned = training_figure(log[:3], images=3000)
+    assert all(axes.get_xlim()[1] > 3000 for axes in planned.axes)
 
 
-def test_axes_reach_to_the_end_of_the_plan(log):
-    figure = training_figure(log[:3], images=3000)
-    assert all(axes.get_xlim()[1] > 3000 for axes in figure.axes)
-
-
-def test_strip_ends_with_the_truth(log, strip, crops, hand):
-    *_, axes = training_figure(log, strip).axes
-    (bones,) = axes.collections
-    segments = np.array(bones.get_segments()).reshape(7, 4, 20, 2, 2)  # columns, frames
+def test_poses_end_with_the_truth(
+    log: Log, strip: CropSet, crops: CropBatch, hand: np.ndarray
+) -> None:
+    axes = training_figure(log, strip).axes[-1]
+    drawn = np.array([bones.get_segments() for bones in axes.collections])  # columns by frames
+    assert drawn.shape == (7 * 4, 20, 2, 2)
     true = crops.to_uvd(hand)[:, list(BONES), :2]
-    drawn = segments[-1]
-    for frame in range(4):  # the same up to a place and a size
-        a, b = (p[frame].reshape(-1, 2) - p[frame, 0, 0] for p in (drawn, true))
-        size = np.abs(a).max() / np.abs(b).max()
-        np.testing.assert_allclose(a, b * size, atol=1e-3)
+    for frame, shown in enumerate(axes.images[-4:]):
+        left, right, bottom, top = shown.get_extent()
+        uv = (drawn[-4 + frame] - (left, top)) / (right - left, bottom - top)
+        np.testing.assert_allclose(uv, true[frame], atol=1e-5)
+        np.testing.assert_array_equal(shown.get_array(), crops.image[frame, 0])
     labels = [text.get_text() for text in axes.texts]
-    assert labels[-2:] == ["truth", "4 of the\nvalidation frames"]
+    assert labels[-1] == "4 of the\nvalidation frames" and "truth" in labels
     assert "0.5k images\n30.0 mm" in labels and "3k images\n25.0 mm" in labels
 
 
-def test_a_long_run_has_seven_columns_and_light_curves(log, strip, hand):
+def test_long_run_has_seven_columns_and_light_curves(
+    log: Log, strip: CropSet, hand: np.ndarray
+) -> None:
     more = [log[-2] | {"images": 1000 * i, "strip_mm": hand.tolist()} for i in range(2, 900)]
     figure = training_figure([*log, *more], strip)
-    (bones,) = figure.axes[-1].collections
-    assert len(bones.get_segments()) == 8 * 4 * 20
+    assert len(figure.axes[-1].collections) == 8 * 4
     assert max(len(line.get_xdata()) for axes in figure.axes for line in axes.lines) <= 250
+    assert evenly(range(3), 7) == [0, 1, 2] and evenly([], 7) == []
+    assert evenly(range(100), 3) == [0, 50, 99]
 
 
-@pytest.mark.parametrize("length", [0, 1, 6, 40])
-def test_it_is_drawn_from_the_first_row_on(log, strip, length):
+@pytest.mark.parametrize("length", [0, 1, 6])
+def test_any_log_is_drawn(log: Log, strip: CropSet, length: int) -> None:
+    """From the first row on."""
     assert png(training_figure(log[:length], strip, 3000), colours=None).startswith(b"\x89PNG")
 
 
-def test_a_run_that_diverges_is_drawn(log):
+def test_diverged_and_unbalanced_runs_are_drawn(log: Log) -> None:
     for value in (np.nan, np.inf, 0.0):
         png(training_figure([*log, log[-1] | {"L_jt": value, "L_jt_ref": value}]))
-
-
-def test_adaptive_squares_have_no_weights(log):
     bare = [{k: v for k, v in row.items() if not k.startswith("w_")} for row in log]
     (text,) = training_figure(bare).axes[3].texts
     assert "adaptive" in text.get_text()
 
 
-def test_evenly_keeps_the_first_and_the_last():
-    assert evenly(range(3), 7) == [0, 1, 2]
-    assert evenly(range(8), 7) == [0, 1, 2, 4, 5, 6, 7]
-    assert evenly(range(100), 3) == [0, 50, 99]
-    assert evenly([], 7) == []
+# ------------------------------------------------------------------------------------- live
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, str]]]:
+    """What a kernel is told: a list of displays, each a list of what it came to show."""
+    displays: list[list[dict[str, str]]] = []
+
+    def display(bundle: dict[str, str], *, raw: bool, display_id: bool) -> SimpleNamespace:
+        assert raw and display_id
+        displays.append([bundle])
+        return SimpleNamespace(update=lambda bundle, metadata, raw: displays[-1].append(bundle))
+
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setattr(IPython.display, "display", display)
+    return displays
+
+
+@pytest.mark.parametrize(("drawing", "step"), [(2.0, 1.0), (0.0, 0.5)])
+def test_one_display_is_updated_and_seldom(
+    drawing: float, step: float, shown: list, monkeypatch: pytest.MonkeyPatch, small_data: str
+) -> None:
+    """A drawing takes at most a twenty-fifth of the time; quick ones are 5 s apart."""
+    clock, draw = SimpleNamespace(seconds=100.0), training.training_figure
+
+    def slow(*args: Any) -> Any:
+        clock.seconds += drawing
+        return draw(*args)
+
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock.seconds)
+    monkeypatch.setattr(training, "training_figure", slow)
+    live = LiveTraining(find_recipe("tiny"), small_data)
+    assert shown == [[{"text/plain": "training: no step yet"}]]
+    for i in range(1, 120):
+        live(ROWS[:i])
+        clock.seconds += step
+    (updates,) = shown
+    drawn, spent = len(updates) - 1, clock.seconds - 100
+    assert 3 <= drawn <= 1 + spent / max(5, 25 * drawing)
+    live.finish([*ROWS, {"stage": "pose", "images": 3600, "validation_initial_mm": 38.04}])
+    assert len(shown) == 1 and len(updates) == drawn + 2
+    assert all("image/png" in bundle for bundle in updates[1:])
+    assert "not been validated" in updates[-2]["text/plain"]
+    assert updates[-1]["text/plain"].endswith("38.0 mm after 1 validations.")
+
+
+@pytest.mark.parametrize("where", ["plain Python", "terminal", "no IPython"])
+def test_without_a_notebook_nothing_happens(
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = SimpleNamespace() if where == "terminal" else None
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    if where == "no IPython":
+        monkeypatch.setitem(sys.modules, "IPython", None)
+    live = LiveTraining(find_recipe("tiny"), "not even data")
+    live(ROWS)
+    live.finish(ROWS)
+    assert capsys.readouterr() == ("", "")
