@@ -1,4 +1,4 @@
-"""The committed notebooks: their form, and that they were run."""
+"""The committed notebooks: their form, that they were run, and what their first cell refuses."""
 
 import json
 import re
@@ -7,11 +7,22 @@ import pytest
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Notebook: parameter, a wrong value, and the refusal.
+SLIPS = [
+    ("01", "foreground", "otsuu", r"foreground is 'otsuu', .*\(did you mean 'otsu'\?\)"),
+    ("02", "layers", 3.5, r"layers is 3\.5, wanted a whole number"),
+    ("03", "gamma", -0.1, r"gamma is -0\.1, wanted a number above 0"),
+    ("04", "model", 7, "model is 7, wanted 1, 2, 3 or 4"),
+    ("04", "data", "nowhere", "data is 'nowhere', which is not there: `make data`"),
+    ("04", "pretrain", "maybe", "pretrain is 'maybe', wanted True, False or None"),
+    ("04", "people", "nowhere", "people is 'nowhere', which is not there: wanted MPII"),
+    ("05", "results", "nowhere", "results is 'nowhere', which is not there: "),
+]
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request):
-    return json.loads(request.param.read_text())
+    return json.loads(request.param.read_text("utf-8"))
 
 
 def code_cells(notebook):
@@ -51,8 +62,32 @@ def test_opens_with_title_and_one_cell_of_parameters(notebook):
         assert re.search(rf"\b{name}\b", body), f"parameter {name} is never used"
 
 
-def test_cells_are_short(notebook):
-    for cell in code_cells(notebook):
-        lines = [line for line in source(cell).splitlines() if line.strip()]
-        assert len(lines) <= 15, source(cell)
-        assert not re.search(r"^\s*(def|class) ", source(cell), re.M)
+def check(path, name, value):
+    """Run the first two cells as papermill does, but without a kernel."""
+    defaults, checks = map(source, code_cells(json.loads(path.read_text("utf-8")))[:2])
+    namespace = {"In": ["", defaults, f"# Parameters\n{name} = {value!r}\n", checks]}
+    exec(defaults, namespace)
+    exec(namespace["In"][2], namespace)
+    exec(checks, namespace)
+
+
+@pytest.mark.parametrize(("number", "name", "value", "refusal"), SLIPS)
+def test_a_wrong_value_is_refused_in_one_sentence(number, name, value, refusal, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (path,) = (path for path in NOTEBOOKS if path.stem.startswith(number))
+    with pytest.raises((ValueError, FileNotFoundError), match=f"^{refusal}"):
+        check(path, name, value)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_unknown_name_is_refused(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ValueError, match=r"^parametre is no parameter of this notebook"):
+        check(path, "parametre", 1)
+
+
+def test_cells_are_short_and_imports_few(notebook):
+    cells = [source(cell) for cell in code_cells(notebook)]
+    for text in cells:
+        assert len([line for line in text.splitlines() if line.strip()]) <= 30, text
+    assert len(re.findall(r"^\s*(?:import|from) ", "\n".join(cells), re.M)) <= 8
