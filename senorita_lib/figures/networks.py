@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.datasets.hands19 import Frame
@@ -43,13 +44,7 @@ _ARROWS = (
 def overview_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Figure:
     """Fig. 1: one frame's way through the whole network, with each tensor's shape.
 
-    Parameters
-    ----------
-    model
-        With heat maps.
-    frame
-        Without joints, the true volumes, the losses and the errors are left out.
-    camera
+    Without labels in the frame, the true volumes, the losses and the errors are left out.
 
     Raises
     ------
@@ -141,6 +136,7 @@ def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
     for joints, (x, name) in zip(cells, ((11.85, "this"), (9.3, "the true")), strict=False):
         volumes = render_skeleton(joints, **options)
         axes = page.picture(x, 5.49, 1.4, projection="3d", facecolor="none")
+        assert isinstance(axes, Axes3D)
         draw_volumes(axes, volumes[0].cpu().numpy(), threshold=0.6)
         for text in axes.texts:
             text.set_fontsize(8)

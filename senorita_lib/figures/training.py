@@ -1,9 +1,9 @@
 """A training run's figure, from its log, and how a notebook shows it while the run goes on."""
 
 import os
+import sys
 import time
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +28,6 @@ from senorita_lib.training.loop import counted
 from senorita_lib.training.stages import strip_frames
 
 Log = list[dict[str, Any]]
-Item = TypeVar("Item")
 
 _INITIAL, _ORIENTATION, _VOLUME, _REFINED = MUTED_COLOURS[:4]
 _PANELS: dict[str, dict[str, str]] = {  # name, then the log's entries with their colours
@@ -46,6 +45,7 @@ _STAGES = {  # name and shade
 }
 _POINTS = 250  # of a curve: longer ones are drawn as means
 _COLUMNS = 7  # of poses, without the truth
+_SECONDS = 5.0  # least time between two drawings
 _SHARE = 1 / 25  # of the time that drawing may take
 
 
@@ -151,7 +151,10 @@ def _thousands(images: float) -> str:
 
 def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
     """Rows are frames, columns validations, of 1 each; the last column is the truth."""
-    validations = evenly([row for row in log if "strip_mm" in row], _COLUMNS)
+    validations = [row for row in log if "strip_mm" in row]
+    if len(validations) > _COLUMNS:  # then some, at even distances, the last among them
+        chosen = np.linspace(0, len(validations) - 1, _COLUMNS).round().astype(int)
+        validations = [validations[i] for i in chosen]
     crops, true_mm = strip.batch(range(len(strip)))
     true = crops.to_uvd(true_mm)[..., :2].numpy()
     low, high = true.min(axis=1), true.max(axis=1)
@@ -190,13 +193,6 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
     axes.set_axis_off()
 
 
-def evenly(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many of the items, at even distances, the first and the last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
-
-
 class LiveTraining:
     """Shows a run in a notebook, as :func:`~senorita_lib.training.stages.train`'s ``watch``.
 
@@ -206,8 +202,6 @@ class LiveTraining:
     ----------
     recipe, data
         As ``train`` takes them.
-    seconds
-        Least time between two drawings; they never take more than a twenty-fifth of it.
 
     Examples
     --------
@@ -216,12 +210,11 @@ class LiveTraining:
     >>> live.finish(run.log)
     """
 
-    def __init__(
-        self, recipe: Recipe, data: str | os.PathLike[str], *, seconds: float = 5.0
-    ) -> None:
-        self.seconds, self._next, self._handle = seconds, 0.0, None
+    def __init__(self, recipe: Recipe, data: str | os.PathLike[str]) -> None:
+        self._next, self._handle = 0.0, None
         self._images = recipe.pose_images + recipe.volume_images + recipe.refine_images
-        if _in_notebook():
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if getattr(shell, "kernel", None) is not None:  # so that what is shown can be replaced
             from IPython.display import display
 
             self._strip = strip_frames(recipe, data)
@@ -234,7 +227,7 @@ class LiveTraining:
         if start >= self._next:
             self._draw(log, colours=None)
             now = time.monotonic()
-            self._next = now + max(self.seconds, (now - start) / _SHARE)
+            self._next = now + max(_SECONDS, (now - start) / _SHARE)
 
     def finish(self, log: Log) -> None:
         """Draw the log now: when the run is over, or was there already."""
@@ -252,12 +245,3 @@ class LiveTraining:
         figure = training_figure(log, self._strip, self._images)
         bundle = mime_bundle(figure, caption=caption, colours=colours)
         self._handle.update(bundle, metadata=alt_text(caption), raw=True)
-
-
-def _in_notebook() -> bool:
-    """Whether a kernel runs this, so that what is displayed can be replaced."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return getattr(get_ipython(), "kernel", None) is not None
