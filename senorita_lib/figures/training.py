@@ -231,7 +231,7 @@ class LiveTraining:
 
     def finish(self, log: Log) -> None:
         """Draw the log now: when the run is over, or was there already."""
-        self._draw(log, colours=64)
+        self._draw(log, colours=128)
 
     def _draw(self, log: Log, colours: int | None) -> None:
         if self._handle is None:
