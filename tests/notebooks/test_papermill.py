@@ -16,7 +16,7 @@ CASES = [
     ("04_train_refine", "model", "7", "model is 7, wanted 1, 2, 3 or 4"),
     ("03_skeleton_renderer", "gama", "0.1", "gama is no parameter of this notebook, did you mean"),
 ]
-SECONDS = 60  # within which the first line of the training must appear
+SECONDS = 120  # the most that training waits for its first line to be read
 
 
 def command(source, *options):
