@@ -2,17 +2,12 @@
 
 from importlib import import_module
 
-__all__ = ["Human36m", "Mpii", "SyntheticBody", "check_body"]
+__all__ = ["Human36m", "Mpii", "SyntheticBody"]
 
-_LATER = {
-    "Human36m": "human36m",
-    "Mpii": "mpii",
-    "SyntheticBody": "synthetic",
-    "check_body": "checking",
-}
+_MODULES = {"Human36m": "human36m", "Mpii": "mpii", "SyntheticBody": "synthetic"}
 
 
-def __getattr__(name):
-    if name in _LATER:
-        return getattr(import_module(f"senorita_lib.people.{_LATER[name]}"), name)
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return getattr(import_module(f"senorita_lib.people.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,107 +1,112 @@
-"""Augmented batches of people, half of them with 2D labels alone, half with depths too."""
+"""Augmented batches of people: half with only 2D labels, half with depths too."""
 
 import hashlib
+import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from senorita_lib.augmentation import draw
-from senorita_lib.people.crops import Change, cut_body
+from senorita_lib.people.crops import BodySet, Change, cut_body
+from senorita_lib.people.human36m import Human36m
+from senorita_lib.people.mpii import Mpii
+from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 from senorita_lib.training.batches import Shuffled, seed_of
 
-_COLOUR = 0.2  # each of red, green and blue is multiplied by 1 ± this, as by Sun et al.
+_COLOUR = 0.2  # each of red, green and blue is multiplied by 1 ± this, as in Sun et al.
 _HELD = 1000  # people of a kind to validate on, at most
 _FEW = 0.01  # of a set's images may be missing
 
 
-class People:
+class People(BodySet):
     """Several sets as one, without the people whose images are missing.
-
-    Parameters
-    ----------
-    sets : list of BodySet
-
-    Attributes
-    ----------
-    boxes, keypoints, cameras, spatial
-        As of :class:`~senorita_lib.people.crops.BodySet`, of all of them.
-    identity : str
-        Digest of who they are.
 
     Raises
     ------
     FileNotFoundError
-        If more than one in a hundred images of a set is missing. A few are warned of: MPII lists
-        some that not every copy of it has.
+        If more than 1 % of a set's images are missing. A few only give a warning: not every copy
+        of MPII has all that it lists.
     """
 
-    def __init__(self, sets):
-        self.sets, digest = sets, hashlib.sha256()
-        places = []
-        for number, people in enumerate(sets):
-            missing = set(_want_nearly_all(people))
-            there = [index for index, name in enumerate(people.names) if name not in missing]
-            places.extend((number, index) for index in there)
+    def __init__(self, sets: Sequence[BodySet]) -> None:
+        self._places: list[tuple[BodySet, int]] = []
+        labels, digest = [], hashlib.sha256()
+        for people in sets:
+            missing = set(_missing(people))
+            rows = [row for row, name in enumerate(people.names) if name not in missing]
+            self._places += [(people, row) for row in rows]
+            labels.append((people.boxes[rows], people.keypoints[rows], people.cameras[rows]))
             digest.update("\n".join([people.identity, *sorted(missing)]).encode())
-        self._set, self._index = np.array(places, int).reshape(-1, 2).T
+        self.names = [people.names[row] for people, row in self._places]
+        self.boxes, self.keypoints, self.cameras = map(np.concatenate, zip(*labels, strict=True))
         self.identity = digest.hexdigest()
-        for name in ("boxes", "keypoints", "cameras", "spatial"):
-            parts = [
-                getattr(people, name)[self._index[self._set == number]]
-                for number, people in enumerate(sets)
-            ]
-            setattr(self, name, np.concatenate(parts))
 
-    def __len__(self):
-        return len(self.boxes)
+    def image(self, index: int) -> np.ndarray:
+        """The image of a person, (H, W, 3), uint8; red, green, blue."""
+        people, row = self._places[index]
+        return people.image(row)
 
-    def __getitem__(self, row):
-        return self.sets[self._set[row]][int(self._index[row])]
+    def split(self, share: float) -> tuple[list[np.ndarray], np.ndarray]:
+        """Rows to train on, with 2D labels and with depths, and rows to validate on.
 
-    def split(self, share):
-        """Rows to train on and to validate on: the last share of each kind, a thousand at most.
+        The latter are the last share of each kind, at most a thousand.
 
         Raises
         ------
         ValueError
-            If there is but one person of a kind.
+            If there is only one person of a kind.
         """
         kinds = [np.flatnonzero(self.spatial == kind) for kind in (False, True)]
         for rows, labels in zip(kinds, ("2D labels alone", "depths"), strict=True):
             if len(rows) == 1:
-                raise ValueError(f"there is one person with {labels}, wanted none or two and more")
+                raise ValueError(f"there is one person with {labels}, wanted none or at least two")
         held = [min(max(1, round(len(r) * share)), _HELD) if len(r) else 0 for r in kinds]
         parts = [np.split(rows, [len(rows) - n]) for rows, n in zip(kinds, held, strict=True)]
         return [seen for seen, _ in parts], np.concatenate([held for _, held in parts])
 
 
-def _want_nearly_all(people):
-    """Names of the few images that are missing."""
+def _missing(people: BodySet) -> list[str]:
+    """Names of the missing images, if they are few."""
     missing, listed = people.missing(), len(set(people.names))
     if missing:
         words = f"{len(missing):,} of {listed:,} images are missing, {missing[0]} first"
         if len(missing) > _FEW * listed:
-            raise FileNotFoundError(
-                f"{words}, wanted nearly all: python -m senorita_lib.datasets lists them"
-            )
+            raise FileNotFoundError(f"{words}, wanted at most {_FEW:.0%}")
         warnings.warn(f"{words}: their people are left out", stacklevel=3)
     return missing
 
 
-class BodyBatches:
-    """Training batches of people; one is a function of seed and step alone.
+def find_people(root: str | os.PathLike[str]) -> list[tuple[type[Mpii | Human36m], Path]]:
+    """The readers of MPII and Human3.6M, each with its folder: ``root``, or one in it.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    people : People
-    rows : two arrays of int
-        Those to train on, with 2D labels alone and with depths. If one has none, all of a batch
-        are of the other.
-    device : str
+    Raises
+    ------
+    FileNotFoundError
+        If neither is there.
+    """
+    root = Path(root)
+    readers: dict[str, type[Mpii | Human36m]] = {"MPII": Mpii, "Human36M": Human36m}
+    places = [(r, root if r.find(root) else root / name) for name, r in readers.items()]
+    # A folder of that name counts even if it is incomplete: its reader says what is missing.
+    found = [(reader, place) for reader, place in places if place.is_dir()]
+    if not found:
+        raise FileNotFoundError(
+            f"{root} holds no annotations of MPII or Human3.6M, wanted them there or in a folder "
+            f"{' or '.join(readers)}"
+        )
+    return found
+
+
+class BodyBatches:
+    """Training batches of people; each is a function of seed and step alone.
+
+    ``rows`` are those to train on, with 2D labels alone and with depths; if there are none of one
+    kind, the other fills the batches.
 
     Raises
     ------
@@ -109,65 +114,53 @@ class BodyBatches:
         If there are fewer people than a batch takes.
     """
 
-    def __init__(self, recipe, people, rows, device):
+    def __init__(
+        self, recipe: Recipe, people: People, rows: Sequence[np.ndarray], device: str
+    ) -> None:
         self.recipe, self.people, self.device = recipe, people, device
-        self.orders = {kind: Shuffled(own, recipe.seed) for kind, own in enumerate(rows)}
-        self.orders = {kind: order for kind, order in self.orders.items() if len(order.rows)}
+        self.orders = {k: Shuffled(own, recipe.seed) for k, own in enumerate(rows) if len(own)}
         fewest = min((len(order.rows) for order in self.orders.values()), default=0)
         if fewest * len(self.orders) < recipe.batch:
             raise ValueError(
-                f"there are {fewest} people of a kind to train on, "
-                f"wanted at least their part of a batch of {recipe.batch}"
+                f"there are {fewest} people of a kind to train on, wanted at least their share of "
+                f"a batch of {recipe.batch}"
             )
-        # As many as torch has, which a study gives one each: OpenCV reads and warps without
-        # Python's lock.
+        # OpenCV reads and warps without Python's lock. A study gives each run one thread.
         self._threads = ThreadPoolExecutor(torch.get_num_threads())
-        self._ahead = {}
+        self._ahead: tuple[int, list[Future]] = (-1, [])
 
-    def __call__(self, step, batch):
-        """The part of a step's batch that falls to this process.
+    def __call__(self, step: int, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """A step's rows for this process: images (B, 3, S, S) in [-1, 1] and uvd (B, 16, 3)."""
+        begun, crops = self._ahead
+        if begun != step:
+            crops = self._begin(step, batch)
+        self._ahead = step + 1, self._begin(step + 1, batch)
+        parts = zip(*(crop.result() for crop in crops), strict=True)
+        images, uvd = (torch.from_numpy(np.stack(part)).to(self.device) for part in parts)
+        return images, uvd
 
-        Returns
-        -------
-        images : tensor, (B, 3, S, S)
-            From -1 to 1.
-        uvd : tensor, (B, 16, 3)
-            Not a number where not known.
-        """
-        here = self._ahead.pop(step, None) or self._begin(step, batch)
-        self._ahead = {step + 1: self._begin(step + 1, batch)}
-        images, uvd = zip(*(sample.result() for sample in here), strict=True)
-        return tuple(torch.from_numpy(np.stack(part)).to(self.device) for part in (images, uvd))
-
-    def _begin(self, step, batch):
+    def _begin(self, step: int, batch: int) -> list[Future]:
         """Let threads cut out the people of a step."""
-        recipe, kinds = self.recipe, list(self.orders)
-        numbers = np.diff(np.linspace(0, batch, len(kinds) + 1).astype(int))
-        rows = [
-            self.orders[kind](kind, step, number)
-            for kind, number in zip(kinds, numbers, strict=True)
-        ]
+        recipe = self.recipe
+        numbers = np.diff(np.linspace(0, batch, len(self.orders) + 1).astype(int))
+        rows = np.concatenate([
+            order(kind, step, number)
+            for (kind, order), number in zip(self.orders.items(), numbers, strict=True)
+        ])  # fmt: skip
         generator = torch.Generator().manual_seed(seed_of(recipe.seed, 16, step))
         draws = draw(
             batch, generator, angle=recipe.rotation, scale=recipe.scale,
             scale_probability=recipe.scale_probability, shift=recipe.shift,
         )  # fmt: skip
         more = torch.rand(batch, 4, generator=generator)
-        order = np.concatenate(rows)
-        places = range(batch)[processes.part(batch, "batch")]
-        return [
-            self._threads.submit(_sample, self.people, order[i], recipe.image_size, draws, more, i)
-            for i in places
-        ]
+        colour = 1 + _COLOUR * (2 * more[:, 1:] - 1)
+        changes = zip(
+            draws.angle.tolist(), draws.scale.tolist(), draws.shift.tolist(),
+            (more[:, 0] < 0.5).tolist(), colour.tolist(), strict=True,
+        )  # fmt: skip
+        samples = list(zip(rows, (Change(*values) for values in changes), strict=True))
+        own = samples[processes.part(batch, "batch")]
+        return [self._threads.submit(self._cut, row, change) for row, change in own]
 
-
-def _sample(people, row, size, draws, more, i):
-    colour = 1 + _COLOUR * (2 * more[i, 1:] - 1)
-    change = Change(
-        angle=float(draws.angle[i]),
-        scale=float(draws.scale[i]),
-        shift=tuple(draws.shift[i].tolist()),
-        mirror=bool(more[i, 0] < 0.5),
-        colour=tuple(colour.tolist()),
-    )
-    return cut_body(people[row], size, change)
+    def _cut(self, row: int, change: Change) -> tuple[np.ndarray, np.ndarray]:
+        return cut_body(self.people[row], self.recipe.image_size, change)

@@ -1,7 +1,7 @@
-"""The synthetic body: joint angles to 16 keypoints, and the flesh and clothes around them.
+"""The synthetic body: joint angles to 16 keypoints, with flesh and clothes around them.
 
-A frame of its own, mm: x to the person's left, y down, z to the back, the pelvis at the origin; it
-is the camera's frame, but for the place, when the person faces the camera. Angles are radians.
+Body frame, mm: x to the person's left, y down, z to the back, origin at the pelvis. Angles are in
+radians.
 """
 
 from dataclasses import dataclass
@@ -18,31 +18,28 @@ _DOWN, _UP, _LEFT, _BACK = np.array([[0, 1, 0], [0, -1, 0], [1, 0, 0], [0, 0, 1]
 
 @dataclass(frozen=True)
 class BodyAngles:
-    """Joint angles, radians; pairs are right and left.
+    """Joint angles, radians; pairs are right and left."""
 
-    Attributes
-    ----------
-    trunk, head : array, (3,)
-        Of the chest against the pelvis, and of the head against the chest: forward bend, lean to
-        the left, turn to the right.
-    hips : array, (2, 2)
-        Flexion and abduction.
-    knees : array, (2,)
-    shoulders : array, (2, 3)
-        Flexion and abduction of the upper arm, and its turn about itself.
-    elbows : array, (2,)
-    """
-
-    trunk: np.ndarray
-    head: np.ndarray
-    hips: np.ndarray
-    knees: np.ndarray
-    shoulders: np.ndarray
-    elbows: np.ndarray
+    trunk: np.ndarray  # (3,): chest against pelvis: bend forward, lean left, turn right
+    head: np.ndarray  # (3,): head against chest, likewise
+    hips: np.ndarray  # (2, 2): flexion, abduction
+    knees: np.ndarray  # (2,)
+    shoulders: np.ndarray  # (2, 3): flexion, abduction, twist of the upper arm
+    elbows: np.ndarray  # (2,)
 
 
-def rotation(axis, angle):
-    """Matrix (3, 3) of a turn about x, y or z (0, 1, 2)."""
+@dataclass(frozen=True)
+class BodyPose:
+    """One posed person."""
+
+    keypoints: np.ndarray  # (16, 3) and
+    more: np.ndarray  # (9, 3) of :func:`pose_body`, camera frame, mm
+    girth: float  # factor on the flesh except the head's, 1: a slim adult
+    size: float  # as in :func:`pose_body`
+
+
+def rotation(axis: int, angle: float) -> np.ndarray:
+    """Rotation matrix (3, 3) about x, y or z (axis 0, 1, 2)."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
     matrix = np.eye(3)
     matrix[i, i] = matrix[j, j] = np.cos(angle)
@@ -51,21 +48,21 @@ def rotation(axis, angle):
     return matrix
 
 
-def pose_body(angles, size=1.0):
-    """Keypoints, and what else the flesh hangs on.
+def pose_body(angles: BodyAngles, size: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints and the other points that carry flesh, body frame, mm.
 
     Parameters
     ----------
-    angles : BodyAngles
-    size : float
+    angles
+    size
         1: a person of 1.75 m.
 
     Returns
     -------
-    keypoints : array, (16, 3)
-        Body frame, mm, in the order of :data:`senorita_lib.people.keypoints.KEYPOINT_NAMES`.
-    more : array, (9, 3)
-        Toes, heels and hands, right and left of each, the chin, the back of the head, the waist.
+    keypoints
+        (16, 3), as in :data:`~senorita_lib.people.keypoints.KEYPOINT_NAMES`.
+    more
+        (9, 3): toes, heels, hands, right and left of each; chin, back of the head, waist.
     """
     bend, lean, turn = angles.trunk
     chest = rotation(0, bend) @ rotation(2, lean) @ rotation(1, turn)
@@ -95,15 +92,14 @@ def pose_body(angles, size=1.0):
         keypoints[elbow] = keypoints[shoulder] + _UPPER_ARM * upper @ _DOWN
         keypoints[wrist] = keypoints[elbow] + _FOREARM * fore @ _DOWN
         more[4 + side] = keypoints[wrist] + _HAND * fore @ _DOWN
-    keypoints[7] = (keypoints[12] + keypoints[13]) / 2  # midway, as of Human3.6M
+    keypoints[7] = (keypoints[12] + keypoints[13]) / 2  # midway, as with Human3.6M
     more[6] = keypoints[8] + skull @ (45 * _UP - 55 * _BACK)
     more[7] = keypoints[8] + skull @ (150 * _UP + 15 * _BACK)
     more[8] = 0.45 * _SPINE * chest @ _UP
     return size * keypoints, size * more
 
 
-# ------------------------------------------------------------------------------------- flesh
-# Numbers of the spheres: the 16 keypoints, the 9 of `more`, then the chest's two.
+# Sphere numbers: the 16 keypoints, the 9 of `more`, then two in the chest.
 _R_TOE, _L_TOE, _R_HEEL, _L_HEEL, _R_HAND, _L_HAND, _CHIN, _SKULL, _WAIST = range(16, 25)
 _R_CHEST, _L_CHEST = 25, 26
 _RADII = np.array(
@@ -111,54 +107,33 @@ _RADII = np.array(
     + [36, 36, 40, 40, 36, 36, 52, 92, 108, 88, 88],
     float,
 )
-# What is drawn in one colour: spheres joined by pills (two) and wedges (three).
-PARTS = {
-    "trousers": (
-        [(2, 1), (1, 0), (3, 4), (4, 5)],
-        [(2, 3, 6), (2, 6, _WAIST), (3, 6, _WAIST)],
-    ),
-    "shirt": (
-        [(12, 11), (13, 14)],
-        [(_R_CHEST, _L_CHEST, _WAIST), (12, _R_CHEST, 7), (13, _L_CHEST, 7)],
-    ),
-    "skin": (
-        [(11, 10), (10, _R_HAND), (14, 15), (15, _L_HAND), (8, _CHIN), (_CHIN, _SKULL), (7, 8)],
-        [],
-    ),
-    "hair": ([(9, _SKULL)], []),
-    "shoes": ([(_R_HEEL, _R_TOE), (_L_HEEL, _L_TOE)], []),
-}
+# Parts of one colour: two spheres are joined by a pill, three by a wedge.
+PARTS: dict[str, list[tuple[int, ...]]] = {
+    "trousers": [(2, 1), (1, 0), (3, 4), (4, 5), (2, 3, 6), (2, 6, _WAIST), (3, 6, _WAIST)],
+    "shirt": [
+        (12, 11), (13, 14), (_R_CHEST, _L_CHEST, _WAIST), (12, _R_CHEST, 7), (13, _L_CHEST, 7)
+    ],
+    "skin": [
+        (11, 10), (10, _R_HAND), (14, 15), (15, _L_HAND), (8, _CHIN), (_CHIN, _SKULL), (7, 8)
+    ],
+    "hair": [(9, _SKULL)],
+    "shoes": [(_R_HEEL, _R_TOE), (_L_HEEL, _L_TOE)],
+}  # fmt: skip
 
 
-def body_spheres(keypoints, more, girth=1.0, size=1.0):
-    """The spheres whose hulls (``PARTS``) are the body.
-
-    Parameters
-    ----------
-    keypoints, more : arrays, (16, 3) and (9, 3)
-        Of :func:`pose_body`, in any frame.
-    girth : float
-        Of flesh around the bones, 1: a slim adult.
-    size : float
-        As of :func:`pose_body`.
-
-    Returns
-    -------
-    centres : array, (27, 3)
-    radii : array, (27,)
-        mm.
-    """
+def body_spheres(pose: BodyPose) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (27, 3) and radii (27,), mm, of the spheres whose hulls (``PARTS``) are the body."""
+    keypoints, more = pose.keypoints, pose.more
     waist, thorax = more[8], keypoints[7]
     across = (keypoints[13] - keypoints[12]) / 2
     middle = thorax + 0.28 * (waist - thorax)
     centres = np.concatenate(
         [keypoints, more, [middle - 0.45 * across, middle + 0.45 * across]], axis=0
     )
-    # The head's top lies on the skin, and so its sphere below it.
+    # The top of the head lies on the skin, so its sphere lies below it.
     top = keypoints[8] - keypoints[9]
     centres[9] = keypoints[9] + _RADII[9] * top / np.linalg.norm(top)
-    radii = _RADII * size
-    bony = [8, 9, _CHIN, _SKULL]
-    radii *= girth
-    radii[bony] /= girth
+    radii = _RADII * pose.size
+    radii *= pose.girth
+    radii[[8, 9, _CHIN, _SKULL]] /= pose.girth  # bony
     return centres, radii

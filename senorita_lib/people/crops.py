@@ -1,15 +1,15 @@
-"""People in colour images with 16 keypoints, and how they are cut out: the data of pretraining.
+"""People in colour images with 16 keypoints, and their crops: the data of pretraining.
 
-:class:`~senorita_lib.people.mpii.Mpii` and :class:`~senorita_lib.people.human36m.Human36m`
-read real ones, :class:`~senorita_lib.people.synthetic.SyntheticBody` draws them.
-
-Keypoints are (u, v, z): pixel frame, px, and depth behind the pelvis, mm; what is not known is not
-a number, as the depths of an image with 2D labels alone. A crop has the frames of the coordinate
-contract (:mod:`senorita_lib`): uvd with u and v across a square box and d through a cube of 2 m
-around the pelvis (Sun et al. 2018), 0 = far face, 1 = near face.
+Keypoints are (u, v, z): pixel frame, px, and depth behind the pelvis, mm; unknown ones are NaN,
+such as the depths where there are only 2D labels. Crops follow the coordinate contract
+(:mod:`senorita_lib`): u and v across a square box, d through a cube of 2 m around the pelvis
+(Sun et al. 2018), 0 = far face, 1 = near face.
 """
 
+import hashlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,115 +17,108 @@ import numpy as np
 from senorita_lib.people.keypoints import MIRRORED
 
 CUBE_MM = 2000.0
+_JPEG_TAIL = 4096  # the end of a JPEG lies within these bytes: some cameras append more
 
 
 @dataclass(frozen=True, eq=False)
 class BodyFrame:
-    """One person in one image.
-
-    Attributes
-    ----------
-    name : str
-    image : array, (H, W, 3), uint8
-        Red, green, blue.
-    box : array, (4,)
-        x1, y1, x2, y2 of a square around the person, pixel frame; it may reach out of the image.
-    keypoints : array, (16, 3), float32
-        u, v in px, z in mm behind the pelvis; not a number where not known.
-    """
+    """One person in one image."""
 
     name: str
-    image: np.ndarray
-    box: np.ndarray
-    keypoints: np.ndarray
+    image: np.ndarray  # (H, W, 3), uint8; red, green, blue
+    box: np.ndarray  # (4,): x1, y1, x2, y2 of a square, px; may reach out of the image
+    keypoints: np.ndarray  # (16, 3), float32: u, v in px, z in mm behind the pelvis
 
 
 class BodySet:
-    """People with keypoints; their images are read when they are asked for.
+    """People with keypoints; an image is read when its frame is taken."""
 
-    Attributes
-    ----------
-    names : list of str
-        Of the images; several people may be in one.
-    boxes : array, (N, 4), float32
-        As in :class:`BodyFrame`.
-    keypoints : array, (N, 16, 3), float32
-        As in :class:`BodyFrame`.
-    cameras : array, (N, 5), float32
-        fx, fy, cx, cy in px and the pelvis's depth in mm; not a number for 2D labels alone.
-    identity : str
-        Digest of what is labelled: which set this is.
-    """
+    names: list[str]  # of the images; several people may be in one
+    boxes: np.ndarray  # (N, 4) and
+    keypoints: np.ndarray  # (N, 16, 3), float32, as in BodyFrame
+    cameras: np.ndarray  # (N, 5), float32: fx, fy, cx, cy, px; pelvis's depth, mm; NaN if 2D
+    identity: str  # digest of the labels
+    images: Path | None = None  # folder of the images, if they are files
 
-    names: list
-    boxes: np.ndarray
-    keypoints: np.ndarray
-    cameras: np.ndarray
-    identity: str
+    def image(self, index: int) -> np.ndarray:
+        """The image of a person, (H, W, 3), uint8; red, green, blue."""
+        assert self.images is not None
+        return read_colour(self.images / self.names[index])
 
-    def image(self, index):
-        """The image of a person, (H, W, 3), uint8, red, green, blue."""
-        raise NotImplementedError
-
-    def missing(self):
-        """Names of the images that are not there."""
-        return []
+    def missing(self) -> list[str]:
+        """Names of the images that do not exist."""
+        if self.images is None:
+            return []
+        # Few listings instead of a question for each file, which is slow on a network drive.
+        folders = {Path(name).parent for name in self.names}
+        listings = (folder for folder in folders if (self.images / folder).is_dir())
+        there = {str(f / file) for f in listings for file in os.listdir(self.images / f)}
+        return [name for name in dict.fromkeys(self.names) if name not in there]
 
     @property
-    def spatial(self):
-        """Which people have depths too, (N,), bool."""
+    def spatial(self) -> np.ndarray:
+        """Which people have depths, (N,), bool."""
         return np.isfinite(self.keypoints[..., 2]).any(axis=1)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> BodyFrame:
         return BodyFrame(
             self.names[index], self.image(index), self.boxes[index], self.keypoints[index]
         )
 
 
+def labels_digest(names: list[str], *labels: np.ndarray) -> str:
+    """The identity of a set with these image names and labels."""
+    digest = hashlib.sha256("\n".join(names).encode())
+    for values in labels:
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def read_colour(path: Path) -> np.ndarray:
+    """Read a JPEG or PNG: (H, W, 3), uint8; red, green, blue, as stored, not turned.
+
+    Raises
+    ------
+    ValueError
+        If it is not a whole JPEG or PNG.
+    """
+    data = path.read_bytes()
+    # OpenCV silently decodes the rest of a truncated JPEG as grey: look at both ends first.
+    jpeg = data[:2] == b"\xff\xd8" and b"\xff\xd9" in data[-_JPEG_TAIL:]
+    png = data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND"
+    image = None
+    if jpeg or png:
+        # The labels count stored pixels, whatever the camera's EXIF data says of turning them.
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise ValueError(
+            f"{path} is truncated or damaged ({len(data)} bytes), wanted a whole JPEG or PNG"
+        )
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
 @dataclass(frozen=True)
 class Change:
-    """What is done to one person's crop.
+    """Augmentation of one person's crop."""
 
-    Attributes
-    ----------
-    angle : float
-        Rotation of the image content, degrees, from u towards v.
-    scale : float
-        Factor on the content's size.
-    shift : (float, float)
-        Of the content in uv, as a share of the box.
-    mirror : bool
-        Left becomes right, and so do the keypoints.
-    colour : (float, float, float)
-        Factors on red, green and blue.
-    """
-
-    angle: float = 0.0
-    scale: float = 1.0
-    shift: tuple = (0.0, 0.0)
-    mirror: bool = False
-    colour: tuple = (1.0, 1.0, 1.0)
+    angle: float = 0.0  # degrees, rotates the content from u towards v
+    scale: float = 1.0  # of the content
+    shift: tuple[float, float] = (0.0, 0.0)  # of the content in uv, as a share of the box
+    mirror: bool = False  # swaps left and right keypoints too
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)  # factors on red, green, blue
 
 
-def cut_body(frame, size, change=None):
-    """Cut a person out.
+def cut_body(
+    frame: BodyFrame, size: int, change: Change | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a person out: the crop's image and uvd.
 
-    Parameters
-    ----------
-    frame : BodyFrame
-    size : int
-        Side of the crop, px.
-    change : Change, optional
-
-    Returns
-    -------
-    image : array, (3, size, size), float32
-        Red, green, blue from -1 to 1; -1 where the box reaches out of the image, as behind a hand.
-    uvd : array, (16, 3), float32
-        Not a number where not known. Depths do not change.
+    The image is (3, size, size), float32: red, green, blue in [-1, 1], -1 outside the frame's. The
+    uvd are (16, 3), float32; unknown ones are NaN.
     """
     change = change or Change()
     matrix = _to_crop(frame.box, size, change)
@@ -140,11 +133,12 @@ def cut_body(frame, size, change=None):
     return image.clip(-1, 1).transpose(2, 0, 1), uvd.astype(np.float32)
 
 
-def _to_crop(box, size, change):
-    """The matrix (2, 3) from pixels to those of the crop.
+def _to_crop(box: np.ndarray, size: int, change: Change) -> np.ndarray:
+    """The matrix (2, 3) from image pixels to crop pixels.
 
-    uv' = 1/2 + scale R (uv - 1/2) + shift as in :mod:`senorita_lib.augmentation`, uv = (pixel -
-    corner) / side; then, in a mirror, u' becomes 1 - u'. A pixel's uv is (index + 1/2) / size.
+    uv' = 1/2 + scale R (uv - 1/2) + shift as in :mod:`senorita_lib.augmentation`, with
+    uv = (pixel - corner) / side; a mirror then maps u' to 1 - u'. A crop pixel's uv is
+    (index + 1/2) / size.
     """
     box = np.asarray(box, float)
     corner, side = box[:2], box[2] - box[0]
@@ -157,8 +151,8 @@ def _to_crop(box, size, change):
     return np.concatenate([size * linear, (size * offset - 0.5)[:, None]], axis=1)
 
 
-def _shrunk(image, matrix):
-    """An image made smaller, by means, where the crop is coarser than it; and its matrix."""
+def _shrunk(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the crop is coarser: the image scaled down by averaging, and its matrix."""
     factor = int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     factor = min(factor, *image.shape[:2])
     if factor < 2:
@@ -171,28 +165,18 @@ def _shrunk(image, matrix):
     return image, np.concatenate([factor * matrix[:, :2], offset[:, None]], axis=1)
 
 
-def to_uvd(keypoints, boxes):
-    """Keypoints (N, 16, 3) of :class:`BodySet`, as uvd in boxes (N, 4), pixel frame."""
+def to_uvd(keypoints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Keypoints (N, 16, 3) of :class:`BodySet` to uvd in boxes (N, 4), pixel frame."""
     corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
     uv = (keypoints[..., :2] - corner) / side
     return np.concatenate([uv, 0.5 - keypoints[..., 2:] / CUBE_MM], axis=-1)
 
 
-def to_camera(uvd, boxes, cameras):
-    """uvd to camera frame, relative to the pelvis.
+def to_camera(uvd: np.ndarray, boxes: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+    """uvd (N, 16, 3) to camera frame, mm, but z counts from the true pelvis's depth.
 
-    Parameters
-    ----------
-    uvd : array, (N, 16, 3)
-    boxes : array, (N, 4)
-        Pixel frame.
-    cameras : array, (N, 5)
-        As in :class:`BodySet`.
-
-    Returns
-    -------
-    array, (N, 16, 3)
-        mm; the pelvis itself is where the uvd says, so compare poses less their pelvis.
+    Boxes (N, 4) and cameras (N, 5) are those of :class:`BodySet`. Subtract each pose's own pelvis
+    to compare poses.
     """
     corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
     u, v = np.moveaxis(corner + side * uvd[..., :2], -1, 0)

@@ -1,4 +1,4 @@
-"""The reader of MPII Human Pose (Andriluka et al. 2014), as it is released.
+"""The reader of MPII Human Pose (Andriluka et al. 2014), as released.
 
 ::
 
@@ -6,215 +6,118 @@
     ROOT/mpii_human_pose_v1_u12_1.mat   or in a folder mpii_human_pose_v1_u12_2 or annotations
 """
 
-import hashlib
 import math
 import os
-import warnings
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from senorita_lib.people.colour import read_colour
-from senorita_lib.people.crops import BodySet
+from senorita_lib.people.crops import BodySet, labels_digest
 
 MAT_FILE = "mpii_human_pose_v1_u12_1.mat"
-SPLITS = ("train", "test")
 _FOLDERS = ("", "mpii_human_pose_v1_u12_2", "annotations")
 _HEIGHT = 200  # px, of a person whose scale is 1
-_MARGIN, _LOWER = 1.25, 15  # of the box: its side, and how far below objpos it is, in scales
-_NOTHING = np.empty((0, 0))  # MATLAB's []
+_MARGIN, _LOWER = 1.25, 15  # the box's side in heights; its centre is so many scales below objpos
 
 
 class Mpii(BodySet):
-    """MPII's people with their 2D keypoints.
+    """MPII's people with their 2D keypoints, hidden ones too; without labels they are left out.
 
-    The order of the keypoints is the file's own. One that is hidden counts as known: it was
-    labelled all the same.
-
-    Parameters
-    ----------
-    root : path
-        The folder that holds ``images``.
-    split : str
-        ``train`` or ``test``; the released file has no keypoints for ``test``.
-
-    Attributes
-    ----------
-    names, boxes, keypoints, cameras, identity
-        As of :class:`~senorita_lib.people.crops.BodySet`. A box is the field's usual one: 1.25
-        times as high as the person, and its centre a little below the labelled one.
-    unlabelled : int
-        People left out, for they lack keypoints, size or place.
-    images : pathlib.Path
-        The folder of the images.
+    The boxes are the usual ones: 1.25 times the person's height, centred slightly below the
+    labelled centre. The released file has no keypoints for the split ``test``.
 
     Raises
     ------
     FileNotFoundError
-        If the file or the folder of images is missing.
-    ImportError
-        If scipy is.
+        If the annotations or the folder of images are missing.
     ValueError
-        If the file does not hold what it should.
+        If the file is damaged or of another version.
     """
 
-    def __init__(self, root, split="train"):
-        if split not in SPLITS:
-            raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
-        self.root, self.split = Path(root), split
-        path = find_mat(root)
+    def __init__(
+        self, root: str | os.PathLike[str], split: Literal["train", "test"] = "train"
+    ) -> None:
+        path = self.find(root)
         if path is None:
             raise FileNotFoundError(
-                f"{root} does not hold {MAT_FILE}, nor does a folder "
-                f"{' or '.join(_FOLDERS[1:])} in it, wanted the annotations of MPII"
+                f"{root} does not hold {MAT_FILE}, wanted MPII's annotations there or in "
+                f"{' or '.join(_FOLDERS[1:])}"
             )
-        self.images = self.root / "images"
+        self.images = Path(root) / "images"
         if not self.images.is_dir():
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
-        annolist, train = _read_release(path)
-        found = _People(path)
-        for entry in annolist[train == (split == "train")]:
-            found.add(entry)
-        if not found.names:
+        self.names, places, points = [], [], []
+        for image in _read_images(path, split):
+            for person in _rows(image.annorect):
+                centre = getattr(person, "objpos", None)
+                place = [*_numbers(person, "scale"), *_numbers(centre, "x", "y")]
+                keypoints = _keypoints(person, f"{path}, {image.image.name}")
+                if np.isfinite(place).all() and place[0] > 0 and np.isfinite(keypoints).any():
+                    self.names.append(str(image.image.name))
+                    places.append(place)
+                    points.append(keypoints)
+        if not self.names:
             raise ValueError(
-                f"{path} holds no labelled person in its images for {split}, wanted people with "
-                "annopoints, scale and objpos"
+                f"{path} holds no labelled person for {split}, wanted annopoints, scale and objpos"
             )
-        self.names, self.unlabelled = found.names, found.unlabelled
-        centre, scale = np.array(found.centres), np.array(found.scales)[:, None]
         # MATLAB counts pixels from 1.
+        scale, centre = np.array(places)[:, :1], np.array(places)[:, 1:]
         centre = centre - 1 + [0, _LOWER] * scale
         reach = _MARGIN * _HEIGHT * scale / 2
         self.boxes = np.concatenate([centre - reach, centre + reach], axis=1).astype(np.float32)
         self.keypoints = np.full((len(self.names), 16, 3), np.nan, np.float32)
-        self.keypoints[..., :2] = np.array(found.points) - 1
+        self.keypoints[..., :2] = np.array(points) - 1
         self.cameras = np.full((len(self.names), 5), np.nan, np.float32)
-        digest = hashlib.sha256("\n".join(self.names).encode())
-        for values in (self.boxes, self.keypoints):
-            digest.update(values.tobytes())
-        self.identity = digest.hexdigest()
+        self.identity = labels_digest(self.names, self.boxes, self.keypoints)
 
-    def image(self, index):
-        """The image of a person, (H, W, 3), uint8, red, green, blue."""
-        return read_colour(self.images / self.names[index])
-
-    def missing(self):
-        """Names of the images that are not there."""
-        there = set(os.listdir(self.images))
-        return [name for name in dict.fromkeys(self.names) if name not in there]
+    @staticmethod
+    def find(root: str | os.PathLike[str]) -> Path | None:
+        """The file of annotations in a folder, if it is there."""
+        paths = (Path(root) / folder / MAT_FILE for folder in _FOLDERS)
+        return next((path for path in paths if path.is_file()), None)
 
 
-def find_mat(root):
-    """Path of the annotations of MPII below a folder, or None if they are not there."""
-    paths = (Path(root) / folder / MAT_FILE for folder in _FOLDERS)
-    return next((path for path in paths if path.is_file()), None)
+def _read_images(path: Path, split: str) -> list[Any]:
+    """The rows of annolist that belong to a split."""
+    from scipy.io import loadmat  # 0.2 s
 
-
-def _read_release(path):
-    """The file's annolist (N,), rows of a struct, and which images are for training (N,), bool."""
     try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise ImportError(
-            f"{path} is MATLAB's, and scipy, which reads it, is not installed: pip install scipy"
+        content = loadmat(path, variable_names=["RELEASE"], squeeze_me=True, struct_as_record=False)
+    except Exception as error:  # scipy raises many kinds
+        raise ValueError(
+            f"{path} is damaged or in another format ({type(error).__name__}), wanted the MATLAB 5 "
+            "file as released"
         ) from None
-    with open(path, "rb") as file:
-        head = file.read(1024)
-    # HDF5's signature comes behind MATLAB's own header, where there is one.
-    if head.startswith(b"MATLAB 7.3") or b"\x89HDF\r\n\x1a\n" in head:
-        raise ValueError(f"{path} is of MATLAB 7.3 (HDF5), wanted MATLAB 5's format, as released")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "Unreadable variable")  # scipy goes on without it
-            content = loadmat(path, variable_names=["RELEASE"])
-    except Exception as error:  # whatever scipy stumbles over
+    release = content.get("RELEASE")
+    images = _rows(getattr(release, "annolist", None))
+    train = np.atleast_1d(getattr(release, "img_train", ()))
+    if not images or len(images) != train.size or not hasattr(images[0].image, "name"):
         raise ValueError(
-            f"{path} is truncated or damaged ({type(error).__name__}), wanted a whole MATLAB file"
-        ) from None
-    release = _first(content.get("RELEASE"))
-    annolist, train = (_field(release, name) for name in ("annolist", "img_train"))
-    if not {"image", "annorect"} <= set(annolist.dtype.names or ()) or not train.size:
-        raise ValueError(
-            f"{path} is of another version: it lacks RELEASE with annolist and img_train, wanted "
-            f"{MAT_FILE} as released"
+            f"{path} has {len(images)} images in annolist and {train.size} in img_train, wanted "
+            "RELEASE with as many of both"
         )
-    if annolist.size != train.size:
-        raise ValueError(
-            f"{path} has {annolist.size} images in annolist and {train.size} in img_train, wanted "
-            "as many"
-        )
-    return annolist.ravel(), train.ravel() == 1
+    return [row for row, used in zip(images, train, strict=True) if used == (split == "train")]
 
 
-class _People:
-    """Collects the labelled people, image by image, in MATLAB's pixels."""
-
-    def __init__(self, path):
-        self.path, self.unlabelled = path, 0
-        self.names, self.centres, self.scales, self.points = [], [], [], []
-
-    def add(self, entry):
-        """Take the people of an entry of annolist."""
-        name = "".join(_field(_first(entry["image"]), "name").ravel().astype(str))
-        if not name:
-            raise ValueError(
-                f"{self.path} is of another version: an image has no name, wanted image.name"
-            )
-        for number, person in enumerate(_rows(entry["annorect"]), 1):
-            where = f"person {number} of {name}"
-            place = _first(_field(person, "objpos"))
-            annotated = _first(_field(person, "annopoints"))
-            centre = [self._number(place, axis, where) for axis in "xy"]
-            scale = self._number(person, "scale", where)
-            points = self._points(annotated, where)
-            if None in (*centre, scale) or scale <= 0 or np.isnan(points).all():
-                self.unlabelled += 1
-                continue
-            self.names.append(name)
-            self.centres.append(centre)
-            self.scales.append(scale)
-            self.points.append(points)
-
-    def _points(self, annotated, where):
-        """A person's points (16, 2), not a number where not labelled."""
-        points = np.full((16, 2), np.nan)
-        for point in _rows(_field(annotated, "point")):
-            number = self._number(point, "id", where)
-            if number not in range(16):
-                raise ValueError(
-                    f"{self.path} has a keypoint with id {number} for {where}, wanted 0 to 15"
-                )
-            u, v = (self._number(point, axis, where) for axis in "xy")
-            if u is not None and v is not None:
-                points[int(number)] = u, v
-        return points
-
-    def _number(self, row, name, where):
-        """A number of a struct's row; None where there is none."""
-        value = _field(row, name)
-        if not value.size:
-            return None
-        try:
-            number = float(value.flat[0])  # whole numbers may come in as few bits as they need
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise ValueError(
-                f"{self.path} has {name} {value.flat[0]} for {where}, wanted a finite number"
-            )
-        return number
+def _keypoints(person: Any, where: str) -> np.ndarray:
+    """A person's keypoints (16, 2) in MATLAB's pixels, NaN where not labelled."""
+    keypoints = np.full((16, 2), np.nan)
+    for point in _rows(getattr(getattr(person, "annopoints", None), "point", None)):
+        number, x, y = _numbers(point, "id", "x", "y")
+        if number not in range(16):
+            raise ValueError(f"{where} has a keypoint with id {number}, wanted 0 to 15")
+        if math.isfinite(x + y):
+            keypoints[int(number)] = x, y
+    return keypoints
 
 
-def _rows(value):
-    """The rows of a MATLAB struct array; none of [] or of anything that is no struct."""
-    return value.ravel() if isinstance(value, np.ndarray) and value.dtype.names else ()
+def _rows(value: Any) -> list[Any]:
+    """The rows of a MATLAB struct array, which scipy squeezes; none of anything else."""
+    return [row for row in np.atleast_1d(value) if hasattr(row, "_fieldnames")]
 
 
-def _first(value):
-    """The first row of a struct array that has one row or none; None where it has none."""
-    return next(iter(_rows(value)), None)
-
-
-def _field(row, name):
-    """A field of a struct's row; [] where there is no such field, or no row."""
-    return row[name] if row is not None and name in row.dtype.names else _NOTHING
+def _numbers(row: Any, *keys: str) -> list[float]:
+    """Numbers from a struct; NaN where one is absent or [], MATLAB's nothing."""
+    values = [getattr(row, key, None) for key in keys]
+    return [float(value) if isinstance(value, int | float) else math.nan for value in values]

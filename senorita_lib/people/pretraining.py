@@ -1,63 +1,66 @@
-"""Step 1's beginning (paper, section 3.1): the estimator learns 16 keypoints of people first.
+"""The start of Step 1 (paper, section 3.1): the estimator first learns 16 keypoints of people.
 
 Joint 2D and 3D training as in integral human pose regression (Sun et al., ECCV 2018): half of each
-batch has 2D labels alone, which supervise u and v, half depths too; the loss is their I*, the L1
-distance of the expected positions, without one of the heat maps.
+batch has only 2D labels, which supervise u and v, the other half depths too. The loss is their I*:
+the L1 distance of the expected positions, without a loss on the heat maps.
 """
 
 import hashlib
 import json
+import os
 import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib.files import atomic_write
-from senorita_lib.losses import body_pose_loss
+from senorita_lib.estimator import PoseEstimator
+from senorita_lib.files import atomic_write, folder_lock
+from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.paths import project_path
-from senorita_lib.people.batches import BodyBatches, People
-from senorita_lib.people.checking import open_body
-from senorita_lib.people.crops import cut_body, to_camera, to_uvd
+from senorita_lib.people.batches import BodyBatches, People, find_people
+from senorita_lib.people.crops import BodySet, cut_body, to_camera, to_uvd
 from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
-from senorita_lib.training.checkpoints import alone_in
 from senorita_lib.training.loop import Loop, rmsprop, want_same, want_same_everywhere
 from senorita_lib.training.stages import learning_rate
-from senorita_lib.training.transfer import transfer
+from senorita_lib.training.transfer import Transfer, transfer
 
 WEIGHTS = "body.safetensors"
-# What of a recipe decides about its pretraining: with most, Models 1-4 share one.
+# What of a recipe decides about its pretraining: in most recipes Models 1-4 share one.
 _OF_RECIPE = (
     "seed", "image_size", "block", "layers", "widths", "head_channels", "depth_bins", "head",
     "rotation", "scale", "scale_probability", "shift", "batch", "learning_rate", "decay",
     "precision",
 )  # fmt: skip
 SYNTHETIC, _KEPT = "synthetic", "data/people_synthetic"
+Paths = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
 class BodyRun:
-    """A finished pretraining: its folder, file of weights, log and result as written there."""
+    """A finished pretraining, with log and result as written in its folder."""
 
     folder: Path
     weights: Path
-    log: list
-    result: dict
+    log: list[dict[str, Any]]
+    result: dict[str, Any]
 
 
-def body_recipe(recipe):
-    """The part of a recipe that decides about its pretraining.
+def body_recipe(recipe: Recipe) -> Recipe:
+    """The part of a recipe that decides about its pretraining; the rest has default values.
 
-    Its Step 1 is of people: as many as ``pretrain_images``, with milestones at the same shares, and
-    a validation every eighth of it. What does not matter has the paper's value.
+    Its pose stage is that of people: ``pretrain_images`` images, milestones at the same shares of
+    them as in Step 1, and a validation every eighth.
     """
     share = recipe.pretrain_images / max(1, recipe.pose_images + recipe.volume_images)
     return Recipe(
@@ -72,33 +75,28 @@ def body_recipe(recipe):
 
 
 def pretrain(
-    recipe,
-    folder,
-    people=SYNTHETIC,
+    recipe: Recipe,
+    folder: Paths,
+    people: Paths | Sequence[BodySet] = SYNTHETIC,
     *,
-    device=None,
-    progress=True,
-    checkpoint_seconds=20.0,
-    watch=None,
-):
-    """Train an estimator on people, or go on where an earlier call stopped.
+    device: str | None = None,
+    progress: bool = True,
+    checkpoint_seconds: float = 20.0,
+    watch: Callable[[list[dict[str, Any]]], object] | None = None,
+) -> BodyRun:
+    """Train an estimator on people, or continue an earlier call.
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe
         See :func:`body_recipe`.
-    folder : path
-        Where ``checkpoint.pt``, ``body.safetensors``, ``log.json``, ``timing.json`` and
-        ``people.json`` go.
-    people : path or list of BodySet
-        The folder that holds MPII and Human3.6M, or one of them; or sets such as ``[Mpii(root)]``.
-        "synthetic": a set of 4,000, kept under ``data/people_synthetic``.
+    folder
+        Receives checkpoints, ``body.safetensors``, ``log.json``, ``timing.json``, ``people.json``.
+    people
+        A folder as in :func:`.find_people`, or sets such as ``[Mpii(root)]``. "synthetic": 4,000
+        synthetic people, kept in ``data/people_synthetic``.
     device, progress, checkpoint_seconds, watch
-        As of :func:`senorita_lib.training.stages.train`.
-
-    Returns
-    -------
-    BodyRun
+        As in :func:`senorita_lib.training.stages.train`.
 
     Raises
     ------
@@ -115,44 +113,49 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
-    people = People(_open(people, recipe.image_size, progress))
-    identity = people.identity
+    everybody = People(_open(people, recipe.image_size, progress))
+    identity = everybody.identity
     want_same_everywhere("recipe", recipe.to_json())
     want_same_everywhere("data set", identity)
-    with alone_in(folder, progress) if processes.is_first() else nullcontext():
-        if processes.from_first(_finished(recipe, folder, identity) is not None):
-            return _finished(recipe, folder, identity)
-        trainer = BodyTrainer(recipe, people, folder, device, identity, progress)
-        trainer.pace(checkpoint_seconds, watch)
-        trainer.resume()
-        trainer.run_stage()
-        if processes.is_first():
-            trainer.finish()
-        processes.from_first(None)  # the others wait here
-        return _finished(recipe, folder, identity)
+    waiting = f"another process trains in {folder}: waiting for it" if progress else ""
+    with folder_lock(folder, waiting) if processes.is_first() else nullcontext():
+        run = _finished(recipe, folder, identity)
+        if not processes.from_first(run is not None):
+            trainer = BodyTrainer(recipe, everybody, folder, device, progress)
+            trainer.pace(checkpoint_seconds, watch)
+            trainer.resume()
+            trainer.run_stage()
+            if processes.is_first():
+                trainer.finish()
+            processes.from_first(None)  # the others wait here
+            run = _finished(recipe, folder, identity)
+        assert run is not None
+        return run
 
 
-def starting_weights(recipe, runs, people=SYNTHETIC, **options):
-    """What a recipe's run begins with: weights of :func:`pretrain`, or None without ``pretrain``.
+def _open(people: Paths | Sequence[BodySet], size: int, progress: bool) -> Sequence[BodySet]:
+    """The sets of people that :func:`pretrain` is given."""
+    if people == SYNTHETIC:
+        synthetic = SyntheticBody(side=round(1.5 * size))  # room for a crop to turn and move
+        return [synthetic.keep(project_path(_KEPT), progress=progress)]
+    if isinstance(people, Sequence) and not isinstance(people, str):
+        return people
+    return [reader(folder) for reader, folder in find_people(project_path(people))]
 
-    Parameters
-    ----------
-    recipe : Recipe
-    runs : path
-        The folder that holds the runs of Models 1-4; the pretraining that they share goes to a
-        folder ``people_…`` in it, which is called by what decides about it.
-    people, **options
-        As of :func:`pretrain`.
 
-    Returns
-    -------
-    path or None
-        As :func:`senorita_lib.training.stages.train` takes it for ``start``.
+def starting_weights(
+    recipe: Recipe, runs: Paths, people: Paths | Sequence[BodySet] = SYNTHETIC, **options: Any
+) -> Path | None:
+    """The weights that a recipe's training starts from: those of :func:`pretrain`, or None.
+
+    ``runs`` is the folder of Models 1-4; the pretraining that they share goes to a folder
+    ``people_DIGEST`` in it, named by its recipe. ``people`` and ``options`` are those of
+    :func:`pretrain`.
 
     Raises
     ------
     ValueError
-        If there are people, but a recipe that does not begin with any.
+        If people are given, but the recipe has ``pretrain = False``.
     """
     if not recipe.pretrain:
         if people != SYNTHETIC:
@@ -165,15 +168,16 @@ def starting_weights(recipe, runs, people=SYNTHETIC, **options):
     return pretrain(recipe, Path(runs) / f"people_{digest[:6]}", people, **options).weights
 
 
-def transfer_report(recipe):
-    """What of a network that knows people a recipe's estimator takes over.
-
-    Returns
-    -------
-    Transfer
-    """
+def transfer_report(recipe: Recipe) -> Transfer:
+    """What a recipe's estimator takes over from a network that knows people."""
     hand = HandPoseNet(recipe, torch.zeros(20)).estimator
     return transfer(body_network(body_recipe(recipe)).state_dict(), hand)
+
+
+def body_pose_loss(predicted_uvd: torch.Tensor, true_uvd: torch.Tensor) -> torch.Tensor:
+    """Eq. 3 for uvd (B, 16, 3) of people, where unknown (NaN) true coordinates do not count."""
+    off = torch.where(true_uvd.isnan(), 0, predicted_uvd - true_uvd)
+    return off.abs().mean() * HEATMAP_CELLS
 
 
 class BodyTrainer(Loop):
@@ -181,8 +185,10 @@ class BodyTrainer(Loop):
 
     stages = ("people",)
 
-    def __init__(self, recipe, people, folder, device, identity="", progress=False):
-        super().__init__(recipe, folder, device, identity, progress)
+    def __init__(
+        self, recipe: Recipe, people: People, folder: Path, device: str, progress: bool = False
+    ) -> None:
+        super().__init__(recipe, folder, device, people.identity, progress)
         self.people = people
         seen, self.held = people.split(recipe.validation_share)
         self.batches = BodyBatches(recipe, people, seen, device)
@@ -190,20 +196,21 @@ class BodyTrainer(Loop):
         self.model = body_network(recipe).to(device)
         self.narrow = recipe.precision == "bfloat16"
         if self.narrow:
-            self.model.to(memory_format=torch.channels_last)
+            # torch's stub does not know it
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.begin_stage()
 
-    def begin_stage(self):
-        """Network and optimizer."""
+    def begin_stage(self) -> None:
+        """Make the network, shared by all processes, and the optimizer."""
         self.network = None  # an earlier one's hooks go first
         self.network = processes.shared(self.model)
         self.optimizer = rmsprop(self.model.parameters(), self.recipe)
 
-    def plan(self):
+    def plan(self) -> tuple[int, int]:
         """Images and batch size."""
         return self.recipe.pose_images, self.recipe.batch
 
-    def step(self, step, batch):
+    def step(self, step: int, batch: int) -> dict[str, torch.Tensor]:
         """Train on one batch; its loss, detached."""
         self.model.train()
         for group in self.optimizer.param_groups:
@@ -218,18 +225,18 @@ class BodyTrainer(Loop):
         self.optimizer.step()
         return {"L_jt": loss.detach()}
 
-    def validate(self):
-        """Errors on the people that were held back, see :func:`body_errors`."""
+    def validate(self) -> dict[str, float]:
+        """Errors on the held-out people, see :func:`body_errors`."""
         size = self.recipe.image_size
         uvd = predict_people(self.model, self.people, self.held, size, self.device)
         return body_errors(uvd, self.people, self.held)
 
-    def sentence(self, row):
-        """The errors."""
+    def sentence(self, row: dict[str, float]) -> str:
+        """The errors in words."""
         words = {"validation_percent": "% of the box's side", "validation_body_mm": "mm"}
         return ", ".join(f"{row[key]:.1f} {unit}" for key, unit in words.items() if key in row)
 
-    def finish(self):
+    def finish(self) -> None:
         """Write what a finished pretraining's folder holds."""
         self.write_records()
         write_weights(self.folder / WEIGHTS, BODY_FORMAT, self.recipe, self.model.state_dict())
@@ -241,93 +248,75 @@ class BodyTrainer(Loop):
         result = {
             "recipe": json.loads(self.recipe.to_json()),
             "data": self.identity,
-            "people": {
-                "2D": int((~spatial).sum()),
-                "3D": int(spatial.sum()),
-            },
+            "people": {"2D": int((~spatial).sum()), "3D": int(spatial.sum())},
             "images": self.images,
             "device": str(self.device),
             "torch": torch.__version__,
-            "validation": {k: last[k] for k in constant},
+            "validation": {key: last[key] for key in constant},
             "median pose": constant,
         }
         if self.progress:
-            tqdm.write(f"people: their median pose, without a look, {self.sentence(constant)}")
-        atomic_write(self.folder / "people.json", (json.dumps(result, indent=1) + "\n").encode())
+            tqdm.write(f"people: the median pose as a constant guess: {self.sentence(constant)}")
+        atomic_write(self.folder / "people.json", json.dumps(result, indent=1) + "\n")
 
 
-def body_network(recipe):
-    """The estimator of a recipe for colour images and 16 keypoints."""
+def body_network(recipe: Recipe) -> PoseEstimator:
+    """A recipe's estimator for colour images and 16 keypoints."""
     return make_estimator(recipe, 3, joints=len(KEYPOINT_NAMES))
 
 
-def predict_people(model, people, rows, size, device="cpu", batch=64):
-    """What a network finds in the crops of some people: uvd, (N, 16, 3)."""
+def predict_people(
+    model: PoseEstimator, people: BodySet, rows: np.ndarray, size: int, device: str = "cpu"
+) -> np.ndarray:
+    """Keypoints that a network finds in crops of ``size`` px: uvd, (N, 16, 3)."""
 
-    def crop(row):
+    def crop(row: int) -> np.ndarray:
         return cut_body(people[row], size)[0]
 
     model.eval()
     found = []
     with torch.inference_mode(), ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        for start in range(0, len(rows), batch):
-            images = np.stack(list(threads.map(crop, rows[start : start + batch])))
+        for start in range(0, len(rows), 64):
+            images = np.stack(list(threads.map(crop, rows[start : start + 64])))
             found.append(model(torch.from_numpy(images).to(device)).float().cpu().numpy())
     return np.concatenate(found)
 
 
-def body_errors(uvd, people, rows):
-    """Mean errors of some people's keypoints.
+def body_errors(uvd: np.ndarray, people: BodySet, rows: np.ndarray) -> dict[str, float]:
+    """Mean errors of predicted uvd (N, 16, 3) over the labelled keypoints of some people.
 
-    Parameters
-    ----------
-    uvd : array, (N, 16, 3)
-        As found, in their boxes.
-    people : People
-    rows : array of int, (N,)
-
-    Returns
-    -------
-    dict
-        ``validation_percent``: mean distance in the image, in hundredths of the box's side.
-        ``validation_body_mm``: mean distance in space, relative to the pelvis, mm, of those with
-        depths, if there are any.
+    ``validation_percent`` is the distance in the image, in percent of the box's side;
+    ``validation_body_mm`` that in space relative to the pelvis, mm, of those with depths, if there
+    are any. NaN predictions propagate.
     """
     boxes = people.boxes[rows]
     true, spatial = to_uvd(people.keypoints[rows], boxes), people.spatial[rows]
     errors = {"validation_percent": 100 * _mean_distance(uvd[..., :2], true[..., :2])}
     if spatial.any():
-        place = boxes[spatial], people.cameras[rows][spatial]
-        poses = [to_camera(pose[spatial], *place) for pose in (uvd, true)]
-        relative = [pose - pose[:, PELVIS, None] for pose in poses]
-        errors["validation_body_mm"] = _mean_distance(*relative)
+        poses = (
+            to_camera(pose[spatial], boxes[spatial], people.cameras[rows][spatial])
+            for pose in (uvd, true)
+        )
+        found, wanted = (pose - pose[:, PELVIS, None] for pose in poses)
+        errors["validation_body_mm"] = _mean_distance(found, wanted)
     return errors
 
 
-def _mean_distance(found, true):
-    """Of what is known; something that is no number among it makes the mean none."""
+def _mean_distance(found: np.ndarray, true: np.ndarray) -> float:
     known = np.isfinite(true).all(axis=-1)
     return float(np.linalg.norm(found - true, axis=-1)[known].mean())
 
 
-def median_pose(people, rows):
-    """The median of each coordinate over some people, uvd, (16, 3): a guess without an image."""
+def median_pose(people: BodySet, rows: np.ndarray) -> np.ndarray:
+    """Median of each coordinate over some people, uvd, (16, 3): a guess without an image."""
     uvd = to_uvd(people.keypoints[rows], people.boxes[rows])
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")  # of depths, where there are none
+        warnings.filterwarnings("ignore", "All-NaN slice")  # where there are no depths
         return np.nanmedian(uvd, axis=0)
 
 
-def _open(people, size, progress):
-    """The sets that are meant."""
-    if people == SYNTHETIC:
-        synthetic = SyntheticBody(side=round(1.5 * size))  # for a crop that is turned or moved
-        return [synthetic.keep(project_path(_KEPT), progress=progress)]
-    return people if isinstance(people, list) else open_body(project_path(people))
-
-
-def _finished(recipe, folder, identity):
-    """The pretraining that the folder holds whole, if it does."""
+def _finished(recipe: Recipe, folder: Path, identity: str) -> BodyRun | None:
+    """The finished pretraining in a folder, if there is one."""
     path = folder / "people.json"
     if not path.exists():
         return None

@@ -1,194 +1,136 @@
-"""Synthetic people: the default for pretraining where MPII and Human3.6M are not at hand.
+"""Synthetic people: the default for pretraining without MPII and Human3.6M.
 
-The sphere-mesh and the renderer of the synthetic hand, with another skeleton, light and colours.
-Every other person has 2D labels alone, as in MPII, the others depths too, as in Human3.6M.
+They use the sphere-mesh and the renderer of the synthetic hand, with their own skeleton, light and
+colours. Every other person has only 2D labels, as in MPII, the others depths too, as in Human3.6M.
 """
 
-import fcntl
 import hashlib
 import os
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
+import joblib
 import numpy as np
 from tqdm.auto import tqdm
 
 from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
-from senorita_lib.datasets.workers import gather
-from senorita_lib.people.bodymodel import PARTS, BodyAngles, body_spheres, pose_body, rotation
+from senorita_lib.files import folder_lock
+from senorita_lib.people.bodymodel import (
+    PARTS,
+    BodyAngles,
+    BodyPose,
+    body_spheres,
+    pose_body,
+    rotation,
+)
 from senorita_lib.people.crops import BodySet
 from senorita_lib.people.keypoints import PELVIS
 
 GENERATOR = 1  # raise it when the same seed no longer gives the same people
 _MARGIN, _ROOM = 1.25, 1.3  # the box's side around the keypoints, the image's around the box
-_COLOURS = {  # red, green, blue: one of these, a little changed
+_COLOURS = {  # red, green, blue; one of these is varied a little
     "skin": [(236, 196, 168), (205, 150, 115), (150, 100, 70), (95, 62, 45)],
     "hair": [(35, 28, 25), (90, 60, 40), (190, 150, 90), (130, 130, 130)],
     "shoes": [(30, 30, 30), (220, 220, 220), (120, 60, 40)],
 }
 
 
-@dataclass(frozen=True)
-class BodyPose:
-    """One posed person.
-
-    Attributes
-    ----------
-    keypoints, more : arrays, (16, 3) and (9, 3)
-        Of :func:`~senorita_lib.people.bodymodel.pose_body`, camera frame, mm.
-    girth, size : float
-        As of :func:`~senorita_lib.people.bodymodel.body_spheres`.
-    """
-
-    keypoints: np.ndarray
-    more: np.ndarray
-    girth: float
-    size: float
-
-
 class SyntheticBody(BodySet):
-    """People, each a function of seed and index alone.
-
-    Parameters
-    ----------
-    count : int
-        How many.
-    seed : int
-    side : int
-        Of the square images, px; the person's box is 1/1.3 of it.
+    """People, each a function of seed and index alone, in square images of ``side`` px.
 
     Raises
     ------
     ValueError
-        If a number makes no sense.
+        If a number is too small.
     """
 
-    def __init__(self, count=4000, seed=0, side=128):
+    def __init__(self, count: int = 4000, seed: int = 0, side: int = 128) -> None:
         for name, value, least in (("count", count, 1), ("seed", seed, 0), ("side", side, 16)):
-            if int(value) != value or value < least:
+            if value < least:
                 raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
-        count, self.seed, self.side, self._images = int(count), int(seed), int(side), None
+        self.seed, self.side, self._images = seed, side, np.empty(0, np.uint8)
         self.names = [f"body_{index:06d}" for index in range(count)]
         self.keypoints = np.full((count, 16, 3), np.nan, np.float32)
         self.cameras = np.full((count, 5), np.nan, np.float32)
-        border = (1 - 1 / _ROOM) / 2 * self.side - 0.5
-        box = np.array([border, border, self.side - 1 - border, self.side - 1 - border])
+        border = (1 - 1 / _ROOM) / 2 * side - 0.5
+        box = np.array([border, border, side - 1 - border, side - 1 - border])
         self.boxes = np.tile(box.astype(np.float32), (count, 1))
         for index in range(count):
-            _, pose, camera = self._draw(index)
+            _, pose, camera = draw_person(seed, index, side)
             self.keypoints[index] = camera.project(pose.keypoints)
             pelvis = pose.keypoints[PELVIS, 2]
             self.keypoints[index, :, 2] -= pelvis
             self.cameras[index] = camera.fx, camera.fy, camera.cx, camera.cy, pelvis
         self.keypoints[::2, :, 2] = self.cameras[::2] = np.nan
-        what = f"{GENERATOR} {count} {self.seed} {self.side}"
-        self.identity = hashlib.sha256(what.encode()).hexdigest()
+        self.identity = hashlib.sha256(f"{GENERATOR} {count} {seed} {side}".encode()).hexdigest()
 
-    def _draw(self, index):
-        rng = np.random.default_rng([self.seed, 16, index])
-        pose = draw_body(rng)
-        uv = pose.keypoints[:, :2] / pose.keypoints[:, 2:]
-        low, high = uv.min(axis=0), uv.max(axis=0)
-        extent = _ROOM * _MARGIN * max((high - low).max(), 0.1)
-        scale = self.side / extent
-        cx, cy = (self.side - 1) / 2 - scale * (low + high) / 2
-        return rng, pose, Camera(scale, scale, cx, cy, self.side, self.side)
-
-    def image(self, index):
-        """The image of a person, (side, side, 3), uint8, red, green, blue."""
-        if self._images is not None:
+    def image(self, index: int) -> np.ndarray:
+        """The image of a person, (side, side, 3), uint8; red, green, blue."""
+        if len(self._images):
             return self._images[index]
-        rng, pose, camera = self._draw(index)
-        return draw_image(rng, pose, camera)
+        return draw_image(self.seed, index, self.side)
 
-    def keep(self, folder, workers=None, progress=True):
-        """Draw all images now and keep them in a file, or open what an earlier call has drawn.
+    def keep(
+        self, folder: str | os.PathLike[str], workers: int | None = None, progress: bool = True
+    ) -> "SyntheticBody":
+        """Draw all images into a file, or open the file of an earlier call; returns itself.
 
-        Parameters
-        ----------
-        folder : path
-        workers : int, optional
-            Processes; as many as there are cores. The images do not depend on it.
-        progress : bool
-
-        Returns
-        -------
-        SyntheticBody
-            This one.
+        The images do not depend on the number of workers, by default one per core.
 
         Raises
         ------
-        OSError
-            If the file cannot be written.
         ValueError
-            If it is damaged.
+            If the file is damaged.
         """
         folder = Path(folder)
         path = folder / f"people_{len(self)}_{self.side}px_seed_{self.seed}_v{GENERATOR}.npy"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be drawing: wait for it
+        with folder_lock(folder):
             if not path.exists():
-                self._write(path, workers or os.cpu_count() or 1, progress)
-        finally:
-            os.close(lock)
+                self._draw_all(path, workers or os.cpu_count() or 1, progress)
         shape = (len(self), self.side, self.side, 3)
-        try:
+        with suppress(ValueError, EOFError):
             self._images = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError):
-            self._images = np.zeros(0)
         if self._images.shape != shape:
             raise ValueError(f"{path} is damaged, wanted images {shape}: remove it")
         return self
 
-    def _write(self, path, workers, progress):
-        aside = path.with_suffix(".part.npy")
+    def _draw_all(self, path: Path, workers: int, progress: bool) -> None:
+        aside = path.with_suffix(".part")  # up to gigabytes, too large for atomic_write
         shape = (len(self), self.side, self.side, 3)
-        np.lib.format.open_memmap(aside, "w+", np.uint8, shape).flush()
-        tasks = [(str(aside), len(self), self.seed, self.side, w, workers) for w in range(workers)]
-        bar = tqdm(total=len(self), desc="people", disable=not progress, mininterval=1.0)
-        with bar:
-            for records in gather(_make, tasks, _RECORD):
-                bar.update(len(records))
-        with open(aside, "rb") as file:  # what the workers wrote, before the name is there
-            os.fsync(file.fileno())
+        images = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
+        drawn = joblib.Parallel(workers, return_as="generator")(
+            joblib.delayed(draw_image)(self.seed, index, self.side) for index in range(len(self))
+        )
+        bar = tqdm(drawn, "people", len(self), disable=not progress, mininterval=1.0)
+        for index, image in enumerate(bar):
+            images[index] = image
+        images.flush()
         os.replace(aside, path)
 
 
-_RECORD = np.dtype([("job", "<i4")])
+def draw_person(seed: int, index: int, side: int) -> tuple[np.random.Generator, BodyPose, Camera]:
+    """A person, a camera that sees all of it, and the generator of all that follows."""
+    rng = np.random.default_rng([seed, 16, index])
+    pose = draw_body(rng)
+    uv = pose.keypoints[:, :2] / pose.keypoints[:, 2:]
+    low, high = uv.min(axis=0), uv.max(axis=0)
+    extent = _ROOM * _MARGIN * max((high - low).max(), 0.1)
+    scale = side / extent
+    cx, cy = (side - 1) / 2 - scale * (low + high) / 2
+    return rng, pose, Camera(scale, scale, cx, cy, side, side)
 
 
-def _make(path, count, seed, side, start, step):
-    """Draw every ``step``-th image into the file."""
-    people, images = SyntheticBody(count, seed, side), np.load(path, mmap_mode="r+")
-    for job in range(start, count, step):
-        images[job] = people.image(job)
-        yield np.array([(job,)], _RECORD)
-
-
-# ---------------------------------------------------------------------------------------- poses
-def draw_body(rng):
-    """Draw a person: pose, view, distance and build.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    BodyPose
-    """
+def draw_body(rng: np.random.Generator) -> BodyPose:
+    """Draw a person: pose, view, distance and build."""
     size, girth = rng.normal(1, 0.05), np.exp(rng.normal(0.03, 0.12))
     keypoints, more = pose_body(_draw_angles(rng), size)
     kind = rng.uniform()
     tilt, roll = np.radians(rng.normal(0, 8, 2))
-    if kind < 0.08:  # bowed, lying, upside down
+    if kind < 0.08:  # lying, upside down
         tilt, roll = rng.uniform(-np.pi, np.pi, 2) * [1, 0.5]
-    view = rotation(0, np.radians(rng.normal(8, 10)))  # of a camera that looks down a little
+    view = rotation(0, np.radians(rng.normal(8, 10)))  # the camera looks down a little
     # Cameras mostly see people from the front.
     yaw = rng.normal(0, 0.7) if rng.uniform() < 0.65 else rng.uniform(-np.pi, np.pi)
     turn = view @ rotation(2, roll) @ rotation(0, tilt) @ rotation(1, yaw)
@@ -197,8 +139,8 @@ def draw_body(rng):
     return BodyPose(keypoints @ turn.T + place, more @ turn.T + place, girth, size)
 
 
-def _draw_angles(rng):
-    """Joint angles of somebody who stands, walks, sits or moves about.
+def _draw_angles(rng: np.random.Generator) -> BodyAngles:
+    """Draw joint angles of somebody standing, walking, sitting or moving freely.
 
     Ranges of motion after Kapandji, "The Physiology of the Joints": hip -20..120 and -10..45, knee
     0..140, shoulder -50..180 and 0..150, elbow 0..145, degrees.
@@ -219,7 +161,7 @@ def _draw_angles(rng):
     hips = hips.clip([-20, -10], [120, 45])
     trunk = rng.normal([12, 0, 0], [14, 8, 14])
     head = rng.normal([5, 0, 0], [12, 8, 24])
-    # The further down the arm hangs the less it is bent.
+    # A hanging arm is bent less.
     hang = rng.uniform(size=2) < 0.4
     flexion = np.where(hang, rng.normal(8, 18, 2), rng.uniform(-40, 165, 2))
     abduction = np.where(hang, np.abs(rng.normal(8, 8, 2)), rng.uniform(0, 120, 2))
@@ -230,22 +172,9 @@ def _draw_angles(rng):
     return BodyAngles(*map(np.radians, angles))
 
 
-# --------------------------------------------------------------------------------------- images
-def draw_image(rng, pose, camera):
-    """A person in light, in front of something blurred.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Of light, clothes, background and noise.
-    pose : BodyPose
-    camera : Camera
-
-    Returns
-    -------
-    array, (height, width, 3), uint8
-        Red, green, blue.
-    """
+def draw_image(seed: int, index: int, side: int) -> np.ndarray:
+    """A lit person before a blurred background, (side, side, 3), uint8; red, green, blue."""
+    rng, pose, camera = draw_person(seed, index, side)
     image = _background(rng, camera)
     colours = {part: _colour(rng, part) for part in PARTS}
     depth, colour = _surface(pose, camera, colours)
@@ -258,13 +187,13 @@ def draw_image(rng, pose, camera):
     return (image + grain[..., None]).clip(0, 255).astype(np.uint8)
 
 
-def _colour(rng, part):
+def _colour(rng: np.random.Generator, part: str) -> np.ndarray:
     if part in _COLOURS:
         return rng.choice(_COLOURS[part]) * rng.uniform(0.85, 1.15, 3)
     return rng.uniform(20, 235, 3)
 
 
-def _background(rng, camera):
+def _background(rng: np.random.Generator, camera: Camera) -> np.ndarray:
     """Blurred patches, brighter or darker towards the floor."""
     coarse = rng.uniform(0, 255, (rng.integers(2, 9), rng.integers(2, 9), 3)).astype(np.float32)
     size = camera.width, camera.height
@@ -275,12 +204,17 @@ def _background(rng, camera):
     return cv2.addWeighted(fine, 0.7, np.ascontiguousarray(blocks), 0.3, 0)
 
 
-def _surface(pose, camera, colours):
-    """Depth (H, W), mm, ``inf`` where nobody is, and the colour (H, W, 3) of what is seen."""
-    centres, radii = body_spheres(pose.keypoints, pose.more, pose.girth, pose.size)
+def _surface(
+    pose: BodyPose, camera: Camera, colours: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Depth (H, W), mm, ``inf`` in the background, and colour (H, W, 3)."""
+    centres, radii = body_spheres(pose)
     depth = np.full((camera.height, camera.width), np.inf, np.float32)
     colour = np.zeros((camera.height, camera.width, 3), np.float32)
-    for part, (used, pills, wedges) in _parts().items():
+    for part, pieces in PARTS.items():
+        used = sorted({sphere for piece in pieces for sphere in piece})
+        pieces = [tuple(used.index(sphere) for sphere in piece) for piece in pieces]
+        pills, wedges = ([p for p in pieces if len(p) == size] for size in (2, 3))
         own = render_depth(centres[used], radii[used], pills, wedges, camera)
         nearer = own < depth
         depth[nearer] = own[nearer]
@@ -288,19 +222,7 @@ def _surface(pose, camera, colours):
     return depth, colour
 
 
-@lru_cache(maxsize=1)
-def _parts():
-    """Each part's spheres, and its pills and wedges in numbers of these."""
-    parts = {}
-    for part, (pills, wedges) in PARTS.items():
-        used = sorted({sphere for piece in pills + wedges for sphere in piece})
-        place = {sphere: number for number, sphere in enumerate(used)}
-        renamed = [[[place[s] for s in piece] for piece in kind] for kind in (pills, wedges)]
-        parts[part] = used, *renamed
-    return parts
-
-
-def _shade(depth, camera, light, ambient):
+def _shade(depth: np.ndarray, camera: Camera, light: np.ndarray, ambient: float) -> np.ndarray:
     """Brightness (H, W) of a matt surface, from the slope of its depth."""
     # n . (x, y, 1) z = 0 along the surface: n ~ (z_u fx, z_v fy, -z - x z_u fx - y z_v fy)
     z = np.where(depth < np.inf, depth, np.nan)
@@ -311,5 +233,5 @@ def _shade(depth, camera, light, ambient):
     normal = np.stack([a, b, -z - x * a - y * b])
     normal /= np.linalg.norm(normal, axis=0)
     lit = np.einsum("i,ihw->hw", light, normal)
-    # At an outline there is no slope: as if turned away.
+    # Outlines have no slope: as if turned away from the light.
     return ambient + (1 - ambient) * np.nan_to_num(lit).clip(0, 1)

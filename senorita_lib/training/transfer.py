@@ -1,79 +1,60 @@
-"""Weights of a network that finds people's keypoints, moved to one that finds a hand's joints.
+"""Weights of a network that finds people's keypoints, moved to one that finds hand joints.
 
 Section 3.1: they "are directly transferred [...] up to the penultimate layer"; the last one, which
 "outputs the 3D heatmap cube of 16 keypoints, is adjusted to encompass 21".
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
+
+from senorita_lib.estimator import PoseEstimator
+
 _FIRST, _STEM = "backbone.conv1.weight", "backbone.stems.depth."
+Shape = tuple[int, ...] | None
+Shapes = dict[str, tuple[Shape, Shape]]
 
 
 @dataclass
 class Transfer:
-    """What became of each tensor, by name: its shape in the one network and in the other.
+    """What became of each tensor, by name: its shape in the source and in the target network."""
 
-    Attributes
-    ----------
-    copied, widened, rebuilt, left : dict of (shape or None, shape or None)
-        ``copied`` as they are; ``widened``: the first convolution, for other inputs; ``rebuilt``:
-        the last layer, for other outputs, as it was drawn; ``left``: what has no counterpart of
-        its shape, as it was drawn.
-    """
+    copied: Shapes = field(default_factory=dict)  # unchanged
+    widened: Shapes = field(default_factory=dict)  # first convolution, for other input channels
+    rebuilt: Shapes = field(default_factory=dict)  # last layer, keeps its initial values
+    left: Shapes = field(default_factory=dict)  # no counterpart of its shape, keeps initial values
 
-    copied: dict = field(default_factory=dict)
-    widened: dict = field(default_factory=dict)
-    rebuilt: dict = field(default_factory=dict)
-    left: dict = field(default_factory=dict)
-
-    def __str__(self):
-        lines, groups = [], {}
+    def __str__(self) -> str:
+        lines: list[str] = []
+        groups: dict[str, list[int]] = {}
         for name, (shape, _) in self.copied.items():
-            groups.setdefault(".".join(name.split(".")[:2]), []).append((name, shape))
-        for group, tensors in groups.items():
-            numbers = sum(math.prod(shape) for _, shape in tensors)
-            lines.append(f"copied   {group:<24}{len(tensors):>4} tensors {numbers:>12,} numbers")
+            groups.setdefault(".".join(name.split(".")[:2]), []).append(math.prod(shape or ()))
+        for group, sizes in groups.items():
+            lines.append(f"copied   {group:<24}{len(sizes):>4} tensors {sum(sizes):>12,} numbers")
         for kind in ("widened", "rebuilt", "left"):
             for name, (source, target) in getattr(self, kind).items():
                 lines.append(f"{kind:<8} {name:<24} {_show(source)} -> {_show(target)}")
         return "\n".join(lines)
 
 
-def _renamed(name):
-    """A name of the colour image's stem as that of the depth image's, where there are two."""
-    for module in ("conv1", "bn1"):
-        name = name.replace(f"backbone.{module}.", f"{_STEM}{module}.")
-    return name
+def _shape(tensor: torch.Tensor | None) -> Shape:
+    return None if tensor is None else tuple(tensor.shape)
 
 
-def _but_inputs(shape):
-    return shape[:1] + shape[2:]
-
-
-def _show(shape):
+def _show(shape: Shape) -> str:
     return "none" if shape is None else "x".join(map(str, shape)) or "one number"
 
 
-def transfer(weights, estimator):
-    """Move weights into an estimator, in place.
+def transfer(weights: Mapping[str, torch.Tensor], estimator: PoseEstimator) -> Transfer:
+    """Move the weights of an estimator of colour images into another one, in place.
 
-    All that both have by name and shape is copied, but for the last layer, which stays as it was
-    drawn. The first convolution reads red, green and blue there and C channels here: channel c
-    takes the weights of colour c mod 3, divided by the number of channels that take them. So with
-    Model 1, whose depth image fills three channels, they are those of the colours, and an input
-    whose channels are all alike answers as a grey image did. Of two stems that of the depth image
-    is the one that the colours had; the other and the convolution that reads both stay as drawn.
-
-    Parameters
-    ----------
-    weights : dict of tensors
-        State of an estimator of colour images.
-    estimator : PoseEstimator
-
-    Returns
-    -------
-    Transfer
+    All tensors with the same name and shape are copied except the last layer's. Channel c of the
+    first convolution takes the weights of colour c mod 3, divided by the number of channels that
+    take them (:func:`widen`): equal channels then give the same response as a grey image. Of two
+    stems, that of the depth image takes the colours'; the other one, and the convolution that reads
+    both, keep their initial values.
 
     Raises
     ------
@@ -82,23 +63,23 @@ def transfer(weights, estimator):
     """
     own, report = estimator.state_dict(), Transfer()
     if any(_STEM in name for name in own):
-        weights = {_renamed(name): tensor for name, tensor in weights.items()}
+        for module in ("conv1", "bn1"):
+            old, new = f"backbone.{module}.", f"{_STEM}{module}."
+            weights = {name.replace(old, new): tensor for name, tensor in weights.items()}
     last = f"head.{len(estimator.head) - 1}."
     for name in dict.fromkeys([*own, *weights]):
-        shapes = source, target = tuple(
-            tuple(state[name].shape) if name in state else None for state in (weights, own)
-        )
+        tensor, target = weights.get(name), own.get(name)
+        shapes = _shape(tensor), _shape(target)
+        if name == _FIRST and tensor is not None and target is not None:
+            tensor = widen(tensor, target.shape[1])
         if name.startswith(last):
             report.rebuilt[name] = shapes
-        elif source == target:
-            report.copied[name] = shapes
-            own[name].copy_(weights[name])
-        elif name == _FIRST and source and target and _but_inputs(source) == _but_inputs(target):
-            report.widened[name] = shapes
-            own[name].copy_(widen(weights[name], target[1]))
-        else:
+        elif tensor is None or target is None or tensor.shape != target.shape:
             report.left[name] = shapes
-    if not any(len(shape) > 1 for shape, _ in report.copied.values()):  # norms fit by chance
+        else:
+            target.copy_(tensor)
+            (report.copied if shapes[0] == shapes[1] else report.widened)[name] = shapes
+    if not any(len(shape or ()) > 1 for shape, _ in report.copied.values()):  # norms fit by chance
         name, (source, target) = next(iter(report.left.items()))
         raise ValueError(
             f"nothing of these weights fits this network: {name} is {_show(source)} there and "
@@ -107,19 +88,10 @@ def transfer(weights, estimator):
     return report
 
 
-def widen(weight, channels):
-    """A first convolution's weights for another number of input channels.
+def widen(weight: torch.Tensor, channels: int) -> torch.Tensor:
+    """A first convolution's weights (outputs, n, k, k) for ``channels`` inputs.
 
-    Parameters
-    ----------
-    weight : tensor, (outputs, n, k, k)
-    channels : int
-        C.
-
-    Returns
-    -------
-    tensor, (outputs, C, k, k)
-        Channel c is the old channel c mod n, divided by how often that occurs.
+    Channel c is the old channel c mod n, divided by how often that occurs.
     """
     inputs = weight.shape[1]
     source = [channel % inputs for channel in range(channels)]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from senorita_lib.people.crops import CUBE_MM, BodyFrame, Change, cut_body, to_camera
 from senorita_lib.people.keypoints import MIRRORED, PELVIS
-from senorita_lib.people.synthetic import SyntheticBody
+from senorita_lib.people.synthetic import SyntheticBody, draw_person
 
 CHANGES = st.builds(
     Change,
@@ -67,6 +67,6 @@ def test_uvd_goes_back_to_the_camera():
     uvd = np.stack([cut_body(people[row], 32)[1] for row in rows])
     found = to_camera(uvd, people.boxes[rows], people.cameras[rows])
     for pose, row in zip(found, rows, strict=True):
-        _, body, _ = people._draw(row)
+        _, body, _ = draw_person(0, row, 64)
         wanted = body.keypoints - body.keypoints[PELVIS]
         np.testing.assert_allclose(pose - pose[PELVIS], wanted, atol=0.05)

@@ -122,14 +122,10 @@ def test_report_names_and_measures_everything(people):
     assert f"rebuilt  {last(hand)}weight            64x8x1x1 -> 84x8x1x1" in lines
     assert any(re.fullmatch(r"left     backbone\.layer2\.1\.conv1\.weight +none -> 8x8x3x3", x)
                for x in lines)  # fmt: skip
-    copied = [line for line in lines if line.startswith("copied")]
-    numbers = sum(int(line.split()[-2].replace(",", "")) for line in copied)
+    numbers = sum(int(x.split()[-2].replace(",", "")) for x in lines if x.startswith("copied"))
+    others = "backbone.conv1.weight", last(hand), "backbone.layer2.1"
     state = hand.state_dict()
-    rest = sum(
-        v.numel() for k, v in state.items()
-        if k == "backbone.conv1.weight" or k.startswith((last(hand), "backbone.layer2.1"))
-    )  # fmt: skip
-    assert numbers == sum(v.numel() for v in state.values()) - rest
+    assert numbers == sum(v.numel() for k, v in state.items() if not k.startswith(others))
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,0 +1,52 @@
+"""What MPII and Human3.6M hold and lack: ``python -m senorita_lib.people ROOT``."""
+
+import argparse
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from senorita_lib.people.batches import find_people
+from senorita_lib.people.crops import BodySet
+
+
+def problems(people: BodySet, missing: list[str]) -> list[str]:
+    """What is wrong with the images that exist, each read once: a sentence for each bad one."""
+    first = {name: row for row, name in enumerate(people.names)}
+    rows = [first[name] for name in sorted(first.keys() - set(missing))]
+
+    def problem(row: int) -> str:
+        try:
+            people.image(row)
+        except (ValueError, OSError) as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return [words for words in tqdm(threads.map(problem, rows), "images", len(rows)) if words]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line: print the table; exit status 1 if an image is missing or cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m senorita_lib.people", description=__doc__)
+    parser.add_argument("root", help="the folder that holds MPII, Human36M or both")
+    chosen = parser.parse_args(arguments)
+    table: dict[str, list[int]] = {}
+    bad: list[str] = []
+    try:
+        for reader, folder in find_people(chosen.root):
+            people = reader(folder)
+            missing = people.missing()
+            bad += (own := problems(people, missing))
+            images = len(set(people.names))
+            table[reader.__name__] = [images, len(people), len(missing), len(own)]
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
+    columns = ["images", "labelled people", "missing images", "problems"]
+    print(pd.DataFrame([*table.values()], [*table], columns).to_string(), *bad[:9], sep="\n")
+    parser.exit(int(any(missing or wrong for _, _, missing, wrong in table.values())))
+
+
+if __name__ == "__main__":
+    main()
