@@ -18,7 +18,7 @@ import torch
 from tqdm.auto import tqdm
 
 from senorita_lib.files import atomic_write
-from senorita_lib.losses import body_pose_loss
+from senorita_lib.losses import pose_loss
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.paths import project_path
 from senorita_lib.people.batches import BodyBatches, People
@@ -41,6 +41,15 @@ _OF_RECIPE = (
     "precision",
 )  # fmt: skip
 SYNTHETIC, _KEPT = "synthetic", "data/people_synthetic"
+
+
+def body_pose_loss(predicted_uvd: torch.Tensor, true_uvd: torch.Tensor) -> torch.Tensor:
+    """Eq. 3 of people, whose labels may lack d (Sun et al. 2018, joint training).
+
+    Every known coordinate contributes as in eq. 3, unknown ones (NaN in ``true_uvd``) do not.
+    Both are (B, K, 3).
+    """
+    return pose_loss(predicted_uvd, torch.where(true_uvd.isnan(), predicted_uvd, true_uvd))
 
 
 @dataclass(frozen=True)

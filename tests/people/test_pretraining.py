@@ -10,7 +10,7 @@ import pytest
 import torch
 from bodyfiles import entry, human36m, person, write_human36m, write_image, write_mpii
 
-from senorita_lib.losses import body_pose_loss, pose_loss
+from senorita_lib.losses import pose_loss
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, write_weights
 from senorita_lib.people import Human36m, Mpii, pretraining
 from senorita_lib.people.batches import BodyBatches, People
@@ -18,6 +18,7 @@ from senorita_lib.people.crops import cut_body
 from senorita_lib.people.pretraining import (
     body_errors,
     body_network,
+    body_pose_loss,
     body_recipe,
     median_pose,
     predict_people,
