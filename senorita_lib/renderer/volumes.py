@@ -5,8 +5,8 @@ For a voxel with centre p and a bone from ``parent`` to ``child``::
     eq. 1   V_p = exp(-gamma * dist(p, bone))
     eq. 2   dist(p, bone) = min over r in [0, 1] of |p - (r * child + (1 - r) * parent)|^2
 
-:func:`plain_volumes` is these lines. :func:`render_skeleton` computes the same some twenty times
-faster (:mod:`.kernels`).
+:func:`plain_volumes` is these lines. :func:`render_skeleton` computes the same many times faster
+(:mod:`.kernels`).
 """
 
 import math
@@ -45,22 +45,21 @@ def plain_volumes(
     """
     z, y, x = torch.meshgrid(*(torch.arange(n) for n in size), indexing="ij")
     p = torch.stack([x, y, z], dim=-1).to(joints_voxel)  # (D, H, W, 3)
-    pairs = joints_voxel[:, list(bones), None, None, None]
-    child, parent = pairs[:, :, 0], pairs[:, :, 1]  # (B, bones, 1, 1, 1, 3)
-
-    # p falls on the bone's line at r: 0 at the parent, 1 at the child.
-    bone = child - parent
-    length2 = bone.square().sum(-1, keepdim=True).clamp_min(1e-12)
-    r = ((p - parent) * bone).sum(-1, keepdim=True) / length2
-    nearest = r.clamp(0, 1)
-    q = nearest * child + (1 - nearest) * parent
-    dist = (p - q).square().sum(-1)  # eq. 2
-    if distance == "euclidean":  # release
-        dist = dist.clamp_min(1e-12).sqrt()
-    volumes = torch.exp(-gamma * dist)  # eq. 1
-    if ends == "gate":  # release: nothing beyond a bone's two ends
-        volumes = volumes * ((r > 1e-6) & (r <= 1)).squeeze(-1)
-    return volumes
+    volumes = []
+    for bone in bones:
+        child, parent = (joints_voxel[:, None, None, None, joint] for joint in bone)
+        # p falls on the bone's line at r: 0 at the parent, 1 at the child.
+        length2 = (child - parent).square().sum(-1, keepdim=True).clamp_min(1e-12)
+        r = ((p - parent) * (child - parent)).sum(-1, keepdim=True) / length2
+        nearest = r.clamp(0, 1)
+        dist = (p - (nearest * child + (1 - nearest) * parent)).square().sum(-1)  # eq. 2
+        if distance == "euclidean":  # release
+            dist = dist.clamp_min(1e-12).sqrt()
+        volume = torch.exp(-gamma * dist)  # eq. 1
+        if ends == "gate":  # release: nothing beyond a bone's two ends
+            volume = volume * ((r > 1e-6) & (r <= 1)).squeeze(-1)
+        volumes.append(volume)
+    return torch.stack(volumes, dim=1)
 
 
 # Kept out of whatever a caller compiles: it brings what it compiles itself.
