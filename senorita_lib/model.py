@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -44,8 +43,8 @@ class HandPoseNet(nn.Module):
         self.recipe = recipe
         self.inputs = recipe.model, recipe.depth_layers, recipe.voxel_depth
         second = second_stem_channels(*self.inputs) if recipe.fusion == "stems" else 0
-        stems = {"backbone": partial(two_stems, second=second)} if second else {}
-        self.estimator = make_estimator(recipe, input_channels(*self.inputs), **stems)
+        channels = input_channels(*self.inputs)
+        self.estimator = make_estimator(recipe, channels, backbone=two_stems(second))
         options: dict[str, Any] = {
             "patch_sizes": recipe.patch_sizes,
             "hidden": recipe.hidden,

@@ -3,7 +3,8 @@
 The paper concatenates the channels; here only the features of two stems are concatenated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,15 +26,19 @@ def second_stem_channels(model: int, layers: int = LAYERS, voxel_depth: int = VO
     return channels - _DEPTH if model in (1, 4) else channels
 
 
-def two_stems(
-    in_channels: int, block: str, layers: Sequence[int], widths: Sequence[int], *, second: int
-) -> nn.Sequential:
-    """A :func:`~senorita_lib.estimator.resnet` whose first level reads two stems, [second, depth].
+def two_stems(second: int) -> Callable[..., nn.Module]:
+    """A ``backbone`` for PoseEstimator whose first level reads two stems, [second, depth].
 
-    ``second`` is the number of channels of the second stem, see :func:`second_stem_channels`.
+    ``second`` is the number of channels of the second one, see :func:`second_stem_channels`.
     """
-    if not 0 < second <= in_channels:
-        raise ValueError(f"second is {second}, wanted 1 to {in_channels} channels")
+    return partial(_two_stems, second) if second else resnet
+
+
+def _two_stems(
+    second: int, in_channels: int, block: str, layers: Sequence[int], widths: Sequence[int]
+) -> nn.Sequential:
+    if second > in_channels:
+        raise ValueError(f"second is {second}, wanted 0 to {in_channels} channels")
     backbone = resnet(_DEPTH, block, layers, widths)
     width = widths[0]
     depth_stem = _Stem(slice(_DEPTH), *list(backbone)[:4])

@@ -1,5 +1,3 @@
-from functools import partial
-
 import pytest
 import torch
 
@@ -11,9 +9,7 @@ SMALL = {"layers": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "head_channels": 8, "de
 
 
 def with_stems(channels, second, **options):
-    if second:  # Model 1 has none
-        options["backbone"] = partial(two_stems, second=second)
-    return PoseEstimator(channels, **options)
+    return PoseEstimator(channels, backbone=two_stems(second), **options)
 
 
 def parameters(module):
@@ -55,5 +51,5 @@ def test_stems_read_their_own_channels(block):
 def test_a_stem_of_channels_that_are_not_there_is_refused():
     with pytest.raises(ValueError, match="inputs have 3 channels, wanted 9"):
         with_stems(9, 6, block="basic", **SMALL)(torch.zeros(1, 3, 64, 64))
-    with pytest.raises(ValueError, match="second is 10, wanted 1 to 9"):
+    with pytest.raises(ValueError, match="second is 10, wanted 0 to 9"):
         with_stems(9, 10, block="basic", **SMALL)

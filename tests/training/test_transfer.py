@@ -1,5 +1,4 @@
 import re
-from functools import partial
 
 import pytest
 import torch
@@ -85,7 +84,7 @@ def test_other_shapes_are_left_and_told(people):
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_of_two_stems_that_of_the_depth_image_is_the_colours(block):
     source = network(joints=16, seed=1, block=block).state_dict()
-    hand = network(9, backbone=partial(two_stems, second=6), block=block)
+    hand = network(9, backbone=two_stems(6), block=block)
     report = transfer(source, hand)
     second = {name for name in hand.state_dict() if "stems.second" in name}
     both = {"backbone.layer1.0.conv1.weight"}
