@@ -9,24 +9,11 @@ import torch
 from inputs import milliseconds
 
 from senorita_lib.hand import BONES
-from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
+from senorita_lib.renderer import plain_volumes, render_skeleton, skeleton_volume_loss
 
 # Of the authors' C++, one thread, one pose: forward; forward and backward.
 RELEASED_MS = {"forward": 7.4, "loss and gradient": 16.9}
 FORMS = ("ours", "pieces", "plain")  # compiled; uncompiled; as a newcomer would write it
-
-
-def plain_volumes(pose, gamma=0.1, n=32):
-    """Eq. 1 and 2 as one would write them down: a (D, H, W, 3) tensor for each bone."""
-    z, y, x = torch.meshgrid(*[torch.arange(float(n), device=pose.device)] * 3, indexing="ij")
-    p = torch.stack([x, y, z], dim=-1)
-    volumes = []
-    for child, parent in BONES:
-        a, b = (pose[:, None, None, None, joint] for joint in (child, parent))
-        r = ((p - b) * (a - b)).sum(-1, keepdim=True) / (a - b).square().sum(-1, keepdim=True)
-        r = r.clamp(0, 1)
-        volumes.append(torch.exp(-gamma * (p - (r * a + (1 - r) * b)).square().sum(-1)))
-    return torch.stack(volumes, dim=1)
 
 
 def poses(batch, device="cpu", n=32):

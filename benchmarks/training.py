@@ -20,7 +20,7 @@ from senorita_lib.datasets.crops import CropSet
 from senorita_lib.estimator import soft_argmax
 from senorita_lib.hand import bones_to_joints
 from senorita_lib.recipes import find_recipe
-from senorita_lib.refinement import GroupedLinear, crop_bone_patches, orientations
+from senorita_lib.refinement import GroupedLinear
 from senorita_lib.representations import build_input
 from senorita_lib.training.stages import STAGES, Trainer
 
@@ -145,7 +145,7 @@ def part_calls(trainer, stage, batch):
         trainer.optimizer.step()
 
     def patches():
-        crop_bone_patches(crops.image, true, recipe.patch_sizes, style=recipe.patches)
+        model.refiner.cut(crops.image, true)
 
     calls = {
         "step": lambda: trainer.step(0, batch),
@@ -215,16 +215,13 @@ class BoneNetwork(nn.Module):
 
 def looped(refiner, networks, image, uvd, joints_mm):
     """The refined pose, bone by bone."""
-    patches = crop_bone_patches(image, uvd, refiner.patch_sizes, style=refiner.patches)
-    initial = orientations(joints_mm, refiner.orientation)
+    patches, initial = refiner.cut(image, uvd), refiner.orient(joints_mm)
     residuals = [
         network([patch[:, bone : bone + 1] for patch in patches], initial[:, bone])
         for bone, network in enumerate(networks)
     ]
     bones = initial + torch.stack(residuals, dim=1)
-    if refiner.orientation == "unit":
-        bones = nn.functional.normalize(bones, dim=-1) * refiner._lengths(joints_mm)
-    return bones_to_joints(joints_mm[:, 0], bones)
+    return bones_to_joints(joints_mm[:, 0], refiner.turn(bones, joints_mm))
 
 
 @torch.inference_mode()

@@ -1,12 +1,19 @@
-"""The two things that NumPy and torch spell differently, for functions that serve both.
+"""For functions that accept NumPy arrays and torch tensors.
 
-NumPy is imported where an array turns up: the renderer needs torch alone.
+NumPy is imported only when an array turns up: the renderer needs torch alone.
 """
+
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def like(values, other):
+Array = TypeVar("Array", "np.ndarray", torch.Tensor)  # what goes in comes out
+
+
+def like(values: object, other: Array) -> Array:
     """``values`` as an array of ``other``'s kind: same library, device and floating-point type."""
     if isinstance(other, torch.Tensor):
         dtype = other.dtype if other.is_floating_point() else torch.get_default_dtype()
@@ -17,7 +24,7 @@ def like(values, other):
     return np.asarray(values, dtype=dtype if dtype.kind == "f" else np.float64)
 
 
-def stack_last(parts):
+def stack_last(parts: tuple[Array, ...]) -> Array:
     """Stack along a new last axis."""
     if isinstance(parts[0], torch.Tensor):
         return torch.stack(parts, dim=-1)

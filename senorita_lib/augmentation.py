@@ -10,50 +10,39 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
+
+from senorita_lib.cropping import CropBatch
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What is done to each sample of a batch.
+    """What is done to the image content of each sample of a batch."""
 
-    Attributes
-    ----------
-    angle : tensor, (B,)
-        Rotation of the image content, degrees, from u towards v.
-    scale : tensor, (B,)
-        Factor on the content's size.
-    shift : tensor, (B, 2)
-        Translation of the content in uv, as a share of the box.
-    """
+    angle: Tensor  # (B,): rotation, degrees, from u towards v
+    scale: Tensor  # (B,): factor on its size
+    shift: Tensor  # (B, 2): translation in uv, as a share of the box
 
-    angle: torch.Tensor
-    scale: torch.Tensor
-    shift: torch.Tensor
-
-    def take(self, rows):
+    def take(self, rows: slice | Tensor) -> "Draws":
         """The draws of some samples."""
         return Draws(self.angle[rows], self.scale[rows], self.shift[rows])
 
 
-def draw(batch, generator, *, angle=30.0, scale=(0.75, 1.25), scale_probability=0.5, shift=5.0):
-    """Draw a batch of augmentations.
+def draw(
+    batch: int,
+    generator: torch.Generator,
+    *,
+    angle: float = 30.0,
+    scale: tuple[float, float] = (0.75, 1.25),
+    scale_probability: float = 0.5,
+    shift: float = 5.0,
+) -> Draws:
+    """Draw a batch of augmentations, with a generator on the CPU whatever the device.
 
-    Parameters
-    ----------
-    batch : int
-    generator : torch.Generator
-        On the CPU, so that the draws are the same whatever the device.
-    angle : float
-        Largest rotation, degrees, either way.
-    scale : (float, float)
-        Range of the scaling, done with probability ``scale_probability``, else 1.
-    shift : float
-        Largest translation along u and v, px of a 256 px image.
-
-    Returns
-    -------
-    Draws
+    ``angle`` is the largest rotation, degrees, either way; ``scale`` the range of the scaling, done
+    with probability ``scale_probability``; ``shift`` the largest translation along u and v, px of
+    a 256 px image.
     """
     unit = torch.rand(batch, 5, generator=generator)
     scaled = scale[0] + (scale[1] - scale[0]) * unit[:, 1]
@@ -64,22 +53,11 @@ def draw(batch, generator, *, angle=30.0, scale=(0.75, 1.25), scale_probability=
     )
 
 
-def augment(crops, joints_mm, draws):
-    """Apply augmentations to crops and their joints.
+def augment(crops: CropBatch, joints_mm: Tensor, draws: Draws) -> tuple[CropBatch, Tensor]:
+    """Apply augmentations to crops and their joints (B, 21, 3), camera frame, mm.
 
-    Parameters
-    ----------
-    crops : CropBatch
-    joints_mm : tensor, (B, 21, 3)
-        Camera frame, mm.
-    draws : Draws
-
-    Returns
-    -------
-    crops : CropBatch
-        Image resampled bilinearly, background where nothing was; box and cube moved.
-    joints_mm : tensor, (B, 21, 3)
-        In the camera frame of the rolled camera, mm.
+    Images are resampled bilinearly, background where nothing was; box and cube move along. The
+    joints are returned in the camera frame of the rolled camera.
     """
     image = crops.image
     radians = draws.angle.to(image) * (math.pi / 180)
@@ -91,10 +69,10 @@ def augment(crops, joints_mm, draws):
     # uv' = 1/2 + scale * roll(uv - 1/2) + shift, read backwards by the sampler in [-1, 1].
     back = roll / scale[:, None, None]
     offset = -2 * (back @ shift[:, :, None])
-    grid = F.affine_grid(torch.cat([back, offset], dim=2), image.shape, align_corners=False)
+    grid = F.affine_grid(torch.cat([back, offset], dim=2), list(image.shape), align_corners=False)
     # As in the crop: between the hand's pixels only, or silhouettes get depths of their own.
     near = torch.cat([image + 1, (image > -1).to(image)], dim=1)
-    near, share = F.grid_sample(near, grid, align_corners=False).split(1, dim=1)
+    near, share = F.grid_sample(near, grid, align_corners=False).chunk(2, dim=1)
     image = torch.where(share >= 0.5, near / share.clamp(min=0.5) - 1, -1)
 
     centre = (crops.box[:, :2] + crops.box[:, 2:]) / 2

@@ -7,22 +7,12 @@ numbers at pixel centres; u = fx x / z + cx, v = fy y / z + cy.
 import math
 from dataclasses import dataclass
 
-from senorita_lib._arrays import stack_last
+from senorita_lib._arrays import Array, stack_last
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera without distortion.
-
-    Parameters
-    ----------
-    fx, fy : float
-        Focal lengths, px.
-    cx, cy : float
-        Principal point, px.
-    width, height : int
-        Image size, px.
-    """
+    """A pinhole camera without distortion: focal lengths, principal point, image size, all px."""
 
     fx: float
     fy: float
@@ -31,45 +21,23 @@ class Camera:
     width: int
     height: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (self.fx > 0 and self.fy > 0 and self.width > 0 and self.height > 0):
             raise ValueError(f"{self} has a focal length or an image size that is not positive")
         if not all(map(math.isfinite, (self.fx, self.fy, self.cx, self.cy))):
             raise ValueError(f"{self} has a focal length or a principal point that is not finite")
 
-    def project(self, xyz):
-        """Camera frame to pixel frame.
-
-        Parameters
-        ----------
-        xyz : array or tensor, (..., 3)
-            Camera frame, mm, z > 0.
-
-        Returns
-        -------
-        array or tensor, (..., 3)
-            u, v in px, and z in mm unchanged.
-        """
+    def project(self, xyz: Array) -> Array:
+        """Camera frame (..., 3), mm, z > 0, to pixel frame: u, v in px, and z in mm unchanged."""
         x, y, z = xyz[..., 0], xyz[..., 1], xyz[..., 2]
         return stack_last((self.fx * x / z + self.cx, self.fy * y / z + self.cy, z))
 
-    def unproject(self, uvz):
-        """Pixel frame to camera frame, the inverse of :meth:`project`.
-
-        Parameters
-        ----------
-        uvz : array or tensor, (..., 3)
-            u, v in px and z in mm.
-
-        Returns
-        -------
-        array or tensor, (..., 3)
-            Camera frame, mm.
-        """
+    def unproject(self, uvz: Array) -> Array:
+        """Pixel frame (..., 3), u, v in px and z in mm, to camera frame, mm."""
         return stack_last(self.lift(uvz[..., 0], uvz[..., 1], uvz[..., 2]))
 
-    def lift(self, u, v, z):
-        """:meth:`unproject` for u, v and z apart, which may broadcast: x, y, z in mm."""
+    def lift(self, u: Array, v: Array, z: Array) -> tuple[Array, Array, Array]:
+        """:meth:`unproject` of separate u, v and z, which may broadcast: x, y, z in mm."""
         return (u - self.cx) * z / self.fx, (v - self.cy) * z / self.fy, z
 
 

@@ -4,20 +4,31 @@ Box → square → foreground → rough centre of mass → a box of 500 / avgZ *
 pixels within 100 mm of avgZ → centre of mass → a 200 mm cube → a 256 x 256 image in [-1, 1].
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pkgutil import resolve_name
+from typing import Any, Literal, Self
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
-from senorita_lib._arrays import like, stack_last
+from senorita_lib._arrays import Array, like, stack_last
 from senorita_lib.camera import SR300, Camera
-from senorita_lib.release.foreground import otsu_threshold, valley_threshold
 
 CUBE_MM = 200.0
 # Side of the crop box, px: SIDE_PX at NOMINAL_MM from the camera that HANDS19 was recorded with.
 SIDE_PX, NOMINAL_MM = 210.0, 500.0
-_FOREGROUND = {"otsu": otsu_threshold, "valley": valley_threshold}
+# A hand is under 200 mm deep, so two groups of pixels closer than this are both hand.
+_LEAST_GAP_MM = 100
+
+Box = Sequence[float] | np.ndarray
+Threshold = Callable[[np.ndarray], int]
+Foreground = Literal["otsu", "valley"] | Threshold
+Centre = Literal["mass", "box"]
+# Resolved when it is used: the release builds on the method, so the method cannot import it.
+_RELEASED = {"valley": "senorita_lib.release.foreground:valley_threshold"}
 
 
 class HandNotFoundError(ValueError):
@@ -25,42 +36,39 @@ class HandNotFoundError(ValueError):
 
 
 class _CropGeometry:
-    """uvd ↔ camera frame, for one crop and for a batch (``box``, ``cube_centre``, ``camera``)."""
+    """uvd ↔ camera frame, for one crop and for a batch."""
 
-    def _frame(self, values):
-        """x1, y1 and side of the box and z of the far face, such that they broadcast."""
+    box: np.ndarray | Tensor
+    cube_centre: np.ndarray | Tensor
+    camera: Camera
+
+    def _frame(self, values: Array) -> tuple[Array, Array, Array, Array]:
+        """x1, y1 and side of the box and z of the far face, shaped to broadcast with ``values``."""
         box, centre = like(self.box, values), like(self.cube_centre, values)
         if box.ndim == 2:  # a batch: the samples are the values' first axis
-            box, centre = (t.T.reshape(-1, len(t), *[1] * (values.ndim - 1)) for t in (box, centre))
+            ones = [1] * (values.ndim - 1)
+            box, centre = box.T.reshape(4, -1, *ones), centre.T.reshape(3, -1, *ones)
         return box[0], box[1], box[2] - box[0], centre[2] + CUBE_MM / 2
 
-    def to_uvd(self, xyz):
-        """Camera frame to uvd.
+    def to_uvd(self, xyz: Array) -> Array:
+        """Camera frame (..., 3), of a batch (B, joints, 3), mm, to uvd.
 
-        Parameters
-        ----------
-        xyz : array or tensor, (..., 3), for a batch (B, joints, 3)
-            Camera frame, mm.
-
-        Returns
-        -------
-        array or tensor of the same shape
-            u, v across the box, d through the cube; inside both they lie in [0, 1].
+        u, v across the box, d through the cube; inside both they lie in [0, 1].
         """
         uvz = self.camera.project(xyz)
         u, v, z = uvz[..., 0], uvz[..., 1], uvz[..., 2]
         x1, y1, side, far = self._frame(z)
         return stack_last(((u - x1) / side, (v - y1) / side, (far - z) / CUBE_MM))
 
-    def to_camera(self, uvd):
+    def to_camera(self, uvd: Array) -> Array:
         """uvd to camera frame, mm: the inverse of :meth:`to_uvd`, with the same shapes."""
         return stack_last(self.lift(uvd[..., 0], uvd[..., 1], uvd[..., 2]))
 
-    def lift(self, u, v, d):
-        """:meth:`to_camera` for u, v and d apart, which may broadcast: x, y, z in mm.
+    def lift(self, u: Array, v: Array, d: Array) -> tuple[Array, Array, Array]:
+        """:meth:`to_camera` of separate u, v and d, which may broadcast: x, y, z in mm.
 
-        In a batch the samples are d's first axis. A row of u and a column of v do for a whole
-        depth image d.
+        In a batch the samples are d's first axis. For a whole depth image d, a row of u and a
+        column of v are enough.
         """
         x1, y1, side, far = self._frame(d)
         return self.camera.lift(u * side + x1, v * side + y1, far - d * CUBE_MM)
@@ -72,37 +80,36 @@ class HandCrop(_CropGeometry):
 
     Attributes
     ----------
-    image : array, (size, size), float32
-        Image frame: near face of the cube +1, far face and background -1.
-    box : array, (4,), float32
-        x1, y1, x2, y2 of the square crop, pixel frame.
-    cube_centre : array, (3,), float32
-        Centre of mass, camera frame, mm.
-    camera : Camera
-    steps : dict
-        Every intermediate: ``square`` (box), ``square_depth``, ``threshold``, ``foreground``,
-        ``rough_centre`` (u, v, z), ``coarse_z``, ``box_depth``, ``hand_depth``.
+    image
+        (size, size), float32, image frame: near face of the cube +1, far face and background -1.
+    box
+        (4,), float32: x1, y1, x2, y2 of the square crop, pixel frame.
+    cube_centre
+        (3,), float32: centre of mass, camera frame, mm.
+    steps
+        Every intermediate: ``square`` (x, y, side), ``square_depth``, ``threshold``,
+        ``foreground``, ``rough_centre`` (u, v, z), ``coarse_z``, ``box_depth``, ``hand_depth``.
     """
 
     image: np.ndarray
     box: np.ndarray
     cube_centre: np.ndarray
     camera: Camera = SR300
-    steps: dict = field(default_factory=dict, repr=False)
+    steps: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class CropBatch(_CropGeometry):
     """Cropped hands as tensors: image (B, 1, S, S), box (B, 4) px, cube_centre (B, 3) mm."""
 
-    image: torch.Tensor
-    box: torch.Tensor
-    cube_centre: torch.Tensor
+    image: Tensor
+    box: Tensor
+    cube_centre: Tensor
     camera: Camera = SR300
 
     @classmethod
-    def stack(cls, crops):
-        """A batch from :class:`HandCrop` objects of one camera and one size."""
+    def stack(cls, crops: Iterable[HandCrop]) -> Self:
+        """A batch from crops of one camera and one size."""
         crops = list(crops)
         if not crops:
             raise ValueError("crops is empty, wanted at least one HandCrop")
@@ -110,78 +117,81 @@ class CropBatch(_CropGeometry):
             raise ValueError("crops come from several cameras, wanted one")
         if any(crop.image.shape != crops[0].image.shape for crop in crops):
             raise ValueError("crops have several sizes, wanted one")
-        tensors = {
-            name: torch.from_numpy(np.stack([getattr(crop, name) for crop in crops]))
+        images, boxes, centres = (
+            torch.from_numpy(np.stack([getattr(crop, name) for crop in crops]))
             for name in ("image", "box", "cube_centre")
-        }
-        tensors["image"] = tensors["image"][:, None]
-        return cls(**tensors, camera=crops[0].camera)
+        )
+        return cls(images[:, None], boxes, centres, crops[0].camera)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.image)
 
-    def to(self, *args, **kwargs):
-        """The batch on another device, as ``torch.Tensor.to``."""
+    def to(self, device: str | torch.device) -> Self:
+        """The batch on another device."""
         names = ("image", "box", "cube_centre")
-        return replace(self, **{name: getattr(self, name).to(*args, **kwargs) for name in names})
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
-def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="mass", size=256):
+def crop_hand(
+    depth_mm: np.ndarray,
+    box_xyxy: Box,
+    camera: Camera = SR300,
+    *,
+    foreground: Foreground = "otsu",
+    centre: Centre = "mass",
+    size: int = 256,
+) -> HandCrop:
     """Crop the hand in a box out of a depth image, coarse to fine.
 
     Parameters
     ----------
-    depth_mm : array, (camera.height, camera.width), integer or float
-        Depth, mm; 0 or not finite where nothing returned.
-    box_xyxy : four numbers
+    depth_mm
+        (camera.height, camera.width), integer or float, mm; 0 or not finite: nothing returned.
+    box_xyxy
         Rough box around the hand, x1, y1, x2, y2, pixel frame.
-    camera : Camera
-    foreground : {"otsu", "valley"}
-        Paper's threshold, or the one that the authors' release uses.
-    centre : {"mass", "box"}
-        Centre of the crop: the rough centre of mass and the mean depth around it, as the
-        paper says, or the centre of the given box and the depth there, as released.
-    size : int
+    foreground
+        "otsu" (paper), "valley" (the heuristic of the authors' release), or a function of a depth
+        window, uint16 mm, that returns the largest depth of the foreground, 0 for all of it.
+    centre
+        Centre of the crop. "mass" (paper): the rough centre of mass and the mean depth around it.
+        "box" (release): the centre of the given box and the depth there.
+    size
         Side of the image, px.
-
-    Returns
-    -------
-    HandCrop
 
     Raises
     ------
     ValueError
-        If an argument cannot be used.
-    HandNotFoundError
-        If the box holds no depth.
+        If an argument cannot be used; :class:`HandNotFoundError` if the box holds no hand.
     """
-    if foreground not in _FOREGROUND:
-        raise ValueError(f"foreground is {foreground!r}, wanted one of {sorted(_FOREGROUND)}")
     if centre not in ("mass", "box"):
         raise ValueError(f"centre is {centre!r}, wanted 'mass' or 'box'")
-    if not isinstance(size, int | np.integer) or not 0 < size < 2**15 - 1:  # as OpenCV has it
+    if not isinstance(size, int | np.integer) or not 0 < size < 2**15 - 1:  # OpenCV's limit
         raise ValueError(f"size is {size!r}, wanted a whole number of pixels from 1 to 32766")
     depth = checked_depth(depth_mm, camera)
-    threshold = _FOREGROUND[foreground]
-    steps = {"square": _square(box_xyxy, camera)}
+    return crop_checked(depth, box_xyxy, camera, foreground, centre, size)
 
-    square_depth = steps["square_depth"] = _cut(depth, *steps["square"])
+
+def crop_checked(
+    depth: np.ndarray, box: Box, camera: Camera, foreground: Foreground, centre: Centre, size: int
+) -> HandCrop:
+    """:func:`crop_hand` of a depth image that :func:`checked_depth` returned."""
+    threshold = _find_threshold(foreground)
+    square = _square(box, camera)
+    steps: dict[str, Any] = {"square": square}
+    square_depth = steps["square_depth"] = _cut(depth, *square)
     steps["threshold"] = threshold(square_depth)
     front = steps["foreground"] = _keep_front(square_depth, steps["threshold"])
-    steps["rough_centre"], coarse_z = _rough_centre(front, steps["square"], centre)
+    steps["rough_centre"], coarse_z = _rough_centre(front, *square, centre)
     steps["coarse_z"] = coarse_z
 
-    side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
-    x, y, side = (int(v) for v in (*(steps["rough_centre"][:2] - side / 2), side))
-    if side < 8:
+    exact_side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
+    x, y = (int(v) for v in steps["rough_centre"][:2] - exact_side / 2)
+    side = int(exact_side)
+    too_small, too_large = side < 8, side > 4 * max(camera.width, camera.height)
+    if too_small or too_large:
         raise HandNotFoundError(
             f"depth_mm has the hand at {coarse_z:.0f} mm, where it would be {side} px wide, "
-            "wanted a hand nearer to the camera"
-        )
-    if side > 4 * max(camera.width, camera.height):
-        raise HandNotFoundError(
-            f"depth_mm has the hand at {coarse_z:.0f} mm, where it would be {side} px wide, "
-            "wanted a hand farther from the camera"
+            f"wanted a hand {'nearer to' if too_small else 'farther from'} the camera"
         )
     box_depth = steps["box_depth"] = _cut(depth, x, y, side)
     hand = np.where(np.abs(box_depth.astype(np.float32) - coarse_z) <= CUBE_MM / 2, box_depth, 0)
@@ -192,14 +202,10 @@ def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="ma
     mask = hand > 0
     count = np.count_nonzero(mask)
     if count == 0:
-        raise HandNotFoundError(f"box {_show(box_xyxy)} holds no hand around {coarse_z:.0f} mm")
+        raise HandNotFoundError(f"box {_show(box)} holds no hand around {coarse_z:.0f} mm")
     moments = cv2.moments(mask.astype(np.uint8), binaryImage=True)
-    mean = (
-        moments["m10"] / count + x,
-        moments["m01"] / count + y,
-        hand.sum(dtype=np.float64) / count,
-    )
-    cube_centre = camera.unproject(np.array(mean))
+    u, v = moments["m10"] / count + x, moments["m01"] / count + y
+    cube_centre = camera.unproject(np.array([u, v, hand.sum(dtype=np.float64) / count]))
     return HandCrop(
         image=_image(hand, mask, cube_centre[2], size),
         box=np.array([x, y, x + side, y + side], np.float32),
@@ -209,7 +215,34 @@ def crop_hand(depth_mm, box_xyxy, camera=SR300, *, foreground="otsu", centre="ma
     )
 
 
-def checked_depth(depth_mm, camera):
+def otsu_threshold(depth: np.ndarray) -> int:
+    """Largest depth of the foreground by Otsu's method, mm, of a window (H, W), uint16 mm.
+
+    0 if nothing has a depth, or if the two groups are closer than 100 mm: one surface, which
+    Otsu's method would cut in two.
+    """
+    values = depth[depth > 0]
+    if values.size == 0:
+        return 0
+    threshold, _ = cv2.threshold(values.reshape(1, -1), 0, 0, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    far = values > threshold
+    one_group = far.all() or not far.any()
+    if one_group or values[far].mean() - values[~far].mean() < _LEAST_GAP_MM:
+        return 0
+    return int(threshold)
+
+
+def _find_threshold(foreground: Foreground) -> Threshold:
+    if foreground == "otsu":
+        return otsu_threshold
+    threshold = resolve_name(_RELEASED[foreground]) if foreground in _RELEASED else foreground
+    if not callable(threshold):
+        wanted = f"{['otsu', *_RELEASED]} or a function"
+        raise ValueError(f"foreground is {foreground!r}, wanted one of {wanted}")
+    return threshold
+
+
+def checked_depth(depth_mm: object, camera: Camera) -> np.ndarray:
     """A depth frame as uint16, mm, 0 where nothing returned; ``ValueError`` if it is none."""
     try:
         depth = np.asarray(depth_mm)
@@ -234,11 +267,11 @@ def checked_depth(depth_mm, camera):
     return np.rint(np.where(depth > 65535, 0, depth)).astype(np.uint16)
 
 
-def _show(box):
+def _show(box: Iterable[float]) -> str:
     return "(" + ", ".join(f"{float(v):g}" for v in box) + ")"
 
 
-def checked_box(box_xyxy, camera):
+def checked_box(box_xyxy: object, camera: Camera) -> np.ndarray:
     """A box x1, y1, x2, y2, pixel frame, as an array; ``ValueError`` if it is none."""
     try:
         box = np.asarray(box_xyxy, dtype=float)
@@ -251,13 +284,12 @@ def checked_box(box_xyxy, camera):
     if int(x2 - x1) < 1 or int(y2 - y1) < 1:
         raise ValueError(f"box {_show(box)} is empty, wanted x1 < x2 and y1 < y2")
     if x2 <= 0 or y2 <= 0 or x1 >= camera.width or y1 >= camera.height:
-        raise ValueError(
-            f"box {_show(box)} lies outside the {camera.width} x {camera.height} image"
-        )
+        image = f"{camera.width} x {camera.height} image"
+        raise ValueError(f"box {_show(box)} lies outside the {image}")
     return box
 
 
-def _square(box_xyxy, camera):
+def _square(box_xyxy: object, camera: Camera) -> tuple[int, int, int]:
     """The smallest square around the box: x, y, side in whole pixels."""
     x1, y1, x2, y2 = checked_box(box_xyxy, camera)
     width, height = int(x2 - x1), int(y2 - y1)
@@ -265,25 +297,24 @@ def _square(box_xyxy, camera):
     return int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
 
 
-def _cut(depth, x, y, side):
+def _cut(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
     """A square window, 0 outside the image."""
     window = np.zeros((side, side), depth.dtype)
-    rows = slice(max(y, 0), min(y + side, depth.shape[0]))
-    columns = slice(max(x, 0), min(x + side, depth.shape[1]))
-    if rows.start < rows.stop and columns.start < columns.stop:
-        window[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x] = depth[
-            rows, columns
-        ]
+    top, bottom = max(y, 0), min(y + side, depth.shape[0])
+    left, right = max(x, 0), min(x + side, depth.shape[1])
+    if top < bottom and left < right:
+        window[top - y : bottom - y, left - x : right - x] = depth[top:bottom, left:right]
     return window
 
 
-def _keep_front(depth, threshold):
+def _keep_front(depth: np.ndarray, threshold: int) -> np.ndarray:
     return np.where(depth <= threshold, depth, 0) if threshold else depth
 
 
-def _rough_centre(front, square, centre):
+def _rough_centre(
+    front: np.ndarray, x: int, y: int, side: int, centre: Centre
+) -> tuple[np.ndarray, float]:
     """(u, v, z) of the foreground pixel nearest to the box centre, and the coarse depth."""
-    x, y, side = square
     rows, columns = np.nonzero(front)
     if rows.size == 0:
         raise HandNotFoundError(f"box ({x}, {y}, {x + side}, {y + side}) holds no depth at all")
@@ -301,7 +332,7 @@ def _rough_centre(front, square, centre):
     return np.array([x + columns[nearest], y + rows[nearest], z], dtype=float), coarse_z
 
 
-def _image(hand, mask, z, size):
+def _image(hand: np.ndarray, mask: np.ndarray, z: float, size: int) -> np.ndarray:
     """Image frame; pixel i of n lies at (i + 1/2) / n of the box, as the uvd frame has it.
 
     Interpolates between the hand's pixels only: mixed with the background, a silhouette would
@@ -310,13 +341,12 @@ def _image(hand, mask, z, size):
     scale = len(hand) / size
     inverse = np.array([[scale, 0, scale / 2], [0, scale, scale / 2]])
     near = np.where(mask, np.clip((z - hand) / CUBE_MM + 0.5, 0, 1), 0)  # 1 near, 0 far
-    near, share = cv2.split(
-        cv2.warpAffine(
-            np.dstack([near, mask]).astype(np.float32),
-            inverse,
-            (size, size),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+    warped = cv2.warpAffine(
+        np.dstack([near, mask]).astype(np.float32),
+        inverse,
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
+    near, share = cv2.split(warped)
     return np.where(share >= 0.5, 2 * near / np.maximum(share, 0.5) - 1, -1)

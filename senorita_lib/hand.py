@@ -1,10 +1,10 @@
 """The hand's 21 joints and 20 bones, in HANDS19 order.
 
 Joints are ``(..., 21, 3)``, bones ``(..., 20, 3)``; every function takes NumPy
-arrays and torch tensors alike, in any frame (see :mod:`senorita_lib`).
+arrays and torch tensors, in any frame (see :mod:`senorita_lib`).
 """
 
-from senorita_lib._arrays import like
+from senorita_lib._arrays import Array, like
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 
@@ -23,66 +23,41 @@ BONES = (
     (20, 19), (19, 18), (18, 5), (5, 0),
 )  # fmt: skip
 
-# For joint j its finger (0..4), the wrist counted as -1; for bone b its finger.
+# The finger (0..4) of each joint, -1 for the wrist, and of each bone.
 JOINT_FINGER = (-1, 0, 1, 2, 3, 4, *(finger for finger in range(5) for _ in range(3)))
 BONE_FINGER = tuple(JOINT_FINGER[child] for child, _ in BONES)
-# From the wrist along each finger.
+# Joints from the wrist along each finger.
 FINGER_CHAINS = tuple((0, 1 + f, 6 + 3 * f, 7 + 3 * f, 8 + 3 * f) for f in range(5))
 
 _CHILD, _PARENT = (list(ends) for ends in zip(*BONES, strict=True))
 
 # joints = wrist + _CHAIN @ bones: row j marks the bones between the wrist and joint j.
 _CHAIN = [[0.0] * 20 for _ in range(21)]
-for _bone in reversed(range(20)):
-    _child_, _parent_ = BONES[_bone]
-    _CHAIN[_child_] = list(_CHAIN[_parent_])
-    _CHAIN[_child_][_bone] = 1.0
+for _bone, (_joint, _nearer) in reversed([*enumerate(BONES)]):
+    _CHAIN[_joint] = list(_CHAIN[_nearer])
+    _CHAIN[_joint][_bone] = 1.0
 
 
-def joints_to_bones(joints):
-    """Bone vectors, child minus parent.
+def joints_to_bones(joints: Array) -> Array:
+    """Bone vectors (..., 20, 3), child minus parent, of joints (..., 21, 3) of any frame and unit.
 
-    Parameters
-    ----------
-    joints : array or tensor, (..., 21, 3)
-        Any frame, any unit.
-
-    Returns
-    -------
-    array or tensor, (..., 20, 3)
-        Same frame and unit; row i belongs to ``BONES[i]`` and points away from the wrist.
-
-    Raises
-    ------
-    ValueError
-        If the last two dimensions are not (21, 3).
+    Row i belongs to ``BONES[i]`` and points away from the wrist.
     """
     if tuple(joints.shape[-2:]) != (21, 3):
         raise ValueError(f"joints have shape {tuple(joints.shape)}, wanted (..., 21, 3)")
-    return joints[..., _CHILD, :] - joints[..., _PARENT, :]
+    bones: Array = joints[..., _CHILD, :] - joints[..., _PARENT, :]
+    return bones
 
 
-def bones_to_joints(wrist, bones):
-    """Joints from the wrist and the bone vectors, the inverse of :func:`joints_to_bones`.
+def bones_to_joints(wrist: Array, bones: Array) -> Array:
+    """Joints (..., 21, 3) from a wrist (..., 3) and bone vectors (..., 20, 3).
 
-    Parameters
-    ----------
-    wrist : array or tensor, (..., 3)
-    bones : array or tensor, (..., 20, 3)
-        Child minus parent, same frame and unit as ``wrist``.
-
-    Returns
-    -------
-    array or tensor, (..., 21, 3)
-
-    Raises
-    ------
-    ValueError
-        If the trailing dimensions are not (3,) and (20, 3).
+    The inverse of :func:`joints_to_bones`; both have the same frame and unit.
     """
     if tuple(bones.shape[-2:]) != (20, 3) or wrist.shape[-1] != 3:
         raise ValueError(
             f"wrist and bones have shapes {tuple(wrist.shape)} and {tuple(bones.shape)}, "
             "wanted (..., 3) and (..., 20, 3)"
         )
-    return wrist[..., None, :] + like(_CHAIN, bones) @ bones
+    joints: Array = wrist[..., None, :] + like(_CHAIN, bones) @ bones
+    return joints

@@ -3,69 +3,64 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
+from safetensors.torch import save
+from torch import Tensor, nn
 
+from senorita_lib.cropping import CropBatch
 from senorita_lib.estimator import PoseEstimator
+from senorita_lib.files import atomic_write
 from senorita_lib.recipes import Recipe
 from senorita_lib.refinement import BoneRefiner, Refinement
-from senorita_lib.representations import build_input, input_channels, second_stem_channels
+from senorita_lib.release.refiner import Refiner
+from senorita_lib.release.stems import second_stem_channels, two_stems
+from senorita_lib.representations import build_input, input_channels
+
+PathLike = str | os.PathLike[str]
+HAND_FORMAT = "senorita-hand 1"
+BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.people.pretraining)
 
 
 class Prediction(NamedTuple):
     """The estimator's pose (B, 21, 3) as ``uvd`` and ``joints_mm``, and the refinement of it."""
 
-    uvd: torch.Tensor
-    joints_mm: torch.Tensor
+    uvd: Tensor
+    joints_mm: Tensor
     refinement: Refinement | None
 
 
 class HandPoseNet(nn.Module):
     """Estimator and refiner as a recipe describes them.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    bone_lengths : tensor, (20,)
-        Mean bone lengths of the training set, mm.
+    ``bone_lengths`` (20,) are the mean bone lengths of the training set, mm.
     """
 
-    def __init__(self, recipe, bone_lengths):
+    def __init__(self, recipe: Recipe, bone_lengths: Tensor) -> None:
         super().__init__()
         self.recipe = recipe
-        inputs = recipe.model, recipe.depth_layers, recipe.voxel_depth
-        second = second_stem_channels(*inputs) if recipe.fusion == "stems" else 0
-        self.estimator = make_estimator(recipe, input_channels(*inputs), second_stem=second)
-        self.refiner = BoneRefiner(
-            bone_lengths,
-            patch_sizes=recipe.patch_sizes,
-            hidden=recipe.hidden,
-            channels=recipe.patch_channels,
-            length=recipe.bone_length,
-            orientation=recipe.orientation,
-            patches=recipe.patches,
-            pose_stream=recipe.pose_stream,
-        )
+        self.inputs = recipe.model, recipe.depth_layers, recipe.voxel_depth
+        second = second_stem_channels(*self.inputs) if recipe.fusion == "stems" else 0
+        channels = input_channels(*self.inputs)
+        self.estimator = make_estimator(recipe, channels, backbone=two_stems(second))
+        options: dict[str, Any] = {
+            "patch_sizes": recipe.patch_sizes,
+            "hidden": recipe.hidden,
+            "channels": recipe.patch_channels,
+            "length": recipe.bone_length,
+            "pose_stream": recipe.pose_stream,
+        }
+        if (recipe.patches, recipe.orientation) == ("rectangle", "unit"):
+            self.refiner = BoneRefiner(bone_lengths, **options)
+        else:
+            options |= {"patches": recipe.patches, "orientation": recipe.orientation}
+            self.refiner = Refiner(bone_lengths, **options)
 
-    def estimate(self, crops):
-        """Initial pose (B, 21, 3) of a ``CropBatch``, uvd frame."""
-        recipe = self.recipe
-        return self.estimator(
-            build_input(crops, recipe.model, recipe.depth_layers, recipe.voxel_depth)
-        )
-
-    def forward(self, crops, refine=True):
-        """Initial and, unless ``refine`` is false, refined pose of a ``CropBatch``.
-
-        Returns
-        -------
-        Prediction
-        """
-        uvd = self.estimate(crops)
+    def forward(self, crops: CropBatch, refine: bool = True) -> Prediction:
+        """Initial and, unless ``refine`` is false, refined pose."""
+        uvd = self.estimator(build_input(crops, *self.inputs))
         joints_mm = crops.to_camera(uvd)
         if not refine:
             return Prediction(uvd, joints_mm, None)
@@ -74,37 +69,17 @@ class HandPoseNet(nn.Module):
             start = uvd.detach(), joints_mm.detach()
         return Prediction(uvd, joints_mm, self.refiner(crops.image, *start))
 
-    def save(self, path, half=False):
-        """Write weights and recipe as safetensors, aside and then renamed.
-
-        Parameters
-        ----------
-        path : path
-        half : bool
-            Write the networks' numbers as float16, in half the space.
-
-        Raises
-        ------
-        ValueError
-            If a number is too large for float16.
-        """
+    def save(self, path: PathLike, half: bool = False) -> None:
+        """Write weights and recipe as safetensors; with ``half`` as float16, in half the space."""
         weights = self.state_dict()
         if half:
             weights = {name: _as_half(name, tensor) for name, tensor in weights.items()}
-        write_weights(path, _FORMAT, self.recipe, weights)
+        write_weights(path, HAND_FORMAT, self.recipe, weights)
 
     @classmethod
-    def load(cls, path):
-        """Read what :meth:`save` wrote; no code of the file is run.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it is damaged or something else.
-        """
-        recipe, weights = read_weights(path, _FORMAT)
+    def load(cls, path: PathLike) -> Self:
+        """Read what :meth:`save` wrote, see :func:`read_weights`."""
+        recipe, weights = read_weights(path, HAND_FORMAT)
         model = cls(recipe, torch.zeros(20))
         try:
             model.load_state_dict(weights)
@@ -114,44 +89,22 @@ class HandPoseNet(nn.Module):
         return model.eval()
 
 
-def make_estimator(recipe, in_channels, **others):
+def make_estimator(recipe: Recipe, in_channels: int, **others: Any) -> PoseEstimator:
     """A :class:`~senorita_lib.estimator.PoseEstimator` of a recipe's shape; it takes ``others``."""
     names = ("block", "layers", "widths", "head_channels", "depth_bins", "head")
     return PoseEstimator(in_channels, **{name: getattr(recipe, name) for name in names}, **others)
 
 
-def write_weights(path, kind, recipe, weights):
-    """Write tensors by name as safetensors, aside and then renamed.
-
-    Parameters
-    ----------
-    path : path
-    kind : str
-        What a reader calls their format.
-    recipe : Recipe
-    weights : dict of tensors
-    """
-    path = Path(path)
-    aside = path.with_name(path.name + ".part")
-    weights = {name: tensor.contiguous() for name, tensor in weights.items()}
-    save_file(weights, aside, {"format": kind, "recipe": recipe.to_json()})
-    os.replace(aside, path)
+def write_weights(path: PathLike, kind: str, recipe: Recipe, weights: dict[str, Tensor]) -> None:
+    """Write tensors by name as safetensors of format ``kind``."""
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    atomic_write(path, save(tensors, {"format": kind, "recipe": recipe.to_json()}))
 
 
-def read_weights(path, kind):
+def read_weights(path: PathLike, kind: str) -> tuple[Recipe, dict[str, Tensor]]:
     """Read what :func:`write_weights` wrote; no code of the file is run.
 
-    Returns
-    -------
-    recipe : Recipe
-    weights : dict of tensors
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged or of another kind.
+    Raises ``FileNotFoundError``, or ``ValueError`` if it is damaged or of another kind.
     """
     found = weights_kind(path)
     if found != kind:
@@ -161,10 +114,10 @@ def read_weights(path, kind):
         return recipe, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def weights_digest(path):
-    """A digest of a file's tensors and their names; of the same weights two files differ.
+def weights_digest(path: PathLike) -> str:
+    """A digest of a file's tensors and their names.
 
-    (safetensors writes what is said of a file in any order.)
+    The files themselves differ: safetensors writes the metadata in any order.
     """
     digest = hashlib.sha256()
     with safe_open(path, "pt") as file:
@@ -175,16 +128,8 @@ def weights_digest(path):
     return digest.hexdigest()
 
 
-def weights_kind(path):
-    """The format that a file of weights says it has, None if it says nothing.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged.
-    """
+def weights_kind(path: PathLike) -> str | None:
+    """The format that a file of weights says it has; raises as :func:`read_weights`."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is not there, wanted weights that training wrote")
     try:
@@ -194,16 +139,11 @@ def weights_kind(path):
         raise ValueError(f"{path} is damaged or no safetensors file ({error})") from None
 
 
-def _as_half(name, tensor):
+def _as_half(name: str, tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point() or name.endswith("bone_lengths"):  # mm, too coarse there
         return tensor
     narrow = tensor.half()
     if not narrow.isfinite().all():
-        raise ValueError(
-            f"{name} has {tensor.abs().max():.3g}, wanted no more than 65504 in float16"
-        )
+        largest = f"{tensor.abs().max():.3g}"
+        raise ValueError(f"{name} has {largest}, wanted no more than 65504 in float16")
     return narrow
-
-
-_FORMAT = "senorita-hand 1"
-BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.people.pretraining)

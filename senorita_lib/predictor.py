@@ -1,7 +1,9 @@
 """One depth frame in, 21 joints in millimetres out."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -11,68 +13,48 @@ from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import (
     NOMINAL_MM,
     SIDE_PX,
+    Box,
     CropBatch,
     HandCrop,
     HandNotFoundError,
     checked_box,
     checked_depth,
-    crop_hand,
+    crop_checked,
 )
 from senorita_lib.model import HandPoseNet
 from senorita_lib.weights import find_weights
 
-# Of the square that a hand takes at its depth: a fist seen from its end shows a tenth.
+# Least share of the square that a hand takes at its depth: a fist seen from its end shows a tenth.
 _LEAST_SHARE = 0.03
 
 
 @dataclass(frozen=True)
 class HandPose:
-    """A predicted pose.
+    """A predicted pose, float32."""
 
-    Attributes
-    ----------
-    joints_mm : array, (21, 3), float32
-        Refined pose, camera frame, mm.
-    initial_mm : array, (21, 3), float32
-        The estimator's pose before refinement, camera frame, mm.
-    pixels : array, (21, 2), float32
-        The refined joints in the image, pixel frame.
-    crop : HandCrop
-        What the network saw.
-    """
-
-    joints_mm: np.ndarray
-    initial_mm: np.ndarray
-    pixels: np.ndarray
-    crop: HandCrop
+    joints_mm: np.ndarray  # (21, 3): refined pose, camera frame, mm
+    initial_mm: np.ndarray  # (21, 3): the estimator's pose before refinement, camera frame, mm
+    pixels: np.ndarray  # (21, 2): the refined joints in the image, pixel frame
+    crop: HandCrop  # what the network saw
 
 
 class Predictor:
-    """A trained network, ready for depth frames of any pinhole camera.
+    """A trained network, ready for depth frames of any pinhole camera."""
 
-    Parameters
-    ----------
-    model : HandPoseNet
-    device : str
-    """
-
-    def __init__(self, model, device="cpu"):
+    def __init__(self, model: HandPoseNet, device: str | torch.device = "cpu") -> None:
         self.model, self.device = model.to(device).eval(), device
 
     @classmethod
-    def load(cls, checkpoint="small", device="cpu"):
+    def load(
+        cls, checkpoint: str | os.PathLike[str] = "small", device: str | torch.device = "cpu"
+    ) -> Self:
         """A trained network.
 
         Parameters
         ----------
-        checkpoint : str or path
+        checkpoint
             ``model.safetensors``, the folder of the run that wrote it, or the name of weights
             that come with the package, see :mod:`senorita_lib.weights`.
-        device : str
-
-        Returns
-        -------
-        Predictor
 
         Raises
         ------
@@ -86,85 +68,64 @@ class Predictor:
             path = find_weights(str(checkpoint))
         return cls(HandPoseNet.load(path), device)
 
-    def predict(self, depth_mm, camera, box=None, left=False):
+    def predict(
+        self, depth_mm: np.ndarray, camera: Camera, box: Box | None = None, left: bool = False
+    ) -> HandPose:
         """The pose of the hand in a depth frame.
 
         Parameters
         ----------
-        depth_mm : array, (camera.height, camera.width)
-            Depth, mm, 0 where nothing returned.
-        camera : Camera
-            The camera that took it.
-        box : four numbers, optional
+        depth_mm
+            (camera.height, camera.width), mm, 0 where nothing returned.
+        box
             Rough box around the hand, x1, y1, x2, y2, pixel frame; without it the nearest
             object is taken for the hand.
-        left : bool
-            Whether it is a left hand: the networks know right ones, and see it in a mirror.
-
-        Returns
-        -------
-        HandPose
-            Of a left hand, all but ``crop``, which is the mirrored one.
+        left
+            Whether it is a left hand: the networks know right ones, and see it in a mirror. Of
+            the result only ``crop`` is mirrored.
 
         Raises
         ------
         ValueError
-            If an argument cannot be used.
-        HandNotFoundError
-            If no hand is there.
+            If an argument cannot be used; :class:`.HandNotFoundError` if no hand is there.
         """
         if not isinstance(camera, Camera):
             raise ValueError(f"camera is {camera!r}, wanted a senorita_lib.camera.Camera")
         recipe, seen_by = self.model.recipe, camera
-        if box is None:
-            box = find_hand_box(depth_mm, camera)
+        depth = checked_depth(depth_mm, camera)
+        box = checked_box(_find_box(depth, camera) if box is None else box, camera)
         if left:
-            depth_mm = checked_depth(depth_mm, camera)[:, ::-1]
+            depth = depth[:, ::-1]
             seen_by = replace(camera, cx=camera.width - 1 - camera.cx)
-            x1, y1, x2, y2 = checked_box(box, camera)
-            box = camera.width - x2, y1, camera.width - x1, y2
-        crop = crop_hand(
-            depth_mm,
-            box,
-            seen_by,
-            foreground=recipe.foreground,
-            centre=recipe.centre,
-            size=recipe.image_size,
+            x1, y1, x2, y2 = box
+            box = np.array([camera.width - x2, y1, camera.width - x1, y2])
+        crop = crop_checked(
+            depth, box, seen_by, recipe.foreground, recipe.centre, recipe.image_size
         )
         with torch.inference_mode():
             prediction = self.model(CropBatch.stack([crop]).to(self.device))
         mirror = np.array([-1 if left else 1, 1, 1], np.float32)
-        joints = prediction.refinement.joints_mm[0].float().cpu().numpy() * mirror
-        return HandPose(
-            joints_mm=joints,
-            initial_mm=prediction.joints_mm[0].float().cpu().numpy() * mirror,
-            pixels=camera.project(joints)[:, :2],
-            crop=crop,
+        initial, joints = (
+            pose[0].float().cpu().numpy() * mirror
+            for pose in (prediction.joints_mm, prediction.refinement.joints_mm)
         )
+        return HandPose(joints, initial, camera.project(joints)[:, :2], crop)
 
 
-def find_hand_box(depth_mm, camera):
-    """A box around the hand, if hand and arm are what is nearest to the camera.
+def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:
+    """A box x1, y1, x2, y2, pixel frame, around the hand, as wide as a hand is at its depth.
 
-    Parameters
-    ----------
-    depth_mm : array, (camera.height, camera.width)
-        mm, 0 where nothing returned.
-    camera : Camera
-
-    Returns
-    -------
-    array, (4,)
-        x1, y1, x2, y2, pixel frame, as wide as a hand is at that depth.
+    Hand and arm must be what is nearest to the camera.
 
     Raises
     ------
     ValueError
-        If ``depth_mm`` cannot be used.
-    HandNotFoundError
-        If the frame holds no surface large enough.
+        If ``depth_mm`` cannot be used; :class:`.HandNotFoundError` if no surface is large enough.
     """
-    depth = checked_depth(depth_mm, camera)
+    return _find_box(checked_depth(depth_mm, camera), camera)
+
+
+def _find_box(depth: np.ndarray, camera: Camera) -> np.ndarray:
     near = depth[depth > 0]
     if near.size < 100:
         raise HandNotFoundError(f"depth_mm has {near.size} pixels with a depth, wanted a hand")

@@ -6,6 +6,9 @@ near +1, far -1, and -1 where there is nothing.
 """
 
 import torch
+from torch import Tensor
+
+from senorita_lib.cropping import CUBE_MM, CropBatch
 
 LAYERS, VOXEL_DEPTH = 64, 32
 
@@ -20,47 +23,30 @@ MODELS = {
 CHANNELS = {"depth": 3, "projection": 3, "layers": LAYERS, "voxels": VOXEL_DEPTH}
 
 
-def input_channels(model, layers=LAYERS, voxel_depth=VOXEL_DEPTH):
+def input_channels(model: int, layers: int = LAYERS, voxel_depth: int = VOXEL_DEPTH) -> int:
     """Channels of the input of Model 1-4, see :func:`build_input`."""
     channels = CHANNELS | {"layers": layers, "voxels": voxel_depth}
     return sum(channels[name] for name in inputs_of(model))
 
 
-def second_stem_channels(model, layers=LAYERS, voxel_depth=VOXEL_DEPTH):
-    """How many channels, counted from the last, the release's second stem reads.
-
-    The first stem always reads the depth image. In Models 2 and 3 the second reads it once
-    more, in Model 4 not; Model 1 has nothing else and so no second stem.
-    """
-    channels = input_channels(model, layers, voxel_depth)
-    return channels - CHANNELS["depth"] if model in (1, 4) else channels
-
-
-def inputs_of(model):
+def inputs_of(model: int) -> tuple[str, ...]:
     """Names of the inputs of Model 1-4; ``ValueError`` for another number."""
     if model not in MODELS:
         raise ValueError(f"model is {model!r}, wanted one of {list(MODELS)}")
     return MODELS[model]
 
 
-def build_input(crops, model, layers=LAYERS, voxel_depth=VOXEL_DEPTH):
-    """The input tensor of one of Models 1-4, by plain concatenation of channels.
+def build_input(
+    crops: CropBatch, model: int, layers: int = LAYERS, voxel_depth: int = VOXEL_DEPTH
+) -> Tensor:
+    """The input of one of Models 1-4, (B, channels, S, S), by plain concatenation of channels.
 
-    Parameters
-    ----------
-    crops : CropBatch
-    model : {1, 2, 3, 4}
-    layers, voxel_depth : int
-        Channels of the multi-layer depth and of the depth voxels.
-
-    Returns
-    -------
-    tensor, (B, input_channels(model, layers, voxel_depth), S, S)
+    ``layers`` and ``voxel_depth`` are the channels of the multi-layer depth and the depth voxels.
     """
     channels = CHANNELS | {"layers": layers, "voxels": voxel_depth}
     channels = {name: channels[name] for name in inputs_of(model)}
     inputs = _empty(crops, sum(channels.values()))
-    part = dict(zip(channels, inputs.split(list(channels.values()), dim=1), strict=True))
+    part = dict(zip(channels, inputs.split_with_sizes(list(channels.values()), dim=1), strict=True))
     part["depth"].copy_(crops.image)
     if "layers" in part:
         _write_layers(part["layers"], crops.image)
@@ -72,60 +58,45 @@ def build_input(crops, model, layers=LAYERS, voxel_depth=VOXEL_DEPTH):
     return inputs
 
 
-def _empty(crops, channels):
+def _empty(crops: CropBatch, channels: int) -> Tensor:
     return crops.image.new_empty(len(crops), channels, *crops.image.shape[2:])
 
 
-def depth_image(crops):
+def depth_image(crops: CropBatch) -> Tensor:
     """(1) The depth image itself, in three equal channels: (B, 3, S, S)."""
     return crops.image.expand(-1, CHANNELS["depth"], -1, -1)
 
 
-def point_cloud(crops):
-    """The depth image's pixels as points of the cube.
+def point_cloud(crops: CropBatch) -> tuple[Tensor, Tensor]:
+    """The depth image's pixels as points of the cube, (B, S*S, 3), and which are valid, (B, S*S).
 
-    Parameters
-    ----------
-    crops : CropBatch
-
-    Returns
-    -------
-    points : tensor, (B, S*S, 3)
-        x, y, z in [0, 1] through the cube: x right, y down, z towards the far face.
-    valid : tensor, (B, S*S), bool
-        Pixels that are not background and lie inside the cube.
+    x, y, z in [0, 1] through the cube: x right, y down, z towards the far face. Valid are pixels
+    that are not background and lie inside the cube.
     """
     image = crops.image[:, 0]
     size = image.shape[-1]
     centres = (torch.arange(size, device=image.device, dtype=image.dtype) + 0.5) / size
     d = (image + 1) / 2
-    # Each coordinate is contiguous in memory, from which every step on the cloud gains.
+    # Each coordinate is contiguous in memory, which makes every step on the cloud faster.
     points = torch.stack(crops.lift(centres, centres[:, None], d), dim=1).flatten(2)
-    points = (points - crops.cube_centre[:, :, None].to(points)) / 200.0 + 0.5
+    points = (points - crops.cube_centre[:, :, None].to(points)) / CUBE_MM + 0.5
     inside = ((points >= 0) & (points < 1)).all(dim=1)
     return points.transpose(1, 2), inside & (d.flatten(1) > 0)
 
 
-def project_points(crops):
-    """(2) The point cloud seen along the three axes of the cube.
+def project_points(crops: CropBatch) -> Tensor:
+    """(2) The point cloud seen along the three axes of the cube, (B, 3, S, S).
 
-    Parameters
-    ----------
-    crops : CropBatch
-
-    Returns
-    -------
-    tensor, (B, 3, S, S)
-        Planes x-y (row y, column x), z-y (row y, column z) and z-x (row x, column z). Where
-        several points fall into a cell the nearest to the viewer counts: the one with the
-        least z, the greatest x, the least y. It is drawn from +1 (near) to -1 (far).
+    Planes x-y (row y, column x), z-y (row y, column z) and z-x (row x, column z). Where several
+    points fall into a cell, the nearest to the viewer counts: the one with the least z, the
+    greatest x, the least y. It is drawn from +1 (near) to -1 (far).
     """
     planes = _empty(crops, 3)
     _write_projections(planes, *point_cloud(crops))
     return planes
 
 
-def _write_projections(planes, points, valid):
+def _write_projections(planes: Tensor, points: Tensor, valid: Tensor) -> None:
     size = planes.shape[-1]
     x, y, z = points.unbind(dim=-1)
     i, j, k = _cells(points, size).unbind(dim=-1)
@@ -135,33 +106,24 @@ def _write_projections(planes, points, valid):
     planes.fill_(-1).flatten(2).scatter_reduce_(2, cells, values, reduce="amax")
 
 
-def _cells(coordinates, n):
+def _cells(coordinates: Tensor, n: int) -> Tensor:
     """The cell of n along an axis in which coordinates in [0, 1] lie."""
     return (coordinates * n).int().clamp_(0, n - 1)
 
 
-def layer_depth(crops, layers=LAYERS):
-    """(3) Multi-layer depth: layer k keeps the depths behind plane k.
+def layer_depth(crops: CropBatch, layers: int = LAYERS) -> Tensor:
+    """(3) Multi-layer depth, (B, layers, S, S): layer k keeps the depths behind plane k.
 
     The planes cut the cube from near to far into ``layers`` slices, so that the first
-    layer is the whole hand and the last its farthest slice. One depth image gives a ray no
+    layer is the whole hand and the last its farthest slice. In one depth image a ray has no
     second hit, so the multi-hit tracing that the paper speaks of could find nothing more.
-
-    Parameters
-    ----------
-    crops : CropBatch
-    layers : int
-
-    Returns
-    -------
-    tensor, (B, layers, S, S)
     """
     maps = _empty(crops, layers)
     _write_layers(maps, crops.image)
     return maps
 
 
-def _write_layers(maps, image):
+def _write_layers(maps: Tensor, image: Tensor) -> None:
     layers = maps.shape[1]
     planes = 1 - 2 * torch.arange(layers, device=image.device, dtype=image.dtype) / layers - 1e-6
     planes[0] = 2  # in front of everything
@@ -170,26 +132,17 @@ def _write_layers(maps, image):
     torch.lerp(image.new_full((), -1), image, behind, out=maps)
 
 
-def voxelize(crops, depth=VOXEL_DEPTH):
-    """(4) Depth voxels: the cells of the cube that hold a point of the cloud.
+def voxelize(crops: CropBatch, depth: int = VOXEL_DEPTH) -> Tensor:
+    """(4) Depth voxels, (B, depth, S, S): the cells of the cube that hold a point of the cloud.
 
-    Parameters
-    ----------
-    crops : CropBatch
-    depth : int
-        Cells through the cube; the other two sides have the image's.
-
-    Returns
-    -------
-    tensor, (B, depth, S, S)
-        +1 in occupied cells, -1 elsewhere; slice 0 is the far face, as in the voxel frame.
+    +1 in occupied cells, -1 elsewhere; slice 0 is the far face, as in the voxel frame.
     """
     volume = _empty(crops, depth)
     _write_voxels(volume, *point_cloud(crops))
     return volume
 
 
-def _write_voxels(volume, points, valid):
+def _write_voxels(volume: Tensor, points: Tensor, valid: Tensor) -> None:
     depth, size = volume.shape[1:3]
     i, j = _cells(points[..., 0], size), _cells(points[..., 1], size)
     k = _cells(1 - points[..., 2], depth)

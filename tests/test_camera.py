@@ -3,24 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from senorita_lib.camera import SR300, Camera
 
-points = st.tuples(st.floats(-500, 500), st.floats(-500, 500), st.floats(50, 2000))
-
-
-@given(points)
-def test_project_and_unproject_round_trip(point):
-    xyz = np.array(point)
-    np.testing.assert_allclose(SR300.unproject(SR300.project(xyz)), xyz, atol=1e-8)
-    tensor = torch.tensor(point, dtype=torch.float64)
-    np.testing.assert_allclose(SR300.project(tensor), SR300.project(xyz), rtol=1e-12)
-
 
 def test_axes_are_right_down_forward():
-    u, v, z = SR300.project(np.array([[0, 0, 500], [10, 0, 500], [0, 10, 500]])).T
+    xyz = np.array([[0.0, 0, 500], [10, 0, 500], [0, 10, 500]])
+    u, v, z = SR300.project(xyz).T
+    np.testing.assert_allclose(SR300.project(torch.from_numpy(xyz)).T, [u, v, z], rtol=1e-12)
     assert u[0] == SR300.cx and v[0] == SR300.cy
     assert u[1] > u[0] and v[2] > v[0] and (z == 500).all()
 

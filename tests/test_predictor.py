@@ -77,6 +77,7 @@ def test_real_frames_give_a_hand_inside_their_cube():
         images.append(pose.crop.image)
         hands.append(uvd)
     sheet = ROOT / "runs" / "real_frames.png"
+    sheet.parent.mkdir(exist_ok=True)
     sheet.write_bytes(png(gallery_figure(images, hands, titles=sorted(boxes), columns=7)))
 
 

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,9 @@ from senorita_lib.refinement import (
     crop_bone_patches,
     orientations,
 )
+from senorita_lib.release.refiner import Refiner
+
+KINDS = {"unit": BoneRefiner, "raw": partial(Refiner, patches="rectangle", orientation="raw")}
 
 
 @pytest.fixture
@@ -102,49 +107,13 @@ def test_bones_without_length_stay_finite(refiner, crops):
     assert refined.joints_mm.isfinite().all() and joints.grad.isfinite().all()
 
 
-def test_raw_orientations_are_bones_in_mm(crops, hand):
-    """Refined bone = initial bone + residual, whatever lengths are given; zero changes nothing."""
-    torch.manual_seed(0)
-    small = {"patch_sizes": (32, 16, 8), "hidden": 8, "channels": 2, "orientation": "raw"}
-    joints = torch.from_numpy(hand)
-    uvd = crops.to_uvd(joints)
-    refiner = BoneRefiner(torch.full((20,), torch.nan), **small, patches="released")
-    refined = refiner(crops.image, uvd, joints)
-    assert refined.orientation == "raw"
-    assert torch.equal(refined.initial_orientation, joints_to_bones(joints))
-    np.testing.assert_allclose(
-        joints_to_bones(refined.joints_mm.detach()),
-        (refined.initial_orientation + refined.residual_orientation).detach(),
-        atol=1e-3,
-    )
-    torch.nn.init.zeros_(refiner.residual.weight)
-    same = refiner(crops.image, uvd, joints)
-    np.testing.assert_allclose(same.joints_mm.detach(), joints, atol=1e-3)
-
-
-def test_style_of_the_patches_reaches_the_network(crops, hand):
-    """The same weights, other patches, another residual."""
-    joints = torch.from_numpy(hand)
-    residuals = []
-    for style in ("rectangle", "released"):
-        torch.manual_seed(0)
-        refiner = BoneRefiner(torch.ones(20), patch_sizes=(16, 8, 8), hidden=4, patches=style)
-        refined = refiner.eval()(crops.image, crops.to_uvd(joints), joints)
-        residuals.append(refined.residual_orientation)
-    assert not torch.equal(*residuals)
-
-
 @pytest.mark.parametrize("orientation", ["unit", "raw"])
 def test_equals_twenty_networks_in_a_loop(crops, hand, orientation):
     """One network a bone, spelt out, its batch norms with the batch's statistics."""
     torch.manual_seed(0)
     sizes, channels = (32, 16, 8), 3
-    refiner = BoneRefiner(
-        torch.linspace(20, 70, 20),
-        patch_sizes=sizes,
-        hidden=8,
-        channels=channels,
-        orientation=orientation,
+    refiner = KINDS[orientation](
+        torch.linspace(20, 70, 20), patch_sizes=sizes, hidden=8, channels=channels
     ).double()
     for name, parameter in refiner.named_parameters():  # nothing at a value that hides a mistake
         torch.nn.init.normal_(parameter, mean=1.0 * name.endswith("1.weight"), std=0.3)
@@ -163,7 +132,7 @@ def test_equals_twenty_networks_in_a_loop(crops, hand, orientation):
         return normed(features, norm, slice(outputs * bone, outputs * (bone + 1)))
 
     patches = crop_bone_patches(image, uvd, sizes)
-    initial = orientations(joints, orientation)
+    initial = orientations(joints) if orientation == "unit" else joints_to_bones(joints)
     for bone in range(20):
         rows = slice(channels * bone, channels * (bone + 1))
         flat = []
@@ -188,29 +157,13 @@ def test_equals_twenty_networks_in_a_loop(crops, hand, orientation):
 def test_double_precision_stays_and_gradients_are_right(crops, hand, orientation):
     torch.manual_seed(0)
     sizes = {"patch_sizes": (16, 8, 8), "hidden": 4, "channels": 1}
-    refiner = BoneRefiner(torch.linspace(20, 70, 20), orientation=orientation, **sizes)
+    refiner = KINDS[orientation](torch.linspace(20, 70, 20), **sizes)
     refiner = refiner.double().eval()
     torch.nn.init.normal_(refiner.residual.weight)
     image, joints = crops.image[:1].double(), torch.from_numpy(hand[:1]).double().requires_grad_()
     uvd = torch.rand(1, 21, 3, dtype=torch.float64)
     assert all(field.dtype == torch.float64 for field in refiner(image, uvd, joints)[:3])
     assert torch.autograd.gradcheck(lambda mm: refiner(image, uvd, mm).joints_mm, (joints,))
-
-
-@pytest.mark.parametrize("name", ["length", "orientation", "patches"])
-def test_unknown_choices_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name} is 'mean', wanted '.*' or '.*'"):
-        BoneRefiner(torch.ones(20), **{name: "mean"})
-
-
-def test_unknown_kind_of_orientation_is_refused(hand):
-    with pytest.raises(ValueError, match="orientation is 'mean', wanted 'unit' or 'raw'"):
-        orientations(torch.from_numpy(hand), "mean")
-
-
-def test_sizes_that_cannot_be_pooled_are_refused_at_once():
-    with pytest.raises(ValueError, match=r"sizes are \(96, 50, 24\), wanted the first"):
-        BoneRefiner(torch.ones(20), patch_sizes=(96, 50, 24), patches="released")
 
 
 def test_without_its_pose_stream_the_residual_follows_the_patches_alone(crops, hand):
@@ -229,3 +182,14 @@ def test_without_its_pose_stream_the_residual_follows_the_patches_alone(crops, h
     with torch.no_grad():
         one, two = (with_stream(crops.image, uvd, j).residual_orientation for j in (joints, moved))
     assert not torch.equal(one, two)
+
+
+def test_unknown_length_is_refused():
+    with pytest.raises(ValueError, match="length is 'mean', wanted 'train' or 'initial'"):
+        BoneRefiner(torch.ones(20), length="mean")
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 3, 32, 32), (1, 1, 32, 24)])
+def test_images_of_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match="image has shape .*, wanted"):
+        crop_bone_patches(torch.zeros(shape), torch.zeros(1, 21, 3))

@@ -24,7 +24,8 @@ from math import prod
 from typing import NamedTuple
 
 from senorita_lib.hand import BONES, JOINT_NAMES
-from senorita_lib.representations import CHANNELS, input_channels, second_stem_channels
+from senorita_lib.release.stems import second_stem_channels
+from senorita_lib.representations import CHANNELS, input_channels
 
 _BONES, _JOINTS = len(BONES), len(JOINT_NAMES)
 _FLOAT, _INDEX = 4, 8  # bytes

@@ -19,7 +19,8 @@ from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_NAMES
 from senorita_lib.losses import pose_loss
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import Recipe
-from senorita_lib.refinement import bone_patch_boxes
+from senorita_lib.refinement import bone_patch_boxes, orientations
+from senorita_lib.release.patches import released_boxes
 from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
 from senorita_lib.representations import CHANNELS, inputs_of
 
@@ -229,7 +230,8 @@ def refiner_figure(
     axes = page.image(1.2, 3.4, image, *words, size=1.7, colours=style.GREY_MAP)
     style.draw_hand(axes, pixels, width=1, dots=0, alpha=0.4)
     axes.plot(*pixels[list(BONES[bone])].T, color=colour, lw=3)
-    boxes = bone_patch_boxes(seen.uvd, style=model.recipe.patches, image_size=len(image))
+    released = model.recipe.patches == "released"
+    boxes = released_boxes(seen.uvd, len(image)) if released else bone_patch_boxes(seen.uvd)
     u, v, width, height = (boxes[0, bone] * len(image)).tolist()
     corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
     style.draw_box(axes, corners - 0.5, colour)
@@ -326,5 +328,5 @@ def _draw_layer(page: Page, x: float, y: float, height: float, call: Call, bone:
 
 def _numbers(seen: Flow, vector: torch.Tensor) -> str:
     """An orientation's three numbers."""
-    form = "{:+.1f} mm" if seen.refined.orientation == "raw" else "{:+.2f}"
+    form = "{:+.1f} mm" if seen.refined.orient is not orientations else "{:+.2f}"
     return "\n".join(map(form.format, vector.tolist())).replace("-", "−")

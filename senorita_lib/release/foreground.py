@@ -1,52 +1,22 @@
-"""Where the hand ends and the background begins: a depth threshold for one crop.
+"""The release's foreground: a histogram heuristic in place of Otsu's threshold.
 
-Paper, section 3: Otsu's method. The authors' release computes Otsu's threshold but uses
-the valley heuristic below it; ``crop_hand`` offers both.
+The paper says Otsu's method (:func:`senorita_lib.cropping.otsu_threshold`). The authors' release
+computes it, but then uses the heuristic below.
 """
 
-import cv2
 import numpy as np
 
-# A hand is under 200 mm deep, so two groups of pixels closer than this are both hand.
-_LEAST_GAP_MM = 100
 
-
-def otsu_threshold(depth):
-    """Otsu's threshold over the pixels that have a depth.
+def valley_threshold(depth: np.ndarray) -> int:
+    """The empty valley of the depth histogram behind the hand.
 
     Parameters
     ----------
-    depth : array, (H, W), uint16
-        mm, 0 where nothing returned.
+    depth
+        (H, W), uint16, mm, 0 where nothing returned.
 
     Returns
     -------
-    int
-        Largest depth, mm, that counts as foreground; 0 where the two groups lie closer
-        than 100 mm (one surface, which Otsu's method would cut in two) or none is there.
-    """
-    values = depth[depth > 0]
-    if values.size == 0:
-        return 0
-    threshold, _ = cv2.threshold(values.reshape(1, -1), 0, 0, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    far = values > threshold
-    one_group = far.all() or not far.any()
-    if one_group or values[far].mean() - values[~far].mean() < _LEAST_GAP_MM:
-        return 0
-    return int(threshold)
-
-
-def valley_threshold(depth):
-    """The released heuristic: the empty valley of the depth histogram behind the hand.
-
-    Parameters
-    ----------
-    depth : array, (H, W), uint16
-        mm, 0 where nothing returned.
-
-    Returns
-    -------
-    int
         Largest depth, mm, that counts as foreground; 0 for no threshold.
     """
     values = depth[depth > 0]
@@ -60,7 +30,7 @@ def valley_threshold(depth):
     return 0 if gap is None else start + gap
 
 
-def _first_wide_gap(histogram, total):
+def _first_wide_gap(histogram: np.ndarray, total: int) -> int | None:
     """Ten nearly empty bins (at most 5 each, under 4 together) behind a fifth of the mass."""
     padded = np.concatenate([histogram, np.zeros(10, histogram.dtype)])
     mass = i = 0
@@ -78,7 +48,7 @@ def _first_wide_gap(histogram, total):
     return None
 
 
-def _valley_between_peaks(histogram, total):
+def _valley_between_peaks(histogram: np.ndarray, total: int) -> int | None:
     """The cut between the last two peaks (or three) that leaves 10-60 % of the pixels behind."""
     n = len(histogram)
     if n <= 180:
@@ -86,7 +56,7 @@ def _valley_between_peaks(histogram, total):
     reach = n // 6
     peaks = [
         i
-        for i in np.flatnonzero(histogram >= 10)
+        for i in np.flatnonzero(histogram >= 10).tolist()
         if histogram[i] >= histogram[max(0, i - reach + 1) : i + reach].max()
     ]
     if len(peaks) < 2:
@@ -94,8 +64,8 @@ def _valley_between_peaks(histogram, total):
     first = peaks[-3] if len(peaks) > 3 and n > 380 else peaks[-2]
     last = peaks[-1]
 
-    def leaves_enough(i):
-        return 0.1 * total < histogram[i:].sum() < 0.6 * total
+    def leaves_enough(i: int) -> bool:
+        return bool(0.1 * total < histogram[i:].sum() < 0.6 * total)
 
     near = max((last - first + 1) // 4, 1)
     lows = []
@@ -108,8 +78,8 @@ def _valley_between_peaks(histogram, total):
         else:
             end = min(last, i + 4)
             if (histogram[i:end] <= 1).all() and leaves_enough(end):
-                return int(i)
+                return i
         i += 1
     # The release takes the shallowest of these minima, not the deepest.
     lowest = max(lows, key=lambda low: histogram[low], default=None)
-    return int(lowest) if lowest is not None and leaves_enough(lowest) else None
+    return lowest if lowest is not None and leaves_enough(lowest) else None

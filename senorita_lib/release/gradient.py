@@ -1,57 +1,55 @@
-"""What the authors' release does where it is wrong, restated to be compared with: only trials
-use it.
-"""
+"""The release's gradient of eq. 4, which is wrong, to be compared with: only trials use it."""
+
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from senorita_lib.hand import BONES
 from senorita_lib.renderer import render_skeleton
 
-GATED = {"distance": "euclidean", "ends": "gate"}  # the release's volumes
+GATED: dict[str, Any] = {"distance": "euclidean", "ends": "gate"}  # the release's volumes
 _UNITS = 200.0  # its units across the cube: u and v from 0 to 200, depth from -100 to 100
 
 
 def released_gradient(
-    predicted_voxel, target_voxel, *, size=(32, 32, 32), gamma=0.1, summed=False, smooth=False
-):
+    predicted_voxel: Tensor,
+    target_voxel: Tensor,
+    *,
+    size: tuple[int, int, int] = (32, 32, 32),
+    gamma: float = 0.1,
+    summed: bool = False,
+    smooth: bool = False,
+) -> Tensor:
     """The gradient of eq. 4 as the release's backward pass computes it.
 
     For q = r child + (1 - r) parent and a bone's residual p - q, the chain rule wants
-    d|p - q|/d child = -r (p - q) / |p - q|, as the residual is orthogonal to the bone. The
+    d|p - q|/d child = -r (p - q) / |p - q|, because the residual is orthogonal to the bone. The
     release multiplies the residual, axis by axis, with -(dr/d child) child - r and
     (dr/d parent) parent - (1 - r): r moves q by child - parent, of which one term is missing, so
     what is left depends on where the origin lies. And it assigns instead of adding, so that each
     joint keeps the share of the last voxel of the last bone that it belongs to.
 
-    Parameters
-    ----------
-    predicted_voxel, target_voxel : tensor, (B, J, 3)
-        Joints in the voxel frame, cells.
-    size : (D, H, W)
-        All three the same.
-    gamma : float
-        Per cell, of the release's volumes, ``GATED``.
-    summed : bool
-        Whether shares are added up: the release's formula without its assignment.
-    smooth : bool
-        Of smooth L1 instead of L1.
-
-    Returns
-    -------
-    tensor, (B, J, 3)
-        Per cell; of the sum over bones and voxels and the mean over the batch.
+    Poses are (B, J, 3), voxel frame, cells; the gradient is that of the sum over bones and voxels
+    and the mean over the batch. ``gamma`` is per cell, of the release's volumes, ``GATED``. With
+    ``summed`` shares are added up: the release's formula without its assignment. With ``smooth``
+    it is the gradient of smooth L1 instead of L1.
     """
     drawn, wanted = _draw(predicted_voxel, target_voxel, size, gamma)
     off = (drawn - wanted) if smooth else (drawn - wanted).sign()
-    return _gradient(predicted_voxel, drawn, off, size, gamma, summed)
+    return _gradient(predicted_voxel, drawn, off, gamma, summed)
 
 
-def _draw(predicted, target, size, gamma):
-    how = {"size": size, "gamma": gamma, "compiled": False, **GATED}
-    return [render_skeleton(pose.detach(), **how) for pose in (predicted, target)]
+def _draw(
+    predicted: Tensor, target: Tensor, size: tuple[int, int, int], gamma: float
+) -> list[Tensor]:
+    poses = predicted.detach(), target.detach()
+    return [render_skeleton(p, size=size, gamma=gamma, compiled=False, **GATED) for p in poses]
 
 
-def _gradient(predicted, drawn, off, size, gamma, summed):
+def _gradient(predicted: Tensor, drawn: Tensor, off: Tensor, gamma: float, summed: bool) -> Tensor:
+    size = drawn.shape[2:]
     unit = _UNITS / size[0]
     origin = predicted.new_tensor([0, 0, _UNITS / 2])
     cells = [torch.arange(n, dtype=origin.dtype, device=origin.device) for n in size]
@@ -84,21 +82,31 @@ def _gradient(predicted, drawn, off, size, gamma, summed):
 
 class _Released(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, predicted, target, size, gamma, summed):
+    def forward(ctx: Any, predicted: Tensor, target: Tensor, *options: Any) -> Tensor:
+        size, gamma, summed = options
         drawn, wanted = _draw(predicted, target, size, gamma)
         off = drawn - wanted
-        ctx.save_for_backward(_gradient(predicted, drawn, off.sign(), size, gamma, summed))
+        ctx.save_for_backward(_gradient(predicted, drawn, off.sign(), gamma, summed))
         return off.abs().sum() / len(predicted)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, upstream):
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> Any:
         return upstream * ctx.saved_tensors[0], None, None, None, None
 
 
-def released_volume_loss(predicted_voxel, target_voxel, *, size, gamma, summed=False):
+def released_volume_loss(
+    predicted_voxel: Tensor,
+    target_voxel: Tensor,
+    *,
+    size: tuple[int, int, int],
+    gamma: float,
+    summed: bool = False,
+) -> Tensor:
     """Eq. 4 of the release's volumes, with :func:`released_gradient` for a gradient.
 
     Called as :func:`~senorita_lib.renderer.skeleton_volume_loss` is.
     """
-    return _Released.apply(predicted_voxel, target_voxel, size, gamma, summed)
+    apply: Any = _Released.apply
+    loss: Tensor = apply(predicted_voxel, target_voxel, size, gamma, summed)
+    return loss

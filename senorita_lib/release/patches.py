@@ -4,7 +4,10 @@ They differ from the paper's (:mod:`senorita_lib.refinement`) in shape, in the b
 only the first size is cut out of the image; the smaller ones are its average-pooled copies.
 """
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from senorita_lib.hand import BONES
@@ -13,67 +16,33 @@ from senorita_lib.hand import BONES
 _REACH = 50 / 256
 
 
-def released_boxes(joints_uv, image_size, *, least=10 / 256, factor=1.5):
+def released_boxes(joints_uv: Tensor, image_size: int) -> Tensor:
     """Square boxes around each bone's two joints, whole pixels wide.
 
-    With the joints at ``image_size * uv`` px, without the half pixel of the kit's contract:
-    ``side = int(factor * max(least, int(|du|), int(|dv|)))``, around the joints' midpoint.
-
-    Parameters
-    ----------
-    joints_uv : tensor, (B, 21, 2 or more)
-        uvd frame.
-    image_size : int
-        Side of the image, px.
-    least : float
-        Width and height are padded to at least this share of the image (10 of 256 px).
-    factor : float
-        Then enlarged by this factor.
-
-    Returns
-    -------
-    tensor, (B, 20, 4)
-        Centre u, v and the side, twice, uvd frame.
+    With the joints (B, 21, 2 or more) at ``image_size * uv`` px, without the half pixel of the
+    kit's contract: ``side = int(1.5 * max(10 px of 256, int(|du|), int(|dv|)))``, around the
+    joints' midpoint. Returns centre u, v and the side, twice, (B, 20, 4), uvd frame.
     """
-    centre, side = _squares(image_size * joints_uv[:, list(BONES), :2], image_size, least, factor)
+    centre, side = _squares(image_size * joints_uv[:, list(BONES), :2], image_size)
     return torch.cat([centre, side, side], dim=-1) / image_size
 
 
-def released_patches(image, joints_uv, sizes=(96, 48, 24), *, least=10 / 256, factor=1.5):
-    """Cut each bone's patch out of the depth image as the release does.
+def released_patches(
+    image: Tensor, joints_uv: Tensor, sizes: Sequence[int] = (96, 48, 24)
+) -> list[Tensor]:
+    """Called as :func:`~senorita_lib.refinement.crop_bone_patches`, but as the release does it.
 
     The pixels of the box, first to last, and one empty row and column behind them are resized
     bilinearly to the first size. Pixels farther from the bone than a line of 100 px (of 256)
     between its joints, in whole pixels, would cover are background; so is what lies outside the
-    image. The other sizes are average-pooled from the first.
-
-    Parameters
-    ----------
-    image : tensor, (B, 1, S, S)
-        Image frame.
-    joints_uv : tensor, (B, 21, 2 or more)
-        uvd frame; no gradient flows to it.
-    sizes : ints
-        Sides of the patches, px; the first is a multiple of the others.
-    least, factor : float
-        As in :func:`released_boxes`.
-
-    Returns
-    -------
-    list of tensors, (B, 20, size, size)
-        Image frame, type of the image.
-
-    Raises
-    ------
-    ValueError
-        If a size does not divide the first.
+    image. The other sizes are average-pooled from the first, which must be a multiple of them.
     """
     windows = pooling_windows(sizes)
     image_size = image.shape[-1]
     # At least single precision, as pixels are counted; and finite, as they become indices.
     joints = joints_uv.detach().to(torch.promote_types(image.dtype, torch.float32))
     ends = image_size * joints[:, list(BONES), :2].nan_to_num().clamp(-1e6, 1e6)
-    pixels, weights = _taps(*_squares(ends, image_size, least, factor), sizes[0])
+    pixels, weights = _taps(*_squares(ends, image_size), sizes[0])
     weights = weights * ((pixels >= 0) & (pixels < image_size))
     weight = weights[..., 1, :, None] * weights[..., 0, None, :]
     weight = weight * _band(pixels, ends.trunc(), image_size)
@@ -85,7 +54,7 @@ def released_patches(image, joints_uv, sizes=(96, 48, 24), *, least=10 / 256, fa
     return [F.avg_pool2d(patch, window) for window in windows]
 
 
-def pooling_windows(sizes):
+def pooling_windows(sizes: Sequence[int]) -> list[int]:
     """Sides of the windows that pool the first of ``sizes`` to each; ValueError if not whole."""
     if any(size < 1 or sizes[0] % size for size in sizes):
         raise ValueError(
@@ -95,13 +64,13 @@ def pooling_windows(sizes):
     return [sizes[0] // size for size in sizes]
 
 
-def _squares(ends, image_size, least, factor):
+def _squares(ends: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
     """Centre (B, 20, 2) and side (B, 20, 1) of the boxes around ``ends`` (B, 20, 2, 2), px."""
     spread = (ends[:, :, 0] - ends[:, :, 1]).abs().trunc().amax(dim=-1, keepdim=True)
-    return ends.mean(dim=2), (spread.clamp_min(least * image_size) * factor).trunc()
+    return ends.mean(dim=2), (spread.clamp_min(10 / 256 * image_size) * 1.5).trunc()
 
 
-def _taps(centre, side, size):
+def _taps(centre: Tensor, side: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """The two pixels between which each of a patch's cells lies, along u and v, and their weights.
 
     Both (B, 20, 2, 2 size). The last pixel of a box's side + 1 is the empty one, of weight 0.
@@ -116,7 +85,7 @@ def _taps(centre, side, size):
     return (first + taps).flatten(-2), weights.flatten(-2)
 
 
-def _band(pixels, ends, image_size):
+def _band(pixels: Tensor, ends: Tensor, image_size: int) -> Tensor:
     """Which pixels a thick line between the ends covers, (B, 20, rows, columns).
 
     Round ends of the line's radius; between them half a pixel more, as lines are drawn.

@@ -1,13 +1,15 @@
 """Functions that run compiled where there is a compiler, and as they are where there is none."""
 
 import warnings
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 
-# From how many reads and operations on the compiler writes down what several results share: whole
-# volumes, here.
-_INLINE = {
+# After how many reads and operations the compiler writes an intermediate, here whole volumes, into
+# memory instead of computing it again.
+_INLINE: dict[str, Any] = {
     "realize_reads_threshold": 1000,
     "realize_acc_reads_threshold": 1000,
     "realize_opcount_threshold": 10_000,
@@ -17,31 +19,31 @@ _INLINE = {
 class Compiled:
     """A function of tensors, compiled when it is called for the first time, which takes seconds.
 
-    Each kind of call (types, options; with ``dynamic=False`` shapes too) is compiled once; the
-    compiler keeps on disk what it made. Where that fails (for want of a C++ compiler, say) a
-    warning says so once and ``uncompiled`` answers from then on.
-
-    Parameters
-    ----------
-    function, uncompiled : callable
-        The definition, and what to call where it cannot be compiled: by default the same.
-    dynamic : bool
-        Whether what was compiled serves other shapes too.
+    Each kind of call (types, options) is compiled once, for all shapes; the compiler keeps on
+    disk what it made. Where that fails (without a C++ compiler, say) a warning says so once, and
+    ``uncompiled``, by default the same function, answers from then on.
+    With ``dynamic=False`` each shape is compiled too.
     """
 
-    def __init__(self, function, uncompiled=None, *, dynamic):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        uncompiled: Callable[..., Any] | None = None,
+        *,
+        dynamic: bool = True,
+    ) -> None:
         self.function, self.uncompiled = function, uncompiled or function
         self.dynamic = dynamic
-        self.refused = None  # why it could not be compiled
-        self._known = set()  # kinds of call that are compiled
+        self.refused: str | None = None  # why it could not be compiled
+        self._known: set[tuple[object, ...]] = set()  # kinds of call that are compiled
 
     @cached_property
-    def _fused(self):
+    def _fused(self) -> Callable[..., Any]:
         known = torch._inductor.list_options()  # other versions may name them otherwise
         options = {name: value for name, value in _INLINE.items() if name in known}
         return torch.compile(self.function, fullgraph=True, dynamic=self.dynamic, options=options)
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         """The function, compiled where that works."""
         if self.refused is None:
             try:
@@ -64,12 +66,13 @@ class Compiled:
                 )
         return self.uncompiled(*arguments)
 
-    def _kind(self, arguments):
-        kind = [torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
+    def _kind(self, arguments: tuple[object, ...]) -> tuple[object, ...]:
+        kind: list[object] = [torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
         for argument in arguments:
             for part in argument if isinstance(argument, tuple) else (argument,):
                 if isinstance(part, torch.Tensor):
                     shape = part.ndim if self.dynamic else part.shape
-                    part = part.dtype, part.device, part.requires_grad, shape
-                kind.append(part)
+                    kind.append((part.dtype, part.device, part.requires_grad, shape))
+                else:
+                    kind.append(part)
         return tuple(kind)

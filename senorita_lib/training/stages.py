@@ -22,6 +22,7 @@ from senorita_lib.files import atomic_write
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.losses import step1_losses, step2_losses
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_digest, weights_kind
+from senorita_lib.release.losses import adaptive_step2_losses
 from senorita_lib.renderer import skeleton_volume_loss
 from senorita_lib.training import processes
 from senorita_lib.training.batches import Batches
@@ -272,8 +273,10 @@ class Trainer(Loop):
         with torch.autocast(kind, torch.bfloat16, enabled=self.narrow):
             prediction = self.network(crops, refine=name == "refine")
         if name == "refine":
-            choices = recipe.balance, recipe.refined_pose_weight
-            losses, loss = step2_losses(prediction, crops, joints_mm, *choices)
+            balanced = adaptive_step2_losses if recipe.balance == "adaptive" else step2_losses
+            options = recipe.refined_pose_weight, processes.mean
+            found = prediction.uvd, prediction.refinement
+            losses, loss = balanced(*found, crops, joints_mm, *options)
         else:
             cells = recipe.volume_size, recipe.volume_weight
             volume = None if name == "pose" or not recipe.volume_weight else self.volume_loss

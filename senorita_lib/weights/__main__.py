@@ -1,5 +1,5 @@
 """``python -m senorita_lib.weights RUN NAME`` packs a run's weights."""
 
-from senorita_lib.weights import main
+from senorita_lib.weights.pack import main
 
 main()

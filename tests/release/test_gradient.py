@@ -1,19 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from skeletons import released_poses
 
 from senorita_lib.release.gradient import GATED, released_gradient, released_volume_loss
 from senorita_lib.renderer import skeleton_volume_loss
-
-
-def released_poses(data):
-    """Predicted and true joints of the recording, in cells of 32³ from the cube's corner."""
-    poses = []
-    for name in ("joint", "label"):
-        depth = data["depth_x100" if name == "joint" else "label_depth_x100"][..., None] + 100
-        uvd = np.concatenate([data[f"{name}_uv_x200"], depth], axis=-1)
-        poses.append(torch.from_numpy(32 / 200 * uvd).double())
-    return poses
 
 
 @pytest.mark.parametrize(("name", "gamma"), [("g010", 0.1), ("g005", 0.05)])

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from senorita_lib.hand import BONES
-from senorita_lib.refinement import bone_patch_boxes, crop_bone_patches
+from senorita_lib.refinement import crop_bone_patches
+from senorita_lib.release.patches import released_boxes, released_patches
 
 
 def _levels(patch):
@@ -49,7 +50,7 @@ def test_matches_the_authors_patches(golden):
     data = golden("patch")
     levels = (256 * torch.from_numpy(data["img"]) - 1).clamp_min(0)
     joints = torch.from_numpy(data["joint_px256"]) / 256
-    patch, half, quarter = crop_bone_patches(_image(levels), joints, style="released")
+    patch, half, quarter = released_patches(_image(levels), joints)
     off = (_levels(patch) - 256 * torch.from_numpy(data["bone_patch"])).abs()
     assert (off > 1).double().mean() < 2e-4
     assert off.median() < 0.05 and off.mean() < 0.2
@@ -64,7 +65,7 @@ def test_matches_the_authors_patches(golden):
 def test_boxes_match_the_authors(golden):
     data = golden("patch")
     joints = torch.from_numpy(data["joint_px256"]) / 256
-    boxes = 256 * bone_patch_boxes(joints, style="released")
+    boxes = 256 * released_boxes(joints, 256)
     corners = [boxes[..., :2] + sign * boxes[..., 2:] / 2 for sign in (-1, 1)]
     np.testing.assert_allclose(torch.cat(corners, dim=-1), data["bone_patch_box"], atol=1e-4)
 
@@ -77,7 +78,7 @@ def test_matches_pixel_by_pixel(count):
     joints = rng.uniform(-0.1, 1.1, (2, 21, 3)).astype(np.float32)
     joints[1, 8] = joints[1, 7]  # a bone without length
     image = _image(torch.from_numpy(levels))[None, None].expand(2, -1, -1, -1)
-    found = _levels(crop_bone_patches(image, torch.from_numpy(joints), (32,), style="released")[0])
+    found = _levels(released_patches(image, torch.from_numpy(joints), (32,))[0])
     wanted = np.stack([_pixel_by_pixel(levels, pose[:, :2] * count, 32) for pose in joints])
     off = np.abs(found.numpy() - wanted)
     assert wanted.max() > 100 and (off > 0.01).mean() < 5e-3
@@ -86,10 +87,10 @@ def test_matches_pixel_by_pixel(count):
 def test_boxes_are_squares_of_whole_pixels():
     joints = torch.full((1, 21, 2), 0.5)
     joints[0, 8] = torch.tensor([0.5 + 20.9 / 256, 0.5 - 5 / 256])
-    boxes = 256 * bone_patch_boxes(joints, style="released")[0]
+    boxes = 256 * released_boxes(joints, 256)[0]
     np.testing.assert_allclose(boxes[BONES.index((8, 7))], [138.45, 125.5, 30, 30], atol=1e-4)
     np.testing.assert_allclose(boxes[BONES.index((11, 10))], [128, 128, 15, 15], atol=1e-4)
-    small = 64 * bone_patch_boxes(joints, style="released", image_size=64)[0]
+    small = 64 * released_boxes(joints, 64)[0]
     np.testing.assert_allclose(small[BONES.index((8, 7)), 2:], [7, 7], atol=1e-5)  # int(1.5 * 5)
 
 
@@ -98,9 +99,9 @@ def test_background_where_there_is_no_image():
     mad = torch.full((1, 21, 3), 1e30)
     none = torch.full((1, 21, 3), torch.nan)
     for joints in (far, mad, -mad):
-        (patch,) = crop_bone_patches(torch.ones(1, 1, 32, 32), joints, (8,), style="released")
+        (patch,) = released_patches(torch.ones(1, 1, 32, 32), joints, (8,))
         assert (patch == -1).all()
-    (patch,) = crop_bone_patches(torch.ones(1, 1, 32, 32), none, (8,), style="released")
+    (patch,) = released_patches(torch.ones(1, 1, 32, 32), none, (8,))
     assert patch.isfinite().all()
 
 
@@ -108,30 +109,30 @@ def test_each_sample_has_its_own_patches():
     generator = torch.Generator().manual_seed(0)
     image = 2 * torch.rand(3, 1, 64, 64, generator=generator) - 1
     joints = torch.rand(3, 21, 3, generator=generator)
-    together = crop_bone_patches(image, joints, (16, 8), style="released")
+    together = released_patches(image, joints, (16, 8))
     for n in range(3):
-        alone = crop_bone_patches(image[n : n + 1], joints[n : n + 1], (16, 8), style="released")
+        alone = released_patches(image[n : n + 1], joints[n : n + 1], (16, 8))
         for one, other in zip(together, alone, strict=True):
             assert torch.equal(one[n], other[0])
 
 
-@pytest.mark.parametrize("style", ["rectangle", "released"])
+@pytest.mark.parametrize("cut", [crop_bone_patches, released_patches])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_patches_have_the_images_type(style, dtype):
+def test_patches_have_the_images_type(cut, dtype):
     image = torch.zeros(2, 1, 32, 32, dtype=dtype)
-    patches = crop_bone_patches(image, torch.rand(2, 21, 3), (16, 8), style=style)
+    patches = cut(image, torch.rand(2, 21, 3), (16, 8))
     assert [patch.dtype for patch in patches] == [dtype, dtype]
     assert [patch.shape for patch in patches] == [(2, 20, 16, 16), (2, 20, 8, 8)]
 
 
-@pytest.mark.parametrize("style", ["rectangle", "released"])
-def test_gradient_reaches_the_image_but_not_the_joints(style):
+@pytest.mark.parametrize("cut", [crop_bone_patches, released_patches])
+def test_gradient_reaches_the_image_but_not_the_joints(cut):
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 1, 16, 16, generator=generator, dtype=torch.float64, requires_grad=True)
     joints = torch.rand(1, 21, 3, generator=generator, dtype=torch.float64, requires_grad=True)
 
     def patches(image):
-        return crop_bone_patches(image, joints, (8, 4), style=style)[1]
+        return cut(image, joints, (8, 4))[1]
 
     assert torch.autograd.gradcheck(patches, (image,))
     patches(image).sum().backward()
@@ -139,26 +140,18 @@ def test_gradient_reaches_the_image_but_not_the_joints(style):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("style", ["rectangle", "released"])
-def test_gpu_gives_the_same_patches(style):
+@pytest.mark.parametrize("cut", [crop_bone_patches, released_patches])
+def test_gpu_gives_the_same_patches(cut):
     generator = torch.Generator().manual_seed(0)
     image = 2 * torch.rand(2, 1, 64, 64, generator=generator) - 1
     joints = torch.rand(2, 21, 3, generator=generator)
-    here = crop_bone_patches(image, joints, (16, 8), style=style)
-    there = crop_bone_patches(image.cuda(), joints.cuda(), (16, 8), style=style)
+    here = cut(image, joints, (16, 8))
+    there = cut(image.cuda(), joints.cuda(), (16, 8))
     for one, other in zip(here, there, strict=True):
         off = (one - other.cpu()).abs()
         assert (off > 1e-4).double().mean() < 1e-3  # a pixel on the band's rim may tip over
 
 
-def test_what_cannot_be_cut_is_refused():
-    image, joints = torch.zeros(1, 1, 32, 32), torch.zeros(1, 21, 3)
+def test_sizes_that_cannot_be_pooled_are_refused():
     with pytest.raises(ValueError, match=r"sizes are \(96, 36\), wanted the first"):
-        crop_bone_patches(image, joints, (96, 36), style="released")
-    with pytest.raises(ValueError, match="style is 'square', wanted 'rectangle' or 'released'"):
-        crop_bone_patches(image, joints, style="square")
-    with pytest.raises(ValueError, match="style is 'square'"):
-        bone_patch_boxes(joints, style="square")
-    for shape in ((1, 32, 32), (1, 3, 32, 32), (1, 1, 32, 24)):
-        with pytest.raises(ValueError, match="image has shape .*, wanted"):
-            crop_bone_patches(torch.zeros(shape), joints)
+        released_patches(torch.zeros(1, 1, 32, 32), torch.zeros(1, 21, 3), (96, 36))

@@ -7,6 +7,7 @@ from senorita_lib.estimator import PoseEstimator
 from senorita_lib.model import HandPoseNet
 from senorita_lib.people.pretraining import body_network, body_recipe
 from senorita_lib.recipes import RECIPES, find_recipe
+from senorita_lib.release.stems import two_stems
 from senorita_lib.representations import input_channels
 from senorita_lib.training.transfer import transfer, widen
 
@@ -83,7 +84,7 @@ def test_other_shapes_are_left_and_told(people):
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_of_two_stems_that_of_the_depth_image_is_the_colours(block):
     source = network(joints=16, seed=1, block=block).state_dict()
-    hand = network(9, second_stem=6, block=block)
+    hand = network(9, backbone=two_stems(6), block=block)
     report = transfer(source, hand)
     second = {name for name in hand.state_dict() if "stems.second" in name}
     both = {"backbone.layer1.0.conv1.weight"}

@@ -15,6 +15,7 @@ from senorita_lib.model import HandPoseNet
 from senorita_lib.predictor import Predictor
 from senorita_lib.training.evaluate import predict_crops
 from senorita_lib.training.stages import train
+from senorita_lib.weights.pack import describe, pack
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_card_tells_the_file(small):
 
 def test_model_card_holds_what_the_command_prints():
     text = (weights.FOLDER / "small.md").read_text()
-    assert re.search(r"```\n(.*?)\n```", text, re.S)[1] == weights.describe("small")
+    assert re.search(r"```\n(.*?)\n```", text, re.S)[1] == describe("small")
 
 
 def test_small_beats_the_best_constant_pose_by_far():
@@ -93,9 +94,9 @@ def test_unknown_names_and_damaged_files_are_refused(tmp_path, monkeypatch):
 
 def test_packed_run_is_the_run_in_float16(quick, small_data, tmp_path):
     run = train(quick, small_data, tmp_path / "run", progress=False)
-    card = weights.pack(run.folder, "mine", tmp_path)
+    card = pack(run.folder, "mine", tmp_path)
     assert card["images"] == {"pose": 48, "volume": 40, "refine": 48}
-    assert "EXTRAP" in weights.describe("mine", tmp_path)
+    assert "EXTRAP" in describe("mine", tmp_path)
     half = HandPoseNet.load(tmp_path / "mine.safetensors").state_dict()
     for name, tensor in run.model.state_dict().items():
         np.testing.assert_allclose(half[name], tensor, rtol=1e-3, atol=1e-6)

@@ -1,0 +1,131 @@
+"""Eq. 4: the distance between the skeleton volumes of two poses (paper, section 2.3).
+
+Loss and exact gradient come out of one pass over the voxels; compiled, no volume is ever in memory.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from senorita_lib.hand import BONES
+from senorita_lib.renderer import kernels
+from senorita_lib.renderer.volumes import (
+    Bones,
+    Difference,
+    Distance,
+    Ends,
+    Size,
+    check_bones,
+    check_joints,
+    check_options,
+    kernel_arguments,
+    worth_compiling,
+)
+
+
+@torch._disable_dynamo  # as render_skeleton
+def skeleton_volume_loss(
+    predicted_voxel: Tensor,
+    target_voxel: Tensor,
+    bones: Bones = BONES,
+    *,
+    size: Size = (32, 32, 32),
+    gamma: float | Tensor = 0.1,
+    distance: Distance = "squared",
+    ends: Ends = "clamp",
+    difference: Difference = "l1",
+    compiled: bool | None = None,
+) -> Tensor:
+    """Eq. 4.
+
+    Parameters
+    ----------
+    predicted_voxel, target_voxel
+        (B, J, 3), voxel frame, cells; only the prediction receives a gradient.
+    bones, size, gamma, distance, ends, compiled
+        As in :func:`~senorita_lib.renderer.render_skeleton`; gamma receives no gradient.
+    difference
+        "l1": eq. 4. "smooth_l1": as in the release. Voxels never differ by more than 1, so smooth
+        L1 is half the square.
+
+    Returns
+    -------
+        Scalar: sum over bones and voxels, mean over the batch. It can be differentiated once.
+
+    Raises
+    ------
+    ValueError
+        If the two poses differ in shape, gamma requires a gradient, or as ``render_skeleton``.
+    """
+    bones = check_bones(bones)
+    check_joints("predicted_voxel", predicted_voxel, bones)
+    check_joints("target_voxel", target_voxel, bones)
+    one, two = ((tuple(v.shape), str(v.device)) for v in (predicted_voxel, target_voxel))
+    if one != two or not len(predicted_voxel):
+        raise ValueError(
+            f"predicted_voxel and target_voxel are {one[0]} on {one[1]} and {two[0]} on {two[1]}, "
+            "wanted the same and at least one pose"
+        )
+    check_options(size, gamma, distance=distance, ends=ends, difference=difference)
+    if isinstance(gamma, Tensor) and gamma.requires_grad:
+        raise ValueError(
+            "gamma requires a gradient, wanted a constant: the loss alone would drive it to "
+            "infinity, where all volumes are empty"
+        )
+    poses = [predicted_voxel, target_voxel.detach()]
+    (bone, true), *rest = kernel_arguments(poses, bones, size, gamma)
+    if compiled is None:
+        compiled = worth_compiling(predicted_voxel, bones, size)
+    run = kernels.fused_loss if compiled else kernels.loss_in_pieces
+    apply: Any = _VolumeLoss.apply
+    total: Tensor = apply(run, *bone, true, *rest, distance, ends, difference)
+    return total / len(predicted_voxel)
+
+
+class SkeletonVolumeLoss(nn.Module):
+    """:func:`skeleton_volume_loss` and its options as a module, for any joints and bones."""
+
+    def __init__(self, bones: Bones = BONES, **options: Any) -> None:
+        super().__init__()
+        self.bones, self.options = check_bones(bones), options
+        nothing = torch.zeros(1, 1 + max(map(max, self.bones)), 3)  # shows a wrong option now
+        one_voxel = {**options, "size": (1, 1, 1), "compiled": False}
+        skeleton_volume_loss(nothing, nothing, self.bones, **one_voxel)
+
+    def forward(self, predicted_voxel: Tensor, target_voxel: Tensor) -> Tensor:
+        """Poses (B, J, 3) and (B, J, 3), voxel frame, cells, to a scalar."""
+        return skeleton_volume_loss(predicted_voxel, target_voxel, self.bones, **self.options)
+
+    def extra_repr(self) -> str:  # noqa: D102
+        named = [f"{name}={value!r}" for name, value in self.options.items()]
+        return ", ".join([f"{len(self.bones)} bones", *named])
+
+
+class _VolumeLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, run: Any, child: Tensor, parent: Tensor, *rest: Any) -> Any:
+        loss, *gradients = run((child, parent), *rest)
+        ctx.save_for_backward(child, parent, *gradients)
+        return loss.sum()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        child, parent, at_child, at_parent = ctx.saved_tensors
+        if torch.is_grad_enabled():  # whoever differentiates again must not get zero
+            once: Any = _Once.apply
+            at_child, at_parent = once(at_child, child), once(at_parent, parent)
+        return None, upstream * at_child, upstream * at_parent, *[None] * 6
+
+
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, joints: Tensor) -> Tensor:
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        raise RuntimeError(
+            "skeleton_volume_loss can be differentiated once, found a second time: "
+            "render_skeleton(..., compiled=False) can be differentiated again"
+        )

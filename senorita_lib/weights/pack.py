@@ -1,0 +1,62 @@
+"""Pack the weights of a finished run and print their card."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from senorita_lib.evaluation import POSES, format_table
+from senorita_lib.files import atomic_write
+from senorita_lib.model import HandPoseNet
+from senorita_lib.weights import FOLDER, file_digest
+
+
+def pack(
+    run: str | os.PathLike[str], name: str, folder: str | os.PathLike[str] = FOLDER
+) -> dict[str, Any]:
+    """Write ``NAME.safetensors``, a run's weights as float16, and ``NAME.json``, their card.
+
+    The card holds the run's result, images seen, times and the file's sha256.
+    """
+    run, folder = Path(run), Path(folder)
+    weights = folder / f"{name}.safetensors"
+    HandPoseNet.load(run / "model.safetensors").save(weights, half=True)
+    card: dict[str, Any] = {
+        **json.loads((run / "result.json").read_text()),
+        "seconds": json.loads((run / "timing.json").read_text()),
+        "bytes": weights.stat().st_size,
+        "sha256": file_digest(weights),
+    }
+    atomic_write(folder / f"{name}.json", json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
+    """The figures of a card as text: recipe, images seen and errors on the five splits."""
+    card = json.loads((Path(folder) / f"{name}.json").read_text())
+    recipe = card["recipe"]
+    rows = {label: card["errors"][key] for key, label in POSES.items()}
+    seen = ", ".join(f"{images:,} ({stage})" for stage, images in card["images"].items())
+    minutes = sum(card["seconds"].values()) / 60
+    return "\n".join(
+        [
+            f"recipe {recipe['name']}, Model {recipe['model']}, seed {recipe['seed']}, "
+            f"{card['bytes'] / 1e6:.1f} MB, sha256 {card['sha256'][:12]}…",
+            f"images seen: {seen}; {minutes:.0f} minutes on {card['device']}",
+            format_table(rows, "mean joint error on synthetic test frames, mm"),
+        ]
+    )
+
+
+def main() -> None:
+    """``python -m senorita_lib.weights RUN NAME``."""
+    parser = argparse.ArgumentParser(prog="python -m senorita_lib.weights", description=__doc__)
+    parser.add_argument("run", help="folder of a finished run")
+    parser.add_argument("name", help="name of the weights, such as small")
+    chosen = parser.parse_args()
+    try:
+        pack(chosen.run, chosen.name)
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
+    print(describe(chosen.name))
