@@ -4,27 +4,30 @@ All joints are in the camera frame, mm, absolute, without alignment (paper, sect
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES, joints_to_bones
 from senorita_lib.submission import check_submission as check_submission
 from senorita_lib.submission import write_submission as write_submission
 
+Floats = npt.NDArray[np.float64]
 Split = Literal["interp", "shape", "artic", "viewp", "extrap"]
 TEST_SPLITS: tuple[Split, ...] = get_args(Split)  # the generator's seeds count them in this order
-SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")  # as the paper's tables have them
+SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")  # in the order of the paper's tables
 
-# The poses that a run's result has errors of.
+# The poses whose errors a run's result holds.
 POSES = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}
 
 # Tables 1 and 2 of the paper, mm.
 PAPER = json.loads((Path(__file__).parent / "paper_tables.json").read_text())
 
 
-def joint_errors(predicted, true):
+def joint_errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
     """Euclidean distance of each joint, (N, 21) mm, from poses (N, 21, 3) mm."""
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if predicted.shape != true.shape or predicted.shape[-1:] != (3,) or predicted.ndim < 2:
@@ -36,40 +39,29 @@ def joint_errors(predicted, true):
         raise ValueError("predicted and true are empty, wanted at least one frame")
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
         raise ValueError("predicted or true has values that are not finite, wanted mm")
-    return np.linalg.norm(predicted - true, axis=-1)
+    errors: Floats = np.linalg.norm(predicted - true, axis=-1)
+    return errors
 
 
-def mean_joint_error(predicted, true):
-    """Mean over joints and frames of the joints' distance, mm.
-
-    Parameters
-    ----------
-    predicted, true : array, (N, 21, 3)
-        Camera frame, mm.
-
-    Returns
-    -------
-    float
-    """
+def mean_joint_error(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Mean distance over joints and frames, mm, from poses (N, 21, 3), camera frame, mm."""
     return float(joint_errors(predicted, true).mean())
 
 
-def frame_errors(poses, true):
-    """Mean joint error of each frame, (K, N) mm, of K poses (N, 21, 3) mm against the true one."""
+def frame_errors(poses: Sequence[npt.ArrayLike], true: npt.ArrayLike) -> Floats:
+    """Mean joint error of each frame, (K, N) mm, for K predictions (N, 21, 3) mm."""
     return np.stack([joint_errors(joints, true).mean(axis=1) for joints in poses])
 
 
-def joint_means(predicted, true):
-    """Mean error of each joint and of each finger's four, mm, by name.
+def joint_means(
+    predicted: npt.ArrayLike, true: npt.ArrayLike
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean error of each joint, and of each finger's four joints, mm, by name.
 
     Parameters
     ----------
-    predicted, true : array, (N, 21, 3)
-        Camera frame, mm.
-
-    Returns
-    -------
-    joints, fingers : dict
+    predicted, true
+        (N, 21, 3), camera frame, mm.
     """
     errors = joint_errors(predicted, true).mean(axis=0)
     finger = np.array(JOINT_FINGER)
@@ -77,41 +69,45 @@ def joint_means(predicted, true):
     return dict(zip(JOINT_NAMES, errors.tolist(), strict=True)), fingers
 
 
-def bone_angles(predicted, true):
-    """Angle between each predicted bone and the true one, degrees.
+def bone_angles(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
+    """Angle between each predicted bone and the true one.
 
     Parameters
     ----------
-    predicted, true : array, (..., 21, 3)
-        Camera frame, any unit.
+    predicted, true
+        (..., 21, 3), camera frame, any unit.
 
     Returns
     -------
-    array, (..., 20)
-        From 0 to 180; not a number for a bone without length.
+        (..., 20), degrees, from 0 to 180; NaN for a bone of zero length.
     """
     one, two = (joints_to_bones(np.asarray(j, np.float64)) for j in (predicted, true))
     lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(two, axis=-1)
     lengths = np.where(lengths > 0, lengths, np.nan)
-    return np.degrees(np.arccos(((one * two).sum(axis=-1) / lengths).clip(-1, 1)))
+    angles: Floats = np.degrees(np.arccos(((one * two).sum(axis=-1) / lengths).clip(-1, 1)))
+    return angles
 
 
-def success_curve(predicted, true, thresholds, by="frame_max"):
+def success_curve(
+    predicted: npt.ArrayLike,
+    true: npt.ArrayLike,
+    thresholds: npt.ArrayLike,
+    by: Literal["frame_max", "frame_mean", "joint"] = "frame_max",
+) -> Floats:
     """Share of frames, or of joints, with an error of at most each threshold.
 
     Parameters
     ----------
-    predicted, true : array, (N, 21, 3)
-        Camera frame, mm.
-    thresholds : array, (T,)
-        mm.
-    by : {"frame_max", "frame_mean", "joint"}
-        A frame counts by its worst joint or its mean one, or each joint by itself.
+    predicted, true
+        (N, 21, 3), camera frame, mm.
+    thresholds
+        (T,), mm.
+    by
+        Count a frame by its worst joint or by its mean error, or count every joint.
 
     Returns
     -------
-    array, (T,)
-        In [0, 1].
+        (T,), in [0, 1].
     """
     errors = joint_errors(predicted, true)
     if by == "frame_max":
@@ -124,44 +120,48 @@ def success_curve(predicted, true, thresholds, by="frame_max"):
     return np.searchsorted(errors, np.asarray(thresholds), side="right") / errors.size
 
 
-def ensemble(predictions, merge="mean"):
-    """Several models' poses as one, (N, 21, 3): their mean, as in Table 2, or their median.
+def ensemble(
+    predictions: Sequence[npt.ArrayLike], merge: Literal["mean", "median"] = "mean"
+) -> npt.NDArray[Any]:
+    """Merge several models' poses into one, (N, 21, 3): their mean (Table 2) or their median.
 
     Parameters
     ----------
-    predictions : list of arrays, (N, 21, 3)
-        Camera frame, mm.
-    merge : {"mean", "median"}
-        The median is taken of each coordinate by itself.
+    predictions
+        Arrays (N, 21, 3), camera frame, mm.
+    merge
+        The median is taken separately for each coordinate.
 
     Raises
     ------
     ValueError
-        If there is no pose, shapes differ, or the way of merging is unknown.
+        If there are no predictions, their shapes differ, or ``merge`` is unknown.
     """
     if merge not in ("mean", "median"):
         raise ValueError(f"merge is {merge!r}, wanted 'mean' or 'median'")
-    return getattr(np, merge)(_stacked(predictions), axis=0)
+    poses = _stacked(predictions)
+    merged: npt.NDArray[Any] = (np.mean if merge == "mean" else np.median)(poses, axis=0)
+    return merged
 
 
-def spread(predictions):
-    """How far several models' poses lie apart, which may tell how far off their mean is.
+def spread(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
+    """Disagreement of several models, a hint at the error of their mean.
 
     Parameters
     ----------
-    predictions : list of arrays, (N, 21, 3)
-        Camera frame, mm.
+    predictions
+        Arrays (N, 21, 3), camera frame, mm.
 
     Returns
     -------
-    array, (N, 21)
-        Root mean square distance of the models' joints from their mean, mm.
+        (N, 21), root mean square distance of the models' joints from their mean, mm.
     """
     poses = _stacked(predictions)
-    return np.sqrt(((poses - poses.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0))
+    variance = ((poses - poses.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0)
+    return np.asarray(np.sqrt(variance))
 
 
-def _stacked(predictions):
+def _stacked(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
     poses = [np.asarray(p) for p in predictions]
     if not poses:
         raise ValueError("predictions is empty, wanted at least one model's joints")
@@ -172,8 +172,10 @@ def _stacked(predictions):
     return np.stack(poses)
 
 
-def split_errors(predicted, true, splits):
-    """Mean joint error, mm, of each test split that is there, in the paper's order."""
+def split_errors(
+    predicted: npt.ArrayLike, true: npt.ArrayLike, splits: Sequence[str] | npt.NDArray[np.str_]
+) -> dict[str, float]:
+    """Mean joint error, mm, of each test split that has frames, in the paper's order."""
     splits = np.char.upper(np.asarray(splits))
     predicted, true = np.asarray(predicted), np.asarray(true)
     return {
@@ -183,10 +185,22 @@ def split_errors(predicted, true, splits):
     }
 
 
-def format_table(rows, title):
-    """A text table: ``rows`` maps a row's name to its {split: mm}, floats or Estimates.
+@runtime_checkable
+class Estimate(Protocol):
+    """A mean with a 95 % interval, both in mm."""
 
-    An Estimate has half the width of its 95 % interval beside it.
+    @property
+    def mean(self) -> float:
+        """Centre of the interval."""
+
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper end."""
+
+
+def format_table(rows: Mapping[str, Mapping[str, float | Estimate]], title: str) -> str:
+    """A text table: ``rows`` maps a row's name to {split: mm}, floats or estimates.
+
+    An estimate is shown with half the width of its 95 % interval.
     """
     wide = any(hasattr(cell, "interval") for row in rows.values() for cell in row.values())
     cell = 14 if wide else 9
@@ -194,15 +208,15 @@ def format_table(rows, title):
     head = (f"{name:>9}".ljust(cell) for name in SPLITS)
     lines = [title, (" " * width + "".join(head)).rstrip()]
     for name, row in rows.items():
-        cells = "".join(_cell(row.get(split)).ljust(cell) for split in SPLITS)
+        cells = "".join(_format_cell(row.get(split)).ljust(cell) for split in SPLITS)
         lines.append(f"{name:<{width}}{cells}".rstrip())
     return "\n".join(lines)
 
 
-def _cell(value):
+def _format_cell(value: float | Estimate | None) -> str:
     if value is None:
         return f"{'-':>9}"
-    if not hasattr(value, "interval"):
+    if not isinstance(value, Estimate):
         return f"{value:9.2f}"
     low, high = value.interval()
     return f"{value.mean:9.2f} ±{(high - low) / 2:.1f}"

@@ -6,231 +6,165 @@
 import argparse
 import io
 import os
-import re
 import zipfile
 import zlib
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from senorita_lib.datasets.tables import lines
+from senorita_lib.files import atomic_write
 from senorita_lib.hand import joints_to_bones
-from senorita_lib.plausible import VERDICTS, impossible, judge
 
 MEMBER = "result.txt"
-_BLOCK = 1024  # frames at a time
-_DIGITS = b"+-.0123456789Ee\t"
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([Ee][+-]?\d+)?")
-# What zipfile raises for files with random damage.
+_DIGITS = b"+-.0123456789Ee"
+_NEAREST = 100  # mm; hands are farther away, and in centimetres none is
+_LONGEST_BONE = 300  # mm; three times that of a hand
+_TOGETHER = (200, 1600)  # mm, all bones of a hand; from 450 (children) to 1,100 (big men)
+# What zipfile raises for damaged files.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError)
 
 
-def write_submission(path, names, joints):
+def write_submission(
+    path: str | os.PathLike[str], names: Sequence[str], joints: npt.ArrayLike
+) -> None:
     """Write the challenge's submission.
-
-    HANDS19's 124,999 frames take 2.3 s and 5 MB (``benchmarks/submission.py``).
 
     Parameters
     ----------
-    path : path
-        Of the zip; written aside and renamed.
-    names : list of str
+    path
+        The zip file.
+    names
         Image names, in the order of ``test_bbs.txt``.
-    joints : array, (N, 21, 3)
-        Camera frame, mm; zeros for a frame without a hand.
+    joints
+        (N, 21, 3), camera frame, mm; zeros for a frame without a hand.
 
     Raises
     ------
     ValueError
-        If the shape is another, or for the first frame with a value that is not finite.
+        If the shape is wrong, or a frame has a value that is not finite.
     """
     joints = np.asarray(joints)
     if joints.shape != (len(names), 21, 3):
         raise ValueError(f"joints have shape {joints.shape}, wanted ({len(names)}, 21, 3)")
-    part, line = Path(f"{path}.{os.getpid()}.part"), "%s" + 63 * "\t%.4f" + "\n"
-    try:
-        # Level 1: a little larger than by default, and much sooner done.
-        with (
-            zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-            archive.open(MEMBER, "w") as file,
-        ):
-            for start in range(0, len(names), _BLOCK):
-                some, poses = (x[start : start + _BLOCK] for x in (names, joints))
-                if not (finite := np.isfinite(poses).all(axis=(1, 2))).all():
-                    raise ValueError(f"joints of {some[finite.argmin()]} are not finite, wanted mm")
-                rows = zip(some, poses.reshape(-1, 63).tolist(), strict=True)
-                file.write("".join([line % (name, *row) for name, row in rows]).encode())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    if not (finite := np.isfinite(joints).all(axis=(1, 2))).all():
+        raise ValueError(f"joints of {names[finite.argmin()]} are not finite, wanted mm")
+    line, data = "%s" + 63 * "\t%.4f" + "\n", io.BytesIO()
+    # Level 1: much faster than the default, and the file is only a little larger.
+    with (
+        zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(MEMBER, "w") as file,
+    ):
+        for name, pose in zip(names, joints.reshape(-1, 63), strict=True):
+            file.write((line % (name, *pose.tolist())).encode())
+    atomic_write(path, data.getvalue())
 
 
-def check_submission(path, boxes_file):
+def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike[str]) -> int:
     r"""Refuse a submission that the challenge would refuse or score as nonsense.
 
-    A line may end with a TAB, as some of the data set's own do, and with ``\r\n``. A number is
-    digits with a sign, a point and an exponent if need be, and no blanks. A frame without a hand
-    is 63 zeros; any other lies in front of the camera, in mm.
-
-    What a hand looks like counts over the file, as single ones may be predicted poorly: half must
-    be right hands of a hand's size with the joints in HANDS19's order. Refused is, too, a file of
-    zeros alone, or of two hands or more with one and the same pose, wherever it is put: nothing
-    was predicted. HANDS19's 124,999 frames take 4 s and 25 MB.
+    A line may end with a TAB, as in some of the data set's own files, and with ``\r\n``. A frame
+    without a hand is 63 zeros; in any other all joints lie in front of the camera, in mm. Half
+    of the hands must have bones of a hand's size.
 
     Parameters
     ----------
-    path : path
-        The zip.
-    boxes_file : path
-        ``test_bbs.txt``, whose frames and order count.
+    path
+        The zip file.
+    boxes_file
+        ``test_bbs.txt``, which gives the frames and their order.
 
     Returns
     -------
-    int
-        Frames checked.
+        Number of frames.
 
     Raises
     ------
     FileNotFoundError
-        If one of them is missing.
+        If one of the files is missing.
     ValueError
-        For the first line that is wrong: its number, what it has, what was wanted.
+        For the first wrong line: its number, what it has, what was wanted.
     """
     if not Path(boxes_file).is_file():
-        raise FileNotFoundError(f"{boxes_file} is not there, wanted the data set's test_bbs.txt")
-    wanted = [fields[0] for _, fields in lines(Path(boxes_file))]
-    votes, firsts = np.zeros(len(VERDICTS) + 1, int), {}
-    number, pose, moves = 1, None, False
-    with _open_member(path) as file:
-        for joints in _blocks(file, wanted, path, Path(boxes_file).name):
-            numbers = number + np.flatnonzero(joints.any(axis=(1, 2)))
-            hands, number = joints[numbers - number], number + len(joints)
-            if not len(hands):
-                continue
-            if wrong := impossible(hands):
-                first, what = wrong
-                raise ValueError(f"{path}: line {numbers[first]} of {MEMBER} has {what}")
-            bones = joints_to_bones(hands)
-            pose = bones[0] if pose is None else pose
-            moves |= bool(np.abs(bones - pose).max() > 1e-3)
-            verdicts = judge(hands)
-            votes += np.bincount(verdicts, minlength=len(votes))
-            for verdict, first in zip(*np.unique(verdicts, return_index=True), strict=True):
-                firsts.setdefault(verdict, numbers[first])
-    if not votes.any():
-        raise ValueError(f"{path}: all {len(wanted):,} lines of {MEMBER} are zeros, wanted hands")
-    if votes.sum() > 1 and not moves:
+        raise FileNotFoundError(f"{boxes_file} is missing, wanted the data set's test_bbs.txt")
+    text = Path(boxes_file).read_text(encoding="utf-8-sig")
+    names = [line.split()[0] for line in text.splitlines() if line.strip()]
+    lines = _read_member(path).removesuffix(b"\n").split(b"\n")
+    joints = np.empty((len(names), 63))
+    for number, (line, name) in enumerate(zip(lines, names, strict=False), 1):
+        where = f"{path}: line {number} of {MEMBER}"
+        given, *fields = line.removesuffix(b"\r").removesuffix(b"\t").split(b"\t")
+        if given != name.encode():
+            raise ValueError(
+                f"{where} is {given.decode(errors='replace')[:40]!r}, wanted "
+                f"{name!r} as in {Path(boxes_file).name}, then 63 numbers, TABs between"
+            )
+        if len(fields) != 63:
+            raise ValueError(f"{where} has {len(fields)} numbers, wanted 63")
+        joints[number - 1] = [_number(field, where) for field in fields]
+    if len(lines) != len(names):
+        raise ValueError(f"{path}: {MEMBER} has {len(lines)} lines, wanted {len(names)}")
+    numbers = 1 + np.flatnonzero(joints.any(axis=1))
+    if not len(numbers):
+        raise ValueError(f"{path}: all {len(names):,} lines of {MEMBER} are zeros, wanted hands")
+    hands = joints[numbers - 1].reshape(-1, 21, 3)
+    bones = np.linalg.norm(joints_to_bones(hands), axis=-1)
+    nearest, depth, longest = hands[..., 2].min(1), hands[..., 2].mean(1), bones.max(1)
+    bad = (nearest <= 0) | (depth < _NEAREST) | (longest > _LONGEST_BONE)
+    if bad.any():
+        i = int(bad.argmax())
+        if nearest[i] <= 0:
+            what = f"a joint at z = {nearest[i]:g}, wanted more than 0"
+        elif depth[i] < _NEAREST:
+            what = f"a mean z of {depth[i]:.3g}, wanted mm, {_NEAREST} or more"
+        else:
+            what = f"a bone of {longest[i]:.0f} mm, wanted at most {_LONGEST_BONE}, as x, y, z"
+        raise ValueError(f"{path}: line {numbers[i]} of {MEMBER} has {what}")
+    middle = float(np.median(bones.sum(axis=1)))
+    if not _TOGETHER[0] <= middle <= _TOGETHER[1]:
         raise ValueError(
-            f"{path}: line {min(firsts.values())} of {MEMBER} has the pose of all "
-            f"{votes.sum():,} hands, wanted one for each frame"
+            f"{path}: all bones of a hand have {middle:.0f} mm together (median), wanted "
+            f"{_TOGETHER[0]} to {_TOGETHER[1]} and joints in HANDS19's order"
         )
-    if 2 * votes[0] < votes.sum():
-        verdict = 1 + votes[1:].argmax()
-        has, want = VERDICTS[verdict - 1]
-        raise ValueError(
-            f"{path}: line {firsts[verdict]} of {MEMBER} is the first of {votes[verdict]:,} in "
-            f"{votes.sum():,} hands that have {has}, wanted {want}"
-        )
-    return len(wanted)
+    return len(names)
 
 
-@contextmanager
-def _open_member(path):
-    """The lines of a zip that is whole and holds them alone."""
+def _read_member(path: str | os.PathLike[str]) -> bytes:
+    """``result.txt`` of a whole zip that holds nothing else."""
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                if (members := archive.namelist()) != [MEMBER]:
-                    names = ", ".join(map(repr, members[:3])) + ", ..." * (len(members) > 3)
-                    raise ValueError(
-                        f"{path} holds {names or 'nothing'}, wanted {MEMBER} alone, in no folder"
-                    )
-                if archive.testzip():  # before the lines, which damage may have changed
-                    raise zipfile.BadZipFile
-                with archive.open(MEMBER) as member:
-                    yield io.BufferedReader(member)
+                if (members := archive.namelist()) == [MEMBER]:
+                    return archive.read(MEMBER)
         except _DAMAGE:
             raise ValueError(
                 f"{path} is damaged or no zip, wanted one that holds {MEMBER}"
             ) from None
+    shown = ", ".join(map(repr, members[:3])) or "nothing"
+    raise ValueError(f"{path} holds {shown}, wanted {MEMBER} alone, in no folder")
 
 
-def _blocks(file, wanted, path, listed):
-    """Joints (n, 21, 3) of the lines, up to the first whose form is wrong."""
-    rows, number = [], 0
+def _number(field: bytes, where: str) -> float:
+    """A finite number; float itself also takes ``1_000``, blanks and ``nan``."""
     try:
-        for number, line in enumerate(file, 1):
-            rows.append(_numbers(line, number, wanted, path, listed, file))
-            if len(rows) == _BLOCK:
-                yield np.array(rows).reshape(-1, 21, 3)
-                rows = []
-        if number < len(wanted):
-            raise ValueError(
-                f"{path}: {MEMBER} ends after line {number}, wanted {len(wanted)} lines: "
-                f"{wanted[number]!r} is missing"
-            )
+        value = float("nan") if field.translate(None, _DIGITS) else float(field)
     except ValueError:
-        if rows:  # a hand before it may be the first that is wrong
-            yield np.array(rows).reshape(-1, 21, 3)
-        raise
-    if rows:
-        yield np.array(rows).reshape(-1, 21, 3)
+        value = float("nan")
+    if not isfinite(value):
+        shown = field.decode(errors="replace")[:40]
+        raise ValueError(f"{where} has {shown!r}, wanted a finite number of mm")
+    return value
 
 
-def _numbers(line, number, wanted, path, listed, others):
-    """A line's 63 numbers; ``others`` are the lines that follow it."""
-    where = f"{path}: line {number} of {MEMBER}"
-    line = line.rstrip(b"\r\n").removesuffix(b"\t")
-    try:
-        name, tab, _ = line.decode().partition("\t")
-    except UnicodeDecodeError:
-        raise ValueError(f"{where} is no UTF-8, wanted a name and 63 numbers") from None
-    if not tab:
-        raise ValueError(f"{where} is {name[:40]!r}, wanted a name and 63 numbers, TABs between")
-    if wanted[number - 1 : number] != [name]:
-        raise ValueError(f"{where} is of {_misplaced(name, number, wanted, listed, others)}")
-    numbers = line[line.index(b"\t") + 1 :]
-    fields = numbers.split(b"\t")
-    if len(fields) != 63:
-        raise ValueError(f"{where} has {len(fields)} numbers, wanted 63")
-    try:  # float itself takes more, "1_000" and "nan" say
-        values = [] if numbers.translate(None, _DIGITS) else [*map(float, fields)]
-    except ValueError:
-        values = []
-    if not (values and all(map(isfinite, values))):
-        bad = next(f for f in fields if not _NUMBER.fullmatch(f) or not isfinite(float(f)))
-        raise ValueError(f"{where} has {bad.decode()[:40]!r}, wanted a finite number of mm")
-    return values
-
-
-def _misplaced(name, number, wanted, listed, others):
-    """A sentence's end that tells a doubled, an unknown, a moved and a missing frame apart."""
-    place = 1 + wanted.index(name) if name in wanted else None
-    if place is None:
-        what = f"{name!r}, which {listed} does not list"
-    elif place < number:
-        what = f"{name!r}, which comes again: it was line {place}"
-    else:
-        what = f"{name!r}"
-    if number > len(wanted):
-        return f"{what}, wanted {len(wanted)} lines"
-    what, missing = f"{what}, wanted {wanted[number - 1]!r}", wanted[number - 1].encode()
-    for later, line in enumerate(others, number + 1):
-        if line.partition(b"\t")[0] == missing:
-            return f"{what}, which is on line {later}: wrong order"
-    return f"{what}, which is missing"
-
-
-def main(arguments=None):
-    """Command line: check a submission and say in one line that it can be sent."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: check a submission, and confirm in one line that it is fine."""
     parser = argparse.ArgumentParser(
         prog="python -m senorita_lib.submission",
         description="Check a submission to the challenge.",
     )
-    parser.add_argument("zip", help="that holds result.txt")
+    parser.add_argument("zip", help="the submission, which holds result.txt")
     parser.add_argument("boxes", help="the data set's test_bbs.txt")
     chosen = parser.parse_args(arguments)
     try:

@@ -1,21 +1,28 @@
 """Data sets: HANDS19 as it lies on disk, and a synthetic one in the same layout."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from senorita_lib.datasets.checking import check
-from senorita_lib.datasets.hands19 import Frame, Hands19
+if TYPE_CHECKING:
+    from senorita_lib.datasets.checking import check
+    from senorita_lib.datasets.hands19 import Frame, Hands19
+    from senorita_lib.datasets.synthetic.frames import SyntheticHand, write_synthetic
+    from senorita_lib.datasets.synthetic.stream import SyntheticStream
 
 __all__ = ["Frame", "Hands19", "SyntheticHand", "SyntheticStream", "check", "write_synthetic"]
 
-# Imported when asked for: readers of HANDS19 need no generator.
-_LATER = {
+# Imported when asked for: a reader of HANDS19 needs no generator, and the generator no torch.
+_HOME = {
+    "Frame": "hands19",
+    "Hands19": "hands19",
     "SyntheticHand": "synthetic.frames",
     "SyntheticStream": "synthetic.stream",
+    "check": "checking",
     "write_synthetic": "synthetic.frames",
 }
 
 
-def __getattr__(name):
-    if name in _LATER:
-        return getattr(import_module(f"senorita_lib.datasets.{_LATER[name]}"), name)
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"senorita_lib.datasets.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

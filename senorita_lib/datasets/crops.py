@@ -1,61 +1,106 @@
 """A data set's frames as crops, made once and kept beside it.
 
+::
+
+    ROOT/crops/train_256_otsu_mass/00012_<digest>.npy    512 crops of ``_row_type``
+
+Each such shard is whole or absent. Its digest covers all that its crops depend on, so that a
+killed call or a repaired image costs a few shards, not all.
 ``python -m senorita_lib.datasets.crops ROOT --split train --size 256`` makes them.
 """
 
 import argparse
 import hashlib
+import io
 import os
+import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from tqdm.auto import tqdm
 
 from senorita_lib.camera import SR300
-from senorita_lib.cropping import CropBatch
-from senorita_lib.datasets.crop_writer import HAND, show_bytes, write_crops
-from senorita_lib.datasets.hands19 import SPLITS, Hands19
+from senorita_lib.cropping import CropBatch, HandNotFoundError, crop_hand
+from senorita_lib.datasets.files import read_depth
+from senorita_lib.datasets.hands19 import SPLITS, Hands19, is_empty
+from senorita_lib.datasets.workers import run_tasks
+from senorita_lib.files import atomic_write, folder_lock
 
-CROPS = 3  # raise it when the same frame no longer gives the same crop, or in other files
+CROPS = 4  # raise it when the same frame no longer gives the same crop, or the file format changes
+_SHARD = 512  # crops
+_FEW = 1500  # frames that one process crops before several have started
 _SMALL = ("boxes", "cube_centres", "joints", "found")
+
+
+def _row_type(size: int) -> np.dtype[Any]:
+    image = ("image", "<f2", (size, size))
+    return np.dtype([("found", "?"), ("box", "<f4", 4), ("cube_centre", "<f4", 3), image])
+
+
+class ShardedImages:
+    """Images of several shards as one read-only array (N, S, S), float16, image frame."""
+
+    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+        self._shards = shards
+        self.shape = (sum(map(len, shards)), *shards[0].shape[1:])
+        self.nbytes = sum(shard.nbytes for shard in shards)
+        self.dtype = shards[0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        rows = np.arange(len(self))[index]
+        images = np.empty((*rows.shape, *self.shape[1:]), self.dtype)
+        for place in np.ndindex(rows.shape):
+            images[place] = self._shards[rows[place] // _SHARD][rows[place] % _SHARD]
+        return images
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
 
 
 @dataclass(frozen=True)
 class CropSet:
-    """Crops of one split, the images in a memory map, float16.
+    """Crops of one split, with images that stay on disk until they are indexed.
 
     Attributes
     ----------
-    names, splits : lists of str
-    images : array, (N, S, S)
-        Image frame.
-    boxes : array, (N, 4)
-        Pixel frame.
-    cube_centres : array, (N, 3)
-        Camera frame, mm.
-    joints : array, (N, 21, 3)
-        Camera frame, mm; not a number where the data set has no labels.
-    found : array, (N,), bool
-        False where the frame has no hand in its box; such rows hold nothing.
-    identity : str
-        Digest of names, boxes and labels: which data set this is.
+    names, splits
+        N file names and splits.
+    images
+        (N, S, S), float16, image frame.
+    boxes
+        (N, 4), pixel frame.
+    cube_centres
+        (N, 3), camera frame, mm.
+    joints
+        (N, 21, 3), camera frame, mm; NaN where the data set has no labels.
+    found
+        (N,), bool; False where the frame has no hand in its box, such rows are zeros.
+    identity
+        Digest of names, boxes and labels: tells data sets apart.
     """
 
-    names: list
-    splits: list
-    images: np.ndarray
-    boxes: np.ndarray
-    cube_centres: np.ndarray
-    joints: np.ndarray
-    found: np.ndarray
+    names: list[str]
+    splits: list[str]
+    images: np.ndarray | ShardedImages
+    boxes: npt.NDArray[np.float32]
+    cube_centres: npt.NDArray[np.float32]
+    joints: npt.NDArray[np.float32]
+    found: npt.NDArray[np.bool_]
     identity: str = ""
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, indices):
+    def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> "CropSet":
         """The crops at ``indices`` as a set of their own, in memory."""
         return CropSet(
             names=[self.names[i] for i in indices],
@@ -63,111 +108,178 @@ class CropSet:
             **{name: getattr(self, name)[indices] for name in ("images", *_SMALL)},
         )
 
-    def batch(self, indices, device="cpu"):
+    def batch(
+        self, indices: Sequence[int] | npt.NDArray[np.int64], device: str | torch.device = "cpu"
+    ) -> tuple[CropBatch, torch.Tensor]:
         """The crops at ``indices`` and their joints (B, 21, 3), mm, on a device."""
         indices = np.asarray(indices)
-        tensor = {
-            "image": torch.from_numpy(self.images[indices].astype(np.float32))[:, None],
-            "box": torch.from_numpy(self.boxes[indices]),
-            "cube_centre": torch.from_numpy(self.cube_centres[indices]),
-        }
-        crops = CropBatch(**tensor, camera=SR300).to(device)
-        return crops, torch.from_numpy(self.joints[indices]).to(device)
+        crops = CropBatch(
+            image=torch.from_numpy(self.images[indices].astype(np.float32))[:, None],
+            box=torch.from_numpy(self.boxes[indices]),
+            cube_centre=torch.from_numpy(self.cube_centres[indices]),
+            camera=SR300,
+        )
+        return crops.to(device), torch.from_numpy(self.joints[indices]).to(device)
 
 
-def load_crops(dataset, *, size=256, foreground="otsu", centre="mass", workers=None, progress=True):
-    """Crop every frame of a data set, or open what an earlier call has cropped.
+def load_crops(
+    dataset: Hands19,
+    *,
+    size: int = 256,
+    foreground: str = "otsu",
+    centre: str = "mass",
+    workers: int | None = None,
+    progress: bool = True,
+) -> CropSet:
+    """Crop every frame of a data set, or open the crops of an earlier call.
 
-    A call that was killed is taken up where it stood; of several processes one works and the
-    others wait for it.
+    Of several processes that want the same crops one makes them and the others wait.
 
     Parameters
     ----------
-    dataset : Hands19
+    dataset
+        Its frames, in its order.
     size, foreground, centre
-        As in :func:`senorita_lib.cropping.crop_hand`.
-    workers : int, optional
-        Processes; by default one a core, or threads where frames are few. The crops do not
-        depend on it.
-    progress : bool
-
-    Returns
-    -------
-    CropSet
-        Frames in the data set's order.
+        As for :func:`senorita_lib.cropping.crop_hand`.
+    workers
+        Processes, by default one for each core where frames are many. The crops do not depend
+        on it.
+    progress
+        Show a progress bar.
 
     Raises
     ------
     OSError
         If an image is missing, or the disk has no room for the crops.
     ValueError
-        If an image cannot be used, or the crops are damaged.
+        If an image cannot be used.
     """
+    options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode())
     labels.update(np.ascontiguousarray(dataset.boxes).tobytes())
     if dataset.joints is not None:
         labels.update(np.ascontiguousarray(dataset.joints).tobytes())
-    files = labels.copy()
-    files.update(str(CROPS).encode())
-    files.update(_stamps(dataset))
-    options = {"size": size, "foreground": foreground, "centre": centre}
-    folder = f"{dataset.split}_{size}_{foreground}_{centre}_{files.hexdigest()[:12]}"
-    path = Path(dataset.root) / "crops" / folder
-    if not path.is_dir():
-        write_crops(path, dataset, options, workers, progress)
-    images, rows = _open(path, (len(dataset), size, size))
+    folder = Path(dataset.root) / "crops" / f"{dataset.split}_{size}_{foreground}_{centre}"
+    paths = [folder / name for name in _shard_names(dataset, options)]
+    shards = [_open(path, size) for path in paths]
+    if any(shard is None for shard in shards):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"{folder} cannot be written ({error.strerror}), wanted a folder for crops"
+            ) from None
+        with folder_lock(folder, f"another process is writing {folder}: waiting for it"):
+            _make_missing(paths, dataset, options, workers, progress)
+        shards = [_open(path, size) for path in paths]
+    rows = [shard for shard in shards if shard is not None]
+    assert len(rows) == len(paths)
     joints = dataset.joints
     if joints is None:
         joints = np.full((len(dataset), 21, 3), np.nan, np.float32)
     return CropSet(
         names=list(dataset.names),
         splits=list(dataset.splits),
-        images=images,
-        boxes=rows["box"].copy(),
-        cube_centres=rows["cube_centre"].copy(),
+        images=ShardedImages([np.asarray(shard["image"]) for shard in rows]),
+        boxes=np.concatenate([shard["box"] for shard in rows]),
+        cube_centres=np.concatenate([shard["cube_centre"] for shard in rows]),
         joints=joints,
-        found=rows["state"] == HAND,
+        found=np.concatenate([shard["found"] for shard in rows]),
         identity=labels.hexdigest(),
     )
 
 
-def _stamps(dataset):
-    """Size and time of each image, as bytes: one that was written anew is cropped anew."""
-    stamps = np.zeros((len(dataset), 2), np.int64)
-    folder = os.open(dataset.images, os.O_RDONLY)
-    try:
-        for i, name in enumerate(dataset.names):
+def _shard_names(dataset: Hands19, options: dict[str, Any]) -> list[str]:
+    """Name of each shard, with a digest of its images' names, boxes, sizes and times."""
+    names = []
+    for number, start in enumerate(range(0, max(len(dataset), 1), _SHARD)):
+        digest = hashlib.sha256(repr((CROPS, options)).encode())
+        digest.update(np.ascontiguousarray(dataset.boxes[start : start + _SHARD]).tobytes())
+        for name in dataset.names[start : start + _SHARD]:
             try:
-                status = os.stat(name, dir_fd=folder)
-            except FileNotFoundError:  # the reader says it better
-                continue
-            stamps[i] = status.st_size, status.st_mtime_ns
-    finally:
-        os.close(folder)
-    return stamps.tobytes()
+                status = os.stat(dataset.path(name))
+                digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+            except FileNotFoundError:  # reading it will say so
+                digest.update(f"{name} is missing\n".encode())
+        names.append(f"{number:05d}_{digest.hexdigest()[:12]}.npy")
+    return names
 
 
-def _open(path, shape):
+def _open(path: Path, size: int) -> np.ndarray | None:
+    """A shard as a memory map; None if it is missing or damaged."""
     try:
-        images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
-        rows = np.load(path / "rows.npy", allow_pickle=False)
-        if (images.shape, rows.shape) != (shape, shape[:1]):
-            raise ValueError("of another shape")
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        raise ValueError(
-            f"{path} is damaged, wanted {shape[0]:,} whole crops: remove it to make them anew"
+        return None
+    return rows if rows.dtype == _row_type(size) else None
+
+
+def _make_missing(
+    paths: list[Path],
+    dataset: Hands19,
+    options: dict[str, Any],
+    workers: int | None,
+    progress: bool,
+) -> None:
+    size = options["size"]
+    missing = [i for i, path in enumerate(paths) if _open(path, size) is None]
+    if not missing:  # another process has made them
+        return
+    frames = list(zip(map(dataset.path, dataset.names), dataset.boxes, strict=True))
+    tasks = [(paths[i], frames[i * _SHARD : (i + 1) * _SHARD], options) for i in missing]
+    left = sum(len(frames) for _, frames, _ in tasks)
+    need, free = left * _row_type(size).itemsize, shutil.disk_usage(paths[0].parent).free
+    if need > free:
+        raise OSError(
+            f"{paths[0].parent} has {show_bytes(free)} free, wanted {show_bytes(need)} for "
+            f"{left:,} crops of {size}x{size}"
+        )
+    if workers is None:
+        workers = 1 if left < _FEW else os.cpu_count() or 1
+    title = f"{left:,} crops, {show_bytes(need)} in {paths[0].parent}"
+    with tqdm(desc=title, total=left, disable=not progress, mininterval=1.0) as bar:
+        for done in run_tasks(_make_shard, tasks, workers):
+            bar.update(done)
+
+
+def _make_shard(path: Path, frames: list[tuple[Path, np.ndarray]], options: dict[str, Any]) -> int:
+    """Crop a shard's frames and write it; returns how many they are."""
+    rows = np.zeros(len(frames), _row_type(options["size"]))
+    for row, (image, box) in zip(rows, frames, strict=True):
+        depth = read_depth(image)
+        try:
+            hand = None if is_empty(box) else crop_hand(depth, box, SR300, **options)
+        except HandNotFoundError:
+            continue
+        except ValueError as error:
+            raise ValueError(f"{image}: {error}") from None
+        if hand is not None:
+            row["found"], row["box"], row["cube_centre"] = True, hand.box, hand.cube_centre
+            row["image"] = hand.image
+    data = io.BytesIO()
+    np.save(data, rows)
+    try:
+        atomic_write(path, data.getvalue())
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be written ({error.strerror}), wanted room for more crops"
         ) from None
-    return images, rows
+    return len(frames)
 
 
-def main(arguments=None):
-    """Command line: crop a split as training does, and say what it holds."""
+def show_bytes(number: int) -> str:
+    """A number of bytes in MB or GB."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: crop a split as training does, and print what it holds."""
     parser = argparse.ArgumentParser(
         prog="python -m senorita_lib.datasets.crops",
         description="Crop the hands of a data set, once for all runs.",
     )
     parser.add_argument("root", help="the folder that holds 'Task 1'")
-    parser.add_argument("--split", choices=SPLITS, default="train")
+    parser.add_argument("--split", choices=SPLITS, default="train", help="by default train")
     parser.add_argument("--size", type=int, default=256, help="side of a crop, px")
     chosen = parser.parse_args(arguments)
     start = time.monotonic()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 HEIGHT, WIDTH = 480, 640
 # Runs suit depth images: 20 % smaller than the default, in the same time.
@@ -14,43 +15,34 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's colour types
 
 
 class ImageError(ValueError):
-    """A file is no usable image; ``kind`` says why."""
+    """A file is not a usable image; ``kind`` says why."""
 
-    def __init__(self, sentence, kind):
+    def __init__(self, sentence: str, kind: str) -> None:
         super().__init__(sentence)
         self.kind = kind
 
-    def __reduce__(self):  # a worker sends it
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # for pickle: workers send it
         return type(self), (str(self), self.kind)
 
 
 class DepthImageError(ImageError):
-    """A file is no usable depth image; ``kind`` is ``truncated``, ``bits`` or ``size``."""
+    """A file is not a usable depth image; ``kind`` is ``truncated``, ``bits`` or ``size``."""
 
 
-def image_name(number):
-    """File name of the frame with a number, which counts from 0."""
+def image_name(number: int) -> str:
+    """File name of a frame; numbers count from 0."""
     return f"image_D{number:08d}.png"
 
 
-def read_depth(path):
-    """Read a depth image.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    array, (480, 640), uint16
-        mm, 0 where nothing returned.
+def read_depth(path: str | os.PathLike[str]) -> npt.NDArray[np.uint16]:
+    """Read a depth image, (480, 640), mm, 0 where nothing returned.
 
     Raises
     ------
     FileNotFoundError
         If it is missing.
     DepthImageError
-        A ValueError: if it is no whole 16-bit image of 640x480 with one channel.
+        A ValueError: if it is not a whole 16-bit image of 640x480 with one channel.
     """
     try:
         data = Path(path).read_bytes()
@@ -61,11 +53,11 @@ def read_depth(path):
     depth = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if depth is None:
         raise DepthImageError(f"{path} is damaged, wanted a whole PNG", "truncated")
-    return depth
+    return np.asarray(depth, np.uint16)
 
 
-def probe_depth(path):
-    """Look at a depth image's two ends only; refuses as :func:`read_depth` what shows there."""
+def probe_depth(path: str | os.PathLike[str]) -> None:
+    """Check both ends of a depth image only, with the errors of :func:`read_depth`."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
         length = file.seek(0, os.SEEK_END)
@@ -73,7 +65,7 @@ def probe_depth(path):
         _check_ends(path, head, file.read(), length)
 
 
-def _check_ends(path, head, tail, length):
+def _check_ends(path: str | os.PathLike[str], head: bytes, tail: bytes, length: int) -> None:
     whole = len(head) == _HEAD and head[:8] == b"\x89PNG\r\n\x1a\n" and tail[:4] == b"IEND"
     if not whole:
         raise DepthImageError(
@@ -91,7 +83,7 @@ def _check_ends(path, head, tail, length):
         raise DepthImageError(f"{path} is {width}x{height}, wanted {WIDTH}x{HEIGHT} pixels", "size")
 
 
-def encode_depth(depth):
+def encode_depth(depth: npt.NDArray[np.uint16]) -> bytes:
     """PNG bytes of a depth image (480, 640), uint16."""
     done, data = cv2.imencode(".png", depth, _PNG)
     if not done:
@@ -99,7 +91,7 @@ def encode_depth(depth):
     return data.tobytes()
 
 
-def is_whole_png(path):
+def is_whole_png(path: str | os.PathLike[str]) -> bool:
     """Whether a file exists and ends as a PNG does."""
     try:
         with open(path, "rb") as file:

@@ -1,36 +1,73 @@
-"""The reader of HANDS19 Task 1 and of HANDS17, whose files :mod:`.layouts` tells."""
+"""The reader of HANDS19 Task 1 and of HANDS17, whose files :mod:`.layouts` lists."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from senorita_lib.camera import SR300
-from senorita_lib.datasets.boxes import hand_box, is_empty
+from senorita_lib.camera import SR300, Camera
 from senorita_lib.datasets.files import read_depth
-from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, find_layout
-from senorita_lib.datasets.tables import lines, read_table, want_same_names
+from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, Files, find_layout
+from senorita_lib.datasets.tables import check_same_names, lines, read_table
 from senorita_lib.evaluation import TEST_SPLITS
 
 SPLITS = ("train", "test", *TEST_SPLITS)
 
 
+def hand_box(joints: npt.ArrayLike, camera: Camera, margin: float = 14.0) -> npt.NDArray[np.int64]:
+    """Box around joints, as in HANDS19: whole pixels, clipped to the image.
+
+    Parameters
+    ----------
+    joints
+        (..., 21, 3), camera frame, mm.
+    camera
+        Gives the focal lengths and the image size.
+    margin
+        mm around the joints, for the flesh.
+
+    Returns
+    -------
+        (..., 4), x1, y1, x2, y2, pixel frame; empty unless all joints are in front of the camera.
+    """
+    joints = np.asarray(joints)
+    ahead = np.asarray((joints[..., 2] > 0).all(axis=-1))
+    if not ahead.all():
+        joints = np.where(ahead[..., None, None], joints, 1)
+    uvz = camera.project(joints)
+    border = margin / uvz[..., 2:] * [camera.fx, camera.fy]
+    size = [camera.width, camera.height]
+    low = np.floor((uvz[..., :2] - border).min(axis=-2))
+    high = np.ceil((uvz[..., :2] + border).max(axis=-2))
+    box = np.concatenate([np.clip(low, 0, size), np.clip(high, 0, size)], axis=-1)
+    return (box * ahead[..., None]).astype(np.int64)
+
+
+def is_empty(boxes: np.ndarray) -> npt.NDArray[np.bool_]:
+    """Which boxes (..., 4) hold no pixel; HANDS19 has such boxes."""
+    return (boxes[..., 0] >= boxes[..., 2]) | (boxes[..., 1] >= boxes[..., 3])
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One depth image with what is known about it.
+    """One depth image and its labels.
 
     Attributes
     ----------
-    name : str
-        Of the image file.
-    depth : array, (480, 640), uint16
-        mm, 0 where nothing returned.
-    box : array, (4,)
-        x1, y1, x2, y2 of the hand, pixel frame, clipped to the image.
-    joints : array, (21, 3), float32, or None
-        Camera frame, mm, HANDS19 order; None where there are no labels.
-    split : str
-    shape, view, pattern : int or None
+    name
+        File name of the image.
+    depth
+        (480, 640), uint16, mm, 0 where nothing returned.
+    box
+        (4,), x1, y1, x2, y2 of the hand, pixel frame, clipped to the image.
+    joints
+        (21, 3), float32, camera frame, mm, HANDS19 order; None without labels.
+    split
+        ``train``, a test split, or ``test`` where the test split is not known.
+    shape, view, pattern
         Hand shape, viewpoint bin and articulation pattern of a synthetic frame.
     """
 
@@ -45,33 +82,35 @@ class Frame:
 
 
 class Hands19:
-    """A split of HANDS19 Task 1, of HANDS17, or of a data set written in one of their layouts.
+    """A split of HANDS19 Task 1, of HANDS17, or of a data set in one of their layouts.
 
-    Images are read lazily. The text files are parsed once: ``ROOT/index`` keeps what they hold.
+    Images are read when a frame is asked for.
 
     Parameters
     ----------
-    root : path
+    root
         The folder that holds ``Task 1``, or that folder itself; for HANDS17 the folder that
         holds ``training`` and ``frame``.
-    split : str
+    split
         ``train``, ``test`` or one of the test splits ``interp``, ``shape``, ``artic``,
         ``viewp``, ``extrap``, which need ``test_splits.txt``.
-    skip_degenerate : bool
+    skip_degenerate
         Leave out frames with an empty box.
 
     Attributes
     ----------
-    names : list of str
-    boxes : array, (N, 4), float32
-        Pixel frame; drawn around the joints where the data set has none, as HANDS17's training.
-    joints : array, (N, 21, 3), float32, or None
-        Camera frame, mm; None where the split has no labels.
-    splits : list of str
-        Of each frame; ``test`` where the test split is not known.
-    degenerate : list of str
-        Names of the frames whose box is empty (x1 >= x2 or y1 >= y2).
-    layout : str
+    names
+        N file names.
+    boxes
+        (N, 4), float32, pixel frame; drawn around the joints where the data set has none, as in
+        HANDS17's training set.
+    joints
+        (N, 21, 3), float32, camera frame, mm; None without labels.
+    splits
+        Split of each frame; ``test`` where the test split is not known.
+    degenerate
+        Names of the frames with an empty box (x1 >= x2 or y1 >= y2).
+    layout
         ``HANDS19`` or ``HANDS17``.
 
     Raises
@@ -82,7 +121,9 @@ class Hands19:
         If a file does not hold what it should.
     """
 
-    def __init__(self, root, split="train", *, skip_degenerate=True):
+    def __init__(
+        self, root: str | os.PathLike[str], split: str = "train", *, skip_degenerate: bool = True
+    ) -> None:
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         self.split, self.root = split, Path(root)
@@ -91,30 +132,31 @@ class Hands19:
         self.images = self.folder / files.images
         if not self.images.is_dir():
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
-        listed = self.folder / (files.boxes or files.joints)  # says which frames there are
-        names, boxes, joints = self._annotations(files, listed)
-        splits = self._splits(self.folder / SPLITS_FILE, listed, names)
+        names, boxes, joints = self._annotations(files)
+        splits = self._splits(self.folder / files.listed, names)
         empty = is_empty(boxes)
         keep = ~(empty & skip_degenerate)
         if split in TEST_SPLITS:
             mine = np.array([s == split for s in splits], dtype=bool)
             keep, empty = keep & mine, empty & mine
-        self.degenerate = [names[i] for i in np.flatnonzero(empty)]
-        chosen = np.flatnonzero(keep)
-        self.names = [names[i] for i in chosen]
-        self.splits = [splits[i] for i in chosen]
-        self.boxes = boxes[chosen].astype(np.float32)
-        self.joints = None if joints is None else joints[chosen]
+        rows = np.flatnonzero(keep)
+        self.names: list[str] = [names[i] for i in rows]
+        self.splits: list[str] = [splits[i] for i in rows]
+        self.boxes = boxes[rows]
+        self.joints = None if joints is None else joints[rows]
+        self.degenerate: list[str] = [names[i] for i in np.flatnonzero(empty)]
 
-    def _annotations(self, files, listed):
-        """Names, boxes, and joints or None, of all frames."""
-        index = self.root / "index"
+    def _annotations(
+        self, files: Files
+    ) -> tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """Names, boxes and joints, which are None where there are no labels."""
+        names: list[str] = []
         if files.boxes:
-            names, boxes = read_table(listed, 4, "x1 y1 x2 y2", index)
-        path = files.joints and self.folder / files.joints
+            names, boxes = read_table(self.folder / files.boxes, 4, "x1 y1 x2 y2")
+        path = self.folder / files.joints if files.joints else None
         if not path or (self.split != "train" and not path.is_file()):
             return names, boxes, None
-        labelled, values = read_table(path, 63, "21 joints", index)
+        labelled, values = read_table(path, 63, "21 joints")
         joints = values.reshape(-1, 21, 3)
         if len(joints) and np.median(np.abs(joints[..., 2])) < 10:
             raise ValueError(
@@ -122,13 +164,12 @@ class Hands19:
                 "looks like metres, wanted millimetres"
             )
         if not files.boxes:
-            parts = range(0, len(joints) + 1, 1 << 14)  # so that a million frames fit in memory
-            boxes = np.concatenate([hand_box(joints[i : i + (1 << 14)], SR300) for i in parts])
-            return labelled, boxes, joints
-        want_same_names(path, labelled, listed, names)
+            return labelled, hand_box(joints, SR300).astype(np.float32), joints
+        check_same_names(path, labelled, self.folder / files.boxes, names)
         return names, boxes, joints
 
-    def _splits(self, path, listed, names):
+    def _splits(self, listed: Path, names: list[str]) -> list[str]:
+        path = self.folder / SPLITS_FILE
         if self.split == "train" or (self.split == "test" and not path.is_file()):
             return [self.split] * len(names)
         if not path.is_file():
@@ -136,7 +177,8 @@ class Hands19:
                 f"{path} is missing, wanted the names of the {self.split} frames: the challenge "
                 "does not publish them, so use split 'test'"
             )
-        known, splits = [], []
+        known: list[str] = []
+        splits: list[str] = []
         for number, fields in lines(path):
             if len(fields) != 2 or fields[1] not in TEST_SPLITS:
                 raise ValueError(
@@ -145,20 +187,24 @@ class Hands19:
                 )
             known.append(fields[0])
             splits.append(fields[1])
-        want_same_names(path, known, listed, names)
+        check_same_names(path, known, listed, names)
         return splits
 
-    def __len__(self):
+    def path(self, name: str) -> Path:
+        """Where the image of that name lies: the one place that says so."""
+        return self.images / name
+
+    def __len__(self) -> int:
         return len(self.names)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Frame:
         name = self.names[index]
         return Frame(
             name=name,
-            depth=read_depth(self.images / name),
+            depth=read_depth(self.path(name)),
             box=self.boxes[index],
             joints=None if self.joints is None else self.joints[index],
             split=self.splits[index],

@@ -1,4 +1,4 @@
-"""Which files HANDS19 Task 1 consists of, and HANDS17: the one place that knows their names.
+"""The files of HANDS19 Task 1 and of HANDS17: the one place that knows their names.
 
 ::
 
@@ -14,8 +14,13 @@
     ROOT/frame/images, ROOT/frame/BoundingBox.txt     its test frames
 """
 
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from senorita_lib.files import atomic_write
 
@@ -25,11 +30,16 @@ _TASK_FOLDERS = ("Task 1", "Task1", "Task_1")
 
 @dataclass(frozen=True)
 class Files:
-    """Of training or test, as paths in the data set's folder; None for what is not published."""
+    """Files of training or test, relative to the data set's folder; None if not published."""
 
     images: str
     boxes: str | None
     joints: str | None
+
+    @property
+    def listed(self) -> str:
+        """The file that says which frames there are."""
+        return self.boxes or str(self.joints)
 
 
 LAYOUTS = {
@@ -44,20 +54,17 @@ LAYOUTS = {
 }
 
 
-def find_layout(root):
+def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
     """Find a data set.
 
     Parameters
     ----------
-    root : path
+    root
         The folder that holds it, or ``Task 1``.
 
     Returns
     -------
-    folder : pathlib.Path
-        Its files lie there.
-    layout : str
-        A key of ``LAYOUTS``.
+        The folder in which its files lie, and its layout, a key of ``LAYOUTS``.
 
     Raises
     ------
@@ -72,40 +79,49 @@ def find_layout(root):
         )
     for folder in (root, *(root / name for name in _TASK_FOLDERS)):
         for layout, kinds in LAYOUTS.items():
-            if any((folder / (files.boxes or files.joints)).is_file() for files in kinds.values()):
+            if any((folder / files.listed).is_file() for files in kinds.values()):
                 return folder, layout
     raise FileNotFoundError(
         f"{root} holds neither training_bbs.txt nor test_bbs.txt, nor does a folder 'Task 1' or "
         "'Task1' in it, wanted HANDS19's layout or HANDS17's; "
-        f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic data set"
+        f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic data set, and "
+        f"`python -m senorita_lib.people {root}` checks MPII and Human3.6M"
     )
 
 
-def write_annotations(folder, kind, names, boxes, joints, splits=None):
+def write_annotations(
+    folder: str | os.PathLike[str],
+    kind: Literal["train", "test"],
+    names: Sequence[str],
+    boxes: np.ndarray,
+    joints: np.ndarray,
+    splits: Sequence[str] | None = None,
+) -> None:
     """Write HANDS19's text files.
 
     Parameters
     ----------
-    folder : path
+    folder
         The task's folder.
-    kind : str
-        ``train`` or ``test``.
-    names : list of str
-    boxes : array of int, (N, 4)
-        Pixel frame.
-    joints : array, (N, 21, 3)
-        Camera frame, mm.
-    splits : list of str, optional
-        Of test frames.
+    kind
+        Which files.
+    names
+        N file names.
+    boxes
+        (N, 4), pixel frame, whole numbers.
+    joints
+        (N, 21, 3), camera frame, mm.
+    splits
+        Splits of test frames.
     """
     folder, files = Path(folder), LAYOUTS["HANDS19"][kind]
 
-    def table(rows):
-        return "".join("\t".join(row) + "\n" for row in rows).encode()
+    def write(name: str, rows: Iterable[Sequence[str]]) -> None:
+        atomic_write(folder / name, "".join("\t".join(row) + "\n" for row in rows))
 
-    text = [[n, *(f"{v:.4f}" for v in j.ravel())] for n, j in zip(names, joints, strict=True)]
-    atomic_write(folder / files.joints, table(text))
-    text = [[n, *(str(int(v)) for v in b)] for n, b in zip(names, boxes, strict=True)]
-    atomic_write(folder / files.boxes, table(text))
+    poses = ([n, *(f"{v:.4f}" for v in j.ravel())] for n, j in zip(names, joints, strict=True))
+    write(str(files.joints), poses)
+    corners = ([n, *(str(int(v)) for v in b)] for n, b in zip(names, boxes, strict=True))
+    write(str(files.boxes), corners)
     if splits is not None:
-        atomic_write(folder / SPLITS_FILE, table(zip(names, splits, strict=True)))
+        write(SPLITS_FILE, zip(names, splits, strict=True))

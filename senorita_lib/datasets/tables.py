@@ -1,138 +1,93 @@
-"""Text tables, a name and numbers a line, and an index that spares the next reader the parsing."""
+"""Text tables with a name and numbers on each line."""
 
-import io
-import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
-
-from senorita_lib.files import atomic_write
-
-_FORMAT = 1  # of the index; raise it when the same text gives other arrays
-_LONGEST = 32  # names that fill this many characters may have been cut
+import numpy.typing as npt
 
 
-def read_table(path, count, what, index):
-    """Read a text file with a name and ``count`` numbers a line.
+def read_table(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Read a text file with a name and ``count`` numbers on each line.
 
-    Fields are separated by blanks or TABs; a trailing TAB and blank lines do not count. What was
-    read is kept in ``index``, where that can be written, for as long as the text keeps its size
-    and time.
+    Fields are separated by blanks or TABs. A TAB at the end of a line and blank lines are ignored.
 
     Parameters
     ----------
-    path : pathlib.Path
-    count : int
-    what : str
-        What the numbers are, for complaints.
-    index : pathlib.Path
-        Folder; made if need be.
+    path
+        The file.
+    count
+        Numbers on a line.
+    what
+        What the numbers are, for error messages.
 
     Returns
     -------
-    names : list of str
-    values : array, (N, count), float32
+        N names, and values (N, count).
 
     Raises
     ------
     FileNotFoundError
         If the file is missing.
     ValueError
-        For the first line that is wrong: its number, what it has, what was wanted.
+        For the first wrong line: its number, what it has, what was wanted.
     """
+    import pandas as pd  # here: it takes half a second, and generated frames do without it
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing, wanted one line for each image")
+    kinds = {0: str} | dict.fromkeys(range(1, count + 1), float)
     try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is missing, wanted one line for each image") from None
-    key = np.array([_FORMAT, count, status.st_size, status.st_mtime_ns], np.int64)
-    kept = index / f"{path.stem}.npz"
-    table = _load(kept, key)
-    if table is None:
-        table = _parse(path, count, what)
-        _keep(kept, key, *table)
-    return table
+        with np.errstate(over="ignore"):
+            table = pd.read_csv(
+                path, sep=r"\s+", header=None, dtype=kinds, encoding="utf-8-sig", quoting=3,
+                na_filter=False,
+            )  # fmt: skip
+            values = table.iloc[:, 1:].to_numpy(np.float32)
+    except (ValueError, OverflowError):
+        return _read_lines(path, count, what)
+    if values.shape[1] != count or not np.isfinite(values).all():
+        return _read_lines(path, count, what)
+    return table[0].tolist(), np.ascontiguousarray(values)
 
 
-def _load(kept, key):
-    """What the index holds, or None if it is missing, stale or damaged."""
-    _, count, _, written = key
-    try:
-        # A text as young as its index may have been written anew in the same tick of the clock.
-        if kept.stat().st_mtime_ns <= written:
-            return None
-        # The file is opened here because NumPy leaves one open that is no whole zip. In a zip
-        # each array has a checksum, which reading it whole tests.
-        with open(kept, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if not np.array_equal(arrays["key"], key):
-                return None
-            names, values = arrays["names"], arrays["values"]
-    except Exception:  # NumPy and zipfile raise many kinds for a damaged file
-        return None
-    if names.dtype.kind != "U" or values.dtype != np.float32:
-        return None
-    return (names.tolist(), values) if values.shape == (len(names), count) else None
-
-
-def _keep(kept, key, names, values):
-    data = io.BytesIO()
-    np.savez(data, key=key, names=np.array(names, str), values=values)
-    try:
-        kept.parent.mkdir(exist_ok=True)
-        atomic_write(kept, data.getbuffer())
-    except OSError:  # a folder that cannot be written is parsed each time
-        pass
-
-
-def _parse(path, count, what):
-    row = np.dtype([("name", str, _LONGEST), ("values", np.float32, count)])
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # an empty file is only warned of
-            table = np.loadtxt(str(path), dtype=row, comments=None, encoding="utf-8", ndmin=1)
-    except (ValueError, UserWarning):
-        return _parse_line_by_line(path, count, what)
-    if np.char.str_len(table["name"]).max() == _LONGEST or not np.isfinite(table["values"]).all():
-        return _parse_line_by_line(path, count, what)
-    return table["name"].tolist(), np.ascontiguousarray(table["values"])
-
-
-def _parse_line_by_line(path, count, what):
-    """Slowly, to say which line is wrong."""
+def _read_lines(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Line by line, slowly, to find the wrong one."""
     names, rows = [], []
-    for number, fields in lines(path):
-        if len(fields) != count + 1:
+    for number, (name, *fields) in lines(path):
+        if len(fields) != count:
             raise ValueError(
-                f"{path} line {number} has {len(fields) - 1} numbers after the name, wanted "
+                f"{path} line {number} has {len(fields)} numbers after the name, wanted "
                 f"{count} ({what})"
             )
         try:
             with np.errstate(over="ignore"):
-                row = np.array(fields[1:], np.float64).astype(np.float32)
+                row = np.array(fields, np.float64).astype(np.float32)
         except ValueError:
-            row = np.array([np.nan])
+            row = np.array([np.nan], np.float32)
         if not np.isfinite(row).all():
             raise ValueError(
-                f"{path} line {number} has something that is no finite number, wanted a name and "
+                f"{path} line {number} has a field that is not a finite number, wanted a name and "
                 f"{count} numbers ({what})"
             )
-        names.append(fields[0])
+        names.append(name)
         rows.append(row)
     return names, np.array(rows, np.float32).reshape(-1, count)
 
 
-def lines(path):
+def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Numbers and fields of the lines that are not blank."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is no text, wanted one line for each image") from None
+        raise ValueError(f"{path} is not text, wanted one line for each image") from None
     for number, line in enumerate(text.splitlines(), 1):
-        fields = line.split()
-        if fields:
+        if fields := line.split():
             yield number, fields
 
 
-def want_same_names(path, names, other, wanted):
-    """Refuse the names of one file unless they are those of another, in their order."""
+def check_same_names(path: Path, names: Sequence[str], other: Path, wanted: Sequence[str]) -> None:
+    """Refuse the names of one file unless they are those of another, in the same order."""
     if names == wanted:
         return
     if len(names) != len(wanted):

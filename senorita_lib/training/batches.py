@@ -1,14 +1,22 @@
 """Where a training run's batches come from: a data set's crops, or the synthetic hand's stream.
 
-A batch depends on seed, stage and step alone, and several processes take each their part of it.
+A batch depends on seed, stage and step alone. Each of several processes takes its part of it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from senorita_lib.augmentation import augment, draw
-from senorita_lib.datasets.synthetic.stream import SyntheticStream
+from senorita_lib.cropping import CropBatch
+from senorita_lib.datasets.crops import CropSet
+from senorita_lib.datasets.synthetic.stream import Batch, SyntheticStream
+from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
+
+Place = tuple[int, int, int]  # stage, step, batch
 
 
 class Batches:
@@ -16,13 +24,14 @@ class Batches:
 
     Parameters
     ----------
-    recipe : Recipe
-    crops : CropSet
+    recipe
+        Says where the frames come from, and how they are augmented.
+    crops
         The data set's training frames.
-    rows : array of int
+    rows
         Those to train on.
-    device : str
-    progress : bool
+    device
+        Where the batches go.
 
     Raises
     ------
@@ -30,44 +39,44 @@ class Batches:
         If the data set has fewer rows than a batch, or the processes cannot share one evenly.
     """
 
-    def __init__(self, recipe, crops, rows, device, progress=True):
-        self.recipe, self.crops, self.rows, self.device = recipe, crops, rows, device
-        self.stream, self._order = None, Shuffled(rows, recipe.seed)
+    def __init__(
+        self,
+        recipe: Recipe,
+        crops: CropSet,
+        rows: npt.NDArray[np.int64],
+        device: str | torch.device,
+    ) -> None:
+        self.recipe, self.crops, self.device = recipe, crops, device
+        self._order = Shuffled(rows, recipe.seed)
+        self._stream: tuple[Place, Iterator[Batch]] | None = None  # and where it stands
         for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
             processes.part(getattr(recipe, name), name)
-        if recipe.source == "stream":
-            self.stream = SyntheticStream(
-                recipe.seed, size=recipe.image_size, device=device, pool=recipe.pool,
-                progress=progress,
-            )  # fmt: skip
-            return
         least = max(recipe.batch, recipe.volume_batch, recipe.refine_batch)
-        if len(rows) < least:
+        if recipe.source == "files" and len(rows) < least:
             raise ValueError(
                 f"the data set has {len(rows)} training frames with a hand, "
                 f"wanted at least one batch of {least}"
             )
 
-    def __call__(self, stage, step, batch):
+    def __call__(self, stage: int, step: int, batch: int) -> tuple[CropBatch, torch.Tensor]:
         """The part of a step's batch that falls to this process.
 
         Parameters
         ----------
-        stage, step, batch : int
-            Number of the stage and of the step in it, size of the batch in all processes.
+        stage, step
+            Number of the stage, and of the step in it.
+        batch
+            Size of the batch in all processes together.
 
         Returns
         -------
-        crops : CropBatch
-        joints_mm : tensor, (B, 21, 3)
-            Camera frame, mm.
+            Crops, and joints (B, 21, 3), camera frame, mm.
         """
         recipe, part = self.recipe, processes.part(batch)
-        if self.stream is not None:
-            crops, joints_mm = self.stream.batch((stage << 40) + step, batch, part)
+        if recipe.source == "stream":
+            crops, joints_mm = self._next_of_stream((stage, step, batch))
         else:
-            rows = self._order(stage, step, batch)[part]
-            crops, joints_mm = self.crops.batch(rows, self.device)
+            crops, joints_mm = self.crops.batch(self._order(stage, step, batch)[part], self.device)
         draws = draw(
             batch,
             torch.Generator().manual_seed(seed_of(recipe.seed, stage, step)),
@@ -78,20 +87,38 @@ class Batches:
         )
         return augment(crops, joints_mm, draws.take(part))
 
+    def _next_of_stream(self, place: Place) -> Batch:
+        """The stream goes on from step to step; elsewhere a new one starts."""
+        stage, step, batch = place
+        if self._stream is None or self._stream[0] != place:
+            recipe = self.recipe
+            stream = SyntheticStream(
+                batch, seed=recipe.seed, size=recipe.image_size, foreground=recipe.foreground,
+                centre=recipe.centre, start=(stage << 40) + step, part=processes.part(batch),
+            )  # fmt: skip
+            self._stream = place, iter(stream)
+        batches = self._stream[1]
+        crops, joints_mm = next(batches)
+        self._stream = (stage, step + 1, batch), batches
+        return crops.to(self.device), joints_mm.to(self.device)
+
 
 class Shuffled:
-    """Rows in a new order each epoch: which of them a step takes.
+    """Rows in a new order in each epoch: which of them a step takes.
 
     Parameters
     ----------
-    rows : array of int
-    seed : int
+    rows
+        To shuffle.
+    seed
+        Of all orders.
     """
 
-    def __init__(self, rows, seed):
-        self.rows, self.seed, self._order = rows, seed, (None, None)
+    def __init__(self, rows: npt.NDArray[np.int64], seed: int) -> None:
+        self.rows, self.seed = rows, seed
+        self._order: tuple[tuple[int, int], npt.NDArray[np.int64]] = (-1, -1), rows
 
-    def __call__(self, stage, step, batch):
+    def __call__(self, stage: int, step: int, batch: int) -> npt.NDArray[np.int64]:
         """Rows of a step, (batch,); it may span two epochs."""
         count = len(self.rows)
         places = np.arange(step * batch, (step + 1) * batch)
@@ -101,13 +128,13 @@ class Shuffled:
             rows[here] = self._epoch(stage, int(epoch))[places[here] % count]
         return rows
 
-    def _epoch(self, stage, epoch):
+    def _epoch(self, stage: int, epoch: int) -> npt.NDArray[np.int64]:
         if self._order[0] != (stage, epoch):
             rng = np.random.default_rng([self.seed, stage, epoch])
             self._order = (stage, epoch), self.rows[rng.permutation(len(self.rows))]
         return self._order[1]
 
 
-def seed_of(*parts):
-    """One seed for torch of several numbers."""
+def seed_of(*parts: int) -> int:
+    """One seed for torch from several numbers."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)

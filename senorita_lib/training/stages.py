@@ -211,7 +211,7 @@ class Trainer(Loop):
         )
         seen, held = split_rows(recipe, crops)
         self.validation = crops.take(held)
-        self.batches = Batches(recipe, crops, seen, device, progress)
+        self.batches = Batches(recipe, crops, seen, device)
         torch.manual_seed(recipe.seed)
         bones = joints_to_bones(crops.joints[crops.found])
         lengths = torch.from_numpy(np.linalg.norm(bones, axis=-1).mean(axis=0))

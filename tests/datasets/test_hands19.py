@@ -1,6 +1,5 @@
 """The reader against every quirk of HANDS19's files, and its complaints."""
 
-import os
 import re
 
 import cv2
@@ -9,8 +8,8 @@ import pytest
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import Frame, Hands19, tables
-from senorita_lib.datasets.boxes import hand_box
 from senorita_lib.datasets.files import encode_depth, image_name, probe_depth
+from senorita_lib.datasets.hands19 import hand_box
 from senorita_lib.datasets.layouts import write_annotations
 from senorita_lib.evaluation import TEST_SPLITS
 
@@ -157,7 +156,8 @@ def test_empty_files_are_an_empty_data_set(root):
 def test_missing_root_names_the_command(tmp_path):
     message = complaint(FileNotFoundError, "does not exist", Hands19, tmp_path / "none")
     assert f"`python -m senorita_lib.datasets.synthetic {tmp_path / 'none'}`" in message
-    complaint(FileNotFoundError, "holds neither training_bbs.txt", Hands19, tmp_path)
+    message = complaint(FileNotFoundError, "neither training_bbs.txt", Hands19, tmp_path)
+    assert f"`python -m senorita_lib.people {tmp_path}` checks MPII" in message
 
 
 def test_unknown_split(root):
@@ -190,7 +190,7 @@ def test_short_annotation_line(root):
 def test_words_that_are_no_numbers(root, word):
     path = root / "Task 1" / "training_bbs.txt"
     path.write_text(path.read_text().replace("\t107\t", f"\t{word}\t"))
-    sentence = "training_bbs.txt line 8 has something that is no finite number"
+    sentence = "training_bbs.txt line 8 has a field that is not a finite number"
     complaint(ValueError, sentence, Hands19, root)
 
 
@@ -258,155 +258,24 @@ def test_missing_image(root):
     complaint(FileNotFoundError, "image_D00000004.png is missing", frames.__getitem__, 4)
 
 
-# ------------------------------------------------------------------------------------- index
-@pytest.fixture
-def indexed(root, monkeypatch):
-    """A data set whose index is there and trusted, and a list of the files parsed since."""
-    for path in (root / "Task 1").glob("*.txt"):
-        os.utime(path, ns=(10**18, 10**18))  # older than the index for certain
-    Hands19(root)
-    parsed, parse = [], tables._parse
-    monkeypatch.setattr(
-        tables, "_parse", lambda path, *rest: parsed.append(path.name) or parse(path, *rest)
-    )
-    return root, parsed
-
-
-INDEX = "training_joint_annotation.npz"
-
-
-def test_second_reading_parses_nothing(indexed):
-    root, parsed = indexed
-    assert sorted(p.name for p in (root / "index").iterdir()) == ["training_bbs.npz", INDEX]
-    data = Hands19(root)
-    assert parsed == []
-    assert data.names == [image_name(i) for i in range(10)]
-    assert (data.joints.dtype, data.boxes.dtype) == (np.float32, np.float32)
-    np.testing.assert_array_equal(data.joints, JOINTS.astype(np.float32))
-    np.testing.assert_array_equal(data.boxes, BOXES)
-
-
-def test_stale_index_is_rebuilt(indexed):
-    root, parsed = indexed
-    path = root / "Task 1" / "training_bbs.txt"
-    text = path.read_text()
-    path.write_text(text.replace("\t107\t", "\t117\t"))  # of the same size
-    assert Hands19(root).boxes[7, 0] == 117
-    os.utime(path, ns=(10**18 + 1, 10**18 + 1))
-    assert Hands19(root).boxes[7, 0] == 117
-    assert parsed == ["training_bbs.txt"] * 2
-    path.write_text(text[: text.rindex("image")])
-    os.utime(path, ns=(10**18 + 1, 10**18 + 1))  # of the same time
-    complaint(ValueError, "has 10 lines and training_bbs.txt has 9", Hands19, root)
-
-
-def test_text_as_young_as_its_index_is_not_trusted(indexed):
-    """It may have been written twice in one tick of the file system's clock."""
-    root, parsed = indexed
-    os.utime(root / "index" / INDEX, ns=(10**18, 10**18))
-    Hands19(root)
-    assert parsed == ["training_joint_annotation.txt"]
-
-
-def _flip(data, place):
-    data = bytearray(data)
-    data[place] ^= 255
-    return bytes(data)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: b"",
-        lambda data: b"no index at all",
-        lambda data: data[: len(data) // 2],
-        lambda data: data[:-5],
-        lambda data: _flip(data, 0),
-        lambda data: _flip(data, len(data) // 2),
-        lambda data: _flip(data, -200),
-        lambda data: data[: len(data) // 2] + bytes(64) + data[len(data) // 2 + 64 :],
-    ],
-)
-def test_damaged_index_is_rebuilt(indexed, damage):
-    root, parsed = indexed
-    kept = root / "index" / INDEX
-    kept.write_bytes(damage(kept.read_bytes()))
-    np.testing.assert_array_equal(Hands19(root).joints, JOINTS.astype(np.float32))
-    assert parsed == ["training_joint_annotation.txt"]
-    Hands19(root)
-    assert len(parsed) == 1
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda arrays: {**arrays, "key": arrays["key"] + [1, 0, 0, 0]},  # another format
-        lambda arrays: {**arrays, "values": arrays["values"][:, :60]},
-        lambda arrays: {**arrays, "values": arrays["values"].astype(np.float64)},
-        lambda arrays: {**arrays, "names": np.arange(10)},
-        lambda arrays: {"key": arrays["key"]},
-        lambda arrays: {**arrays, "names": np.array([Trap()], object)},
-    ],
-)
-def test_index_of_another_kind_is_rebuilt(indexed, change):
-    root, parsed = indexed
-    kept = root / "index" / INDEX
-    with np.load(kept) as arrays:
-        arrays = dict(arrays)
-    np.savez(kept, **change(arrays))
-    np.testing.assert_array_equal(Hands19(root).joints, JOINTS.astype(np.float32))
-    assert parsed == ["training_joint_annotation.txt"]
-
-
-class Trap:
-    """Loading it as a pickle would raise an error that nobody expects."""
-
-    def __reduce__(self):
-        return exec, ("raise SystemExit('code of the index ran')",)
-
-
-def test_folder_that_cannot_be_written(root, monkeypatch):
-    def refuse(path, data):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(tables, "atomic_write", refuse)  # root may write everywhere
-    for _ in range(2):
-        assert len(Hands19(root)) == 10
-    assert list((root / "index").iterdir()) == []
-    (root / "index").rmdir()
-    (root / "index").write_text("a file where the folder would be")
-    assert len(Hands19(root)) == 10
-
-
-def test_half_written_index_is_removed(root, monkeypatch):
-    def fail(source, target):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    assert len(Hands19(root)) == 10
-    assert list((root / "index").iterdir()) == []
-
-
 def test_quick_parser_reads_what_the_line_by_line_one_does(tmp_path):
     rng = np.random.default_rng(1)
     words = [f"{v:.{rng.integers(0, 9)}f}" for v in rng.normal(0, 400, 4 * 200)]
     words[:8] = ["1e2", "-3.5E-2", "+7", "0", "-0.0", ".5", "12.", "123456789.123456789"]
     path = tmp_path / "table.txt"
-    rows = zip(*[iter(words)] * 4, strict=True)
-    path.write_text(
-        "".join(f" image#{i}.png\t {'  '.join(row)}\t\r\n\n" for i, row in enumerate(rows))
-    )
-    quick, slow = (parse(path, 4, "four") for parse in (tables._parse, tables._parse_line_by_line))
-    assert quick[0] == slow[0] == [f"image#{i}.png" for i in range(200)]
+    rows = list(zip(*[iter(words)] * 4, strict=True))
+    names = [f"image#{i}.png" for i in range(197)] + ["NA", '"quoted', "c" * 200]
+    text = (f" {n}\t {'  '.join(row)}\t\r\n\n" for n, row in zip(names, rows, strict=True))
+    path.write_text("\ufeff" + "".join(text), encoding="utf-8")  # as Windows begins a text
+    quick, slow = (parse(path, 4, "four") for parse in (tables.read_table, tables._read_lines))
+    assert quick[0] == slow[0] == names
     np.testing.assert_array_equal(quick[1], slow[1])
     assert quick[1].dtype == slow[1].dtype == np.float32
 
 
-def test_long_names_are_whole(tmp_path):
-    path = tmp_path / "table.txt"
-    names = ["a" * 31, "b" * 32, "c" * 200]
-    path.write_text("".join(f"{name} 1 2\n" for name in names))
-    assert tables.read_table(path, 2, "two", tmp_path / "index")[0] == names
+def test_whole_files_are_parsed_quickly(root, monkeypatch):
+    monkeypatch.setattr(tables, "_read_lines", None)
+    assert len(Hands19(root)) == 10
 
 
 # ----------------------------------------------------------------------------------- HANDS17
@@ -435,7 +304,6 @@ def test_hands17_training(hands17):
         uv = SR300.project(joints)[:, :2]
         assert ((uv > frame.box[:2]) & (uv < frame.box[2:])).all()
     np.testing.assert_array_equal(data[0].depth, depth(1))
-    assert len(Hands19(hands17)) == 10  # from the index
 
 
 def test_hands17_joint_behind_the_camera_has_no_box(hands17):

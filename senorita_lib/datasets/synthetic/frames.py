@@ -4,19 +4,19 @@
 """
 
 import argparse
-import fcntl
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from senorita_lib.camera import SR300
-from senorita_lib.datasets.boxes import hand_box
+from senorita_lib.camera import SR300, Camera
 from senorita_lib.datasets.files import encode_depth, image_name, is_whole_png
-from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.datasets.hands19 import Frame, hand_box
 from senorita_lib.datasets.layouts import find_layout, write_annotations
 from senorita_lib.datasets.synthetic import posing
 from senorita_lib.datasets.synthetic.handmodel import (
@@ -27,11 +27,12 @@ from senorita_lib.datasets.synthetic.handmodel import (
     WEDGES,
     hand_spheres,
 )
+from senorita_lib.datasets.synthetic.posing import HandPose
 from senorita_lib.datasets.synthetic.sensor import MOST_PIXELS, background, sense
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
-from senorita_lib.datasets.workers import gather
+from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import TEST_SPLITS
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, folder_lock
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
@@ -39,7 +40,7 @@ SPLITS = ("train", *TEST_SPLITS)
 _SPLIT_IDS = {name: i for i, name in enumerate(SPLITS)}
 _SEEN = (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS)
 _UNSEEN = (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS)
-# Which of shape, viewpoint, articulation a split takes from those that training never sees.
+# Which of shape, viewpoint and articulation a split takes from those that training never sees.
 _HELD_BACK = {
     "train": (0, 0, 0), "interp": (0, 0, 0), "shape": (1, 0, 0), "viewp": (0, 1, 0),
     "artic": (0, 0, 1), "extrap": (1, 1, 1),
@@ -47,13 +48,14 @@ _HELD_BACK = {
 
 
 class SyntheticHand:
-    """Synthetic frames of a right hand, each a function of seed, split and index alone.
+    """Synthetic frames of a right hand; each depends on seed, split and index alone.
 
     Parameters
     ----------
-    seed : int
-    camera : Camera
-        Of up to 1024 pixels a side.
+    seed
+        Of all frames.
+    camera
+        With up to 1024 pixels a side.
 
     Raises
     ------
@@ -61,37 +63,33 @@ class SyntheticHand:
         If the camera has more.
     """
 
-    def __init__(self, seed=0, camera=SR300):
+    def __init__(self, seed: int = 0, camera: Camera = SR300) -> None:
         if max(camera.width, camera.height) > MOST_PIXELS:
             raise ValueError(
                 f"camera is {camera.width}x{camera.height}, wanted up to {MOST_PIXELS} px a side"
             )
         self.seed, self.camera = seed, camera
 
-    def _draw(self, index, split):
+    def _draw(self, index: int, split: str) -> tuple[np.random.Generator, HandPose]:
         if split not in _SPLIT_IDS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(_SPLIT_IDS)}")
         rng = np.random.default_rng([self.seed, _SPLIT_IDS[split], index])
         bins = [(_SEEN, _UNSEEN)[held][i] for i, held in enumerate(_HELD_BACK[split])]
         return rng, posing.draw_pose(rng, self.camera, *bins)
 
-    def pose(self, index, split="train"):
-        """The pose of a frame, a :class:`~senorita_lib.datasets.synthetic.posing.HandPose`."""
+    def pose(self, index: int, split: str = "train") -> HandPose:
+        """The pose of a frame."""
         return self._draw(index, split)[1]
 
-    def frame(self, index, split="train"):
+    def frame(self, index: int, split: str = "train") -> Frame:
         """One frame.
 
         Parameters
         ----------
-        index : int
-            From 0, without end.
-        split : str
+        index
+            From 0; there is no last one.
+        split
             ``train``, ``interp``, ``shape``, ``artic``, ``viewp`` or ``extrap``.
-
-        Returns
-        -------
-        Frame
 
         Raises
         ------
@@ -103,12 +101,14 @@ class SyntheticHand:
         scene = background(rng, self.camera, pose.joints, hand)
         return self._frame(pose, sense(rng, hand, scene), image_name(index), split)
 
-    def alone(self, pose):
-        """The frame of a pose, in front of nothing."""
+    def alone(self, pose: HandPose) -> Frame:
+        """The frame of a pose, without a background."""
         rng = np.random.default_rng(self.seed)
         return self._frame(pose, sense(rng, self.surface(pose)))
 
-    def _frame(self, pose, depth, name="", split="train"):
+    def _frame(
+        self, pose: HandPose, depth: npt.NDArray[np.uint16], name: str = "", split: str = "train"
+    ) -> Frame:
         return Frame(
             name=name,
             depth=depth,
@@ -120,13 +120,13 @@ class SyntheticHand:
             pattern=pose.pattern,
         )
 
-    def surface(self, pose):
-        """Exact depth (height, width), mm, of hand and arm; ``inf`` where they are not."""
+    def surface(self, pose: HandPose) -> npt.NDArray[np.float32]:
+        """Exact depth (height, width), mm, of hand and arm; ``inf`` elsewhere."""
         centres, radii = pose_spheres(pose)
         return render_depth(centres, radii, PILLS, WEDGES, self.camera)
 
-    def mask(self, pose):
-        """Pixels (height, width), bool, that show the hand itself, not its arm."""
+    def mask(self, pose: HandPose) -> npt.NDArray[np.bool_]:
+        """Pixels (height, width) that show the hand itself, not its arm."""
         centres, radii = pose_spheres(pose)
         hand = render_depth(
             centres[:N_HAND_SPHERES], radii[:N_HAND_SPHERES], PILLS, HAND_WEDGES, self.camera
@@ -135,31 +135,31 @@ class SyntheticHand:
 
 
 class SyntheticTest:
-    """The test frames that :func:`write_synthetic` writes, in its order, made when asked for.
+    """The test frames of :func:`write_synthetic`, in its order, made when asked for.
 
     Parameters
     ----------
-    test_per_split, seed : int
-        As of the data set.
+    test_per_split, seed
+        As for the data set.
     """
 
-    def __init__(self, test_per_split=100, seed=0):
+    def __init__(self, test_per_split: int = 100, seed: int = 0) -> None:
         self.hands = SyntheticHand(seed)
         tests = [(split, i) for split in TEST_SPLITS for i in range(test_per_split)]
         # Shuffled, as in the challenge.
         order = np.random.default_rng([seed, len(_SPLIT_IDS)]).permutation(len(tests))
         self.places = [tests[i] for i in order]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, place):
+    def __getitem__(self, place: int) -> Frame:
         split, index = self.places[place]
         return replace(self.hands.frame(index, split), name=image_name(place))
 
 
-def describe_splits():
-    """A table, as text, of how many values of each axis a split draws from, seen or unseen."""
+def describe_splits() -> str:
+    """A text table: how many shapes, viewpoints and finger patterns each split draws from."""
     axes = ("shapes", "viewpoints", "bent fingers")
     lines = [f"{'':<8}" + "".join(f"{axis:>16}" for axis in axes)]
     for split, held_back in _HELD_BACK.items():
@@ -171,7 +171,7 @@ def describe_splits():
     return "\n".join(lines)
 
 
-def pose_spheres(pose):
+def pose_spheres(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
     """Sphere centres (n, 3), camera frame, and radii (n,), mm, of a posed hand."""
     centres, radii = hand_spheres(
         SHAPES[pose.shape],
@@ -185,29 +185,39 @@ def pose_spheres(pose):
 
 
 # ---------------------------------------------------------------------------------- data set
-# What a worker sends of each frame.
-_RECORD = np.dtype([("job", "<i4"), ("box", "<i4", 4), ("joints", "<f4", (21, 3))])
+_Settings = dict[str, int]
+_Job = tuple[Path, str, int]  # image file, split, index
+_PARTS = ("training_images", "test_images")
+_TASK = 32  # frames that a worker makes at a time
+_LABEL = np.dtype([("box", "<i4", 4), ("joints", "<f4", (21, 3))])
 
 
-def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, progress=True):
-    """Write a synthetic data set in HANDS19's layout, or finish one that was interrupted.
+def write_synthetic(
+    root: str | os.PathLike[str],
+    train: int = 4000,
+    test_per_split: int = 100,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Write a synthetic data set in HANDS19's layout, or finish an interrupted one.
 
     Parameters
     ----------
-    root : path
-        Becomes the folder that holds ``Task 1``.
-    train, test_per_split : int
+    root
+        Becomes the folder that holds ``Task 1``. If another process writes it, wait for that.
+    train, test_per_split
         Numbers of frames: for training, and for each of the five test splits.
-    seed : int
-    workers : int, optional
-        Processes; as many as there are cores, unless there is little to do. The files do not
+    seed
+        Of all frames.
+    workers
+        Processes, by default one for each core unless there is little to do. The files do not
         depend on it.
-    progress : bool
+    progress
         Show a progress bar.
 
     Returns
     -------
-    pathlib.Path
         ``root``.
 
     Raises
@@ -215,7 +225,7 @@ def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, 
     ValueError
         If root holds something else already, or a number makes no sense.
     OSError
-        If something cannot be written.
+        If a file cannot be written.
     """
     for name, value, least in (
         ("train", train, 1), ("test_per_split", test_per_split, 1), ("seed", seed, 0),
@@ -223,75 +233,55 @@ def write_synthetic(root, train=4000, test_per_split=100, seed=0, workers=None, 
     ):  # fmt: skip
         if int(value) != value or value < least:
             raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
-    train, test_per_split, seed = int(train), int(test_per_split), int(seed)
     settings = {
-        "train": train, "test_per_split": test_per_split, "seed": seed, "generator": GENERATOR,
+        "train": int(train), "test_per_split": int(test_per_split), "seed": int(seed),
+        "generator": GENERATOR,
     }  # fmt: skip
     root = Path(root)
-    folder = root / "Task 1"
-    _finished(root, folder, settings)  # refuses before anything is made
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be writing: wait for it
-        _write(root, folder, settings, workers and int(workers), progress)
-    finally:
-        os.close(lock)
+    if not _is_finished(root, settings):  # refuses before anything is made
+        with folder_lock(root, f"another process is writing {root}: waiting for it"):
+            if not _is_finished(root, settings):
+                _write(root / "Task 1", settings, workers and int(workers), progress)
     return root
 
 
-def _write(root, folder, settings, workers, progress):
+def _write(folder: Path, settings: _Settings, workers: int | None, progress: bool) -> None:
     jobs, train = _jobs(folder, settings), settings["train"]
-    if _finished(root, folder, settings) and all(_present(folder, jobs)):
-        return
-    for part in ("training_images", "test_images"):
-        (folder / part).mkdir(exist_ok=True)
+    for part in _PARTS:
+        (folder / part).mkdir(parents=True, exist_ok=True)
         for left in (folder / part).glob("*.part"):
             left.unlink()
     atomic_write(folder / STAMP, _stamp(settings, complete=False))
+    tasks = [(settings["seed"], i, jobs[i : i + _TASK]) for i in range(0, len(jobs), _TASK)]
     if workers is None:
         workers = min(os.cpu_count() or 1, 1 + len(jobs) // 200)
-    bar = tqdm(total=len(jobs), desc="synthetic frames", unit="frame", disable=not progress)
-    labels = np.zeros(len(jobs), dtype=_RECORD)
-    with bar:
-        tasks = [(folder, settings, start, workers) for start in range(workers)]
-        for records in gather(_make, tasks, _RECORD):
-            labels[records["job"]] = records
-            bar.update(len(records))
+    labels = np.zeros(len(jobs), _LABEL)
+    with tqdm(total=len(jobs), desc="synthetic frames", unit="frame", disable=not progress) as bar:
+        for start, made in run_tasks(_make, tasks, workers):
+            labels[start : start + len(made)] = made
+            bar.update(len(made))
     names = [path.name for path, _, _ in jobs]
     splits = [split for _, split, _ in jobs]
-    for kind, rows in (("train", slice(train)), ("test", slice(train, None))):
-        write_annotations(
-            folder, kind, names[rows], labels["box"][rows], labels["joints"][rows],
-            splits[rows] if kind == "test" else None,
-        )  # fmt: skip
+    boxes, joints = labels["box"], labels["joints"]
+    write_annotations(folder, "train", names[:train], boxes[:train], joints[:train])
+    write_annotations(folder, "test", names[train:], boxes[train:], joints[train:], splits[train:])
     atomic_write(folder / STAMP, _stamp(settings, complete=True))
 
 
-def _jobs(folder, settings):
-    """(path, split, index) of every image."""
-    jobs = [
-        (folder / "training_images" / image_name(i), "train", i) for i in range(settings["train"])
-    ]
+def _jobs(folder: Path, settings: _Settings) -> list[_Job]:
+    train, test = (folder / part for part in _PARTS)
+    jobs = [(train / image_name(i), "train", i) for i in range(settings["train"])]
     places = SyntheticTest(settings["test_per_split"], settings["seed"]).places
-    jobs += [(folder / "test_images" / image_name(i), *test) for i, test in enumerate(places)]
-    return jobs
+    return jobs + [(test / image_name(i), *place) for i, place in enumerate(places)]
 
 
-def _present(folder, jobs):
-    found = {
-        part: set(os.listdir(folder / part)) if (folder / part).is_dir() else set()
-        for part in ("training_images", "test_images")
-    }
-    return [path.name in found[path.parent.name] for path, _, _ in jobs]
+def _stamp(settings: _Settings, complete: bool) -> str:
+    return json.dumps({"settings": settings, "complete": complete}, indent=2) + "\n"
 
 
-def _stamp(settings, complete):
-    return (json.dumps({"settings": settings, "complete": complete}, indent=2) + "\n").encode()
-
-
-def _finished(root, folder, settings):
-    """Whether the data set of these settings is there; refuses what is there of others."""
+def _is_finished(root: Path, settings: _Settings) -> bool:
+    """Whether the data set of these settings is there; refuses a different data set."""
+    folder = root / "Task 1"
     try:
         stamp = json.loads((folder / STAMP).read_text())
         found, complete = stamp["settings"], stamp["complete"]
@@ -309,45 +299,42 @@ def _finished(root, folder, settings):
             "that data set first"
         ) from None
     if found != settings:
+        has, wanted = (", ".join(f"{k}={v}" for k, v in s.items()) for s in (found, settings))
         raise ValueError(
-            f"{folder} holds a synthetic data set with {_words(found)}, wanted {_words(settings)}: "
+            f"{folder} holds a synthetic data set with {has}, wanted {wanted}: "
             "remove it or choose another folder"
         )
-    return complete
+    return bool(complete) and all(path.is_file() for path, _, _ in _jobs(folder, settings))
 
 
-def _words(settings):
-    return ", ".join(f"{key}={value}" for key, value in settings.items())
-
-
-def _make(folder, settings, start, step):
-    """Make every ``step``-th frame that is missing; yields the records of all of them."""
-    hands = SyntheticHand(settings["seed"])
-    for number, (path, split, index) in enumerate(_jobs(folder, settings)):
-        if number % step != start:
-            continue
-        record = np.zeros(1, dtype=_RECORD)
+def _make(seed: int, start: int, jobs: list[_Job]) -> tuple[int, np.ndarray]:
+    """Make the images that are missing; returns ``start`` and the labels of all jobs."""
+    hands, labels = SyntheticHand(seed), np.zeros(len(jobs), _LABEL)
+    for label, (path, split, index) in zip(labels, jobs, strict=True):
         if is_whole_png(path):
             joints = hands.pose(index, split).joints
-            record[0] = (number, hand_box(joints, hands.camera), joints)
+            box = hand_box(joints, hands.camera)
         else:
             frame = hands.frame(index, split)
             atomic_write(path, encode_depth(frame.depth))
-            record[0] = (number, frame.box, frame.joints)
-        yield record
+            box, joints = frame.box, np.asarray(frame.joints)
+        label["box"], label["joints"] = box, joints
+    return start, labels
 
 
-def main(arguments=None):
-    """Command line: make a data set, and say what it is and how big."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: make a data set, and print what it is and how big."""
     parser = argparse.ArgumentParser(
         prog="python -m senorita_lib.datasets.synthetic",
         description="Write a synthetic data set in HANDS19's layout.",
     )
     parser.add_argument("root", help="becomes the folder that holds 'Task 1'")
     parser.add_argument("--train", type=int, default=4000, help="training frames")
-    parser.add_argument("--test-per-split", type=int, default=100, help="frames a test split")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, help="processes, by default one a core")
+    parser.add_argument(
+        "--test-per-split", type=int, default=100, help="frames for each test split"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all frames")
+    parser.add_argument("--workers", type=int, help="processes, by default one for each core")
     chosen = parser.parse_args(arguments)
     try:
         root = write_synthetic(**vars(chosen))
@@ -358,7 +345,3 @@ def main(arguments=None):
         f"{root}: {chosen.train} training frames, {chosen.test_per_split} of each of the test "
         f"splits {', '.join(TEST_SPLITS)}, seed {chosen.seed}, {size / 1e6:.0f} MB"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -2,13 +2,13 @@
 
 A right hand in its own frame, mm: x towards the thumb's side, y towards the fingertips, z out
 of the palm (right-handed), the wrist joint at the origin. Angles are radians. Every function
-takes leading batch dimensions, knows nothing of how poses are drawn or images rendered, and
-only computes with arrays.
+takes leading batch dimensions and only computes with arrays.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from senorita_lib.hand import FINGERS
 
@@ -44,16 +44,14 @@ _REST_ROLL = np.radians([0.0, -8.0, -3.0, 2.0, 8.0])  # bent fingers point to th
 
 @dataclass(frozen=True)
 class HandShape:
-    """What makes one person's hand differ from another's.
+    """How one person's hand differs from another's.
 
     Attributes
     ----------
-    bones : array, (5, 4)
-        Lengths, mm, thumb to little finger, wrist to tip.
-    width : float
-        Of the palm, relative to the median hand.
-    thickness : float
-        Of flesh around the bones, relative to the median hand.
+    bones
+        (5, 4), lengths, mm, thumb to little finger, wrist to tip.
+    width, thickness
+        Of the palm, and of the flesh around the bones, relative to the median hand.
     """
 
     bones: np.ndarray
@@ -61,8 +59,8 @@ class HandShape:
     thickness: float
 
 
-def hand_shapes():
-    """The ten hand shapes, which vary bone lengths, thickness and palm width independently."""
+def hand_shapes() -> tuple[HandShape, ...]:
+    """Ten hand shapes; bone lengths, thickness and palm width vary independently."""
     size = [1.00, 0.91, 1.09, 1.03, 0.96, 0.94, 1.12, 0.88, 1.05, 1.00]
     reach = [1.00, 1.05, 0.97, 1.02, 0.96, 1.00, 0.95, 1.06, 0.98, 1.03]  # fingers against palm
     width = [1.00, 1.07, 0.94, 0.97, 1.05, 0.92, 1.03, 0.99, 1.10, 0.96]
@@ -85,41 +83,30 @@ class HandAngles:
 
     Attributes
     ----------
-    fingers : array, (..., 4, 4)
-        Index to little finger: MCP flexion, MCP abduction (positive: towards the thumb), PIP
-        flexion, DIP flexion.
-    thumb : array, (..., 5)
-        Metacarpal away from the index within the palm's plane, and out of it; how far the
-        thumb's flexion is turned out of the palm's plane; MCP and IP flexion.
-    wrist : array, (..., 2)
-        Flexion of the hand against the forearm, and deviation towards the thumb's side.
+    fingers
+        (..., 4, 4), index to little finger: MCP flexion, MCP abduction (positive: towards the
+        thumb), PIP flexion, DIP flexion.
+    thumb
+        (..., 5): metacarpal away from the index within the palm's plane, and out of it; how far
+        the thumb's flexion is turned out of the palm's plane; MCP and IP flexion.
+    wrist
+        (..., 2): flexion of the hand against the forearm, and deviation towards the thumb.
     """
 
     fingers: np.ndarray
     thumb: np.ndarray
     wrist: np.ndarray
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> "HandAngles":
         return HandAngles(self.fingers[index], self.thumb[index], self.wrist[index])
 
 
-def _stack(*parts):
+def _stack(*parts: np.ndarray) -> np.ndarray:
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
 
 
-def hand_joints(shape, angles):
-    """Joints of a posed hand.
-
-    Parameters
-    ----------
-    shape : HandShape
-    angles : HandAngles
-
-    Returns
-    -------
-    array, (..., 21, 3)
-        Hand frame, mm, HANDS19 order.
-    """
+def hand_joints(shape: HandShape, angles: HandAngles) -> np.ndarray:
+    """Joints (..., 21, 3) of a posed hand, hand frame, mm, HANDS19 order."""
     bases = _BASES * [shape.width, 1, 1]
     bases *= (shape.bones[:, 0] / np.linalg.norm(bases, axis=1))[:, None]
     batch = angles.thumb.shape[:-1]
@@ -149,7 +136,7 @@ def hand_joints(shape, angles):
 
 
 # ------------------------------------------------------------------------------------- flesh
-_SPHERES = {}  # name -> number, filled below
+_SPHERES: dict[str, int] = {}  # name -> number, filled below
 for _finger in FINGERS:
     for _part in ("mcp", "pip", "dip", "tip"):
         _SPHERES[f"{_finger}_{_part}"] = len(_SPHERES)
@@ -161,7 +148,7 @@ for _name in (
     _SPHERES[_name] = len(_SPHERES)
 
 
-def _numbers(*groups):
+def _numbers(*groups: str) -> npt.NDArray[np.int64]:
     return np.array([[_SPHERES[name] for name in group.split()] for group in groups])
 
 
@@ -190,29 +177,34 @@ HAND_WEDGES = WEDGES[(WEDGES < N_HAND_SPHERES).all(axis=1)]
 FOREARM_PIVOT = np.array([3.0, -27.0, 0.0])  # mm, hand frame: where the hand turns on the arm
 
 
-def hand_spheres(shape, joints, wrist, forearm=240.0, upper_arm=(0.0, -200.0, 0.0), sleeve=1.0):
+def hand_spheres(
+    shape: HandShape,
+    joints: np.ndarray,
+    wrist: np.ndarray,
+    forearm: float = 240.0,
+    upper_arm: npt.ArrayLike = (0.0, -200.0, 0.0),
+    sleeve: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """The flesh: spheres whose hulls (``PILLS``, ``WEDGES``) are the hand and its arm.
 
     Parameters
     ----------
-    shape : HandShape
-    joints : array, (..., 21, 3)
-        Hand frame, mm, of :func:`hand_joints`.
-    wrist : array, (..., 2)
-        As in :class:`HandAngles`.
-    forearm : float
+    shape
+        Of the hand.
+    joints
+        (..., 21, 3), from :func:`hand_joints`, hand frame, mm.
+    wrist
+        (..., 2), as in :class:`HandAngles`.
+    forearm
         Its length, mm.
-    upper_arm : array, (3,)
-        From elbow to shoulder, hand frame, mm.
-    sleeve : float
-        How much a sleeve thickens the arm.
+    upper_arm
+        (3,), from elbow to shoulder, hand frame, mm.
+    sleeve
+        Factor by which a sleeve thickens the arm.
 
     Returns
     -------
-    centres : array, (..., n, 3)
-        Hand frame, mm.
-    radii : array, (n,)
-        mm.
+        Centres (..., n, 3), hand frame, mm, and radii (n,), mm.
     """
     thick, wide = shape.thickness, shape.width
     size = shape.bones[2, 0] / MEDIAN_BONES[2, 0]
@@ -223,7 +215,7 @@ def hand_spheres(shape, joints, wrist, forearm=240.0, upper_arm=(0.0, -200.0, 0.
         centres[..., part + 1 : 20 : 4, :] = joints[..., 6 + part :: 3, :]
     radii[:20] = (_RADII * thick).ravel()
 
-    def put(name, centre, radius):
+    def put(name: str, centre: np.ndarray, radius: float) -> None:
         centres[..., _SPHERES[name], :] = centre
         radii[_SPHERES[name]] = radius * thick
 
@@ -262,26 +254,25 @@ def hand_spheres(shape, joints, wrist, forearm=240.0, upper_arm=(0.0, -200.0, 0.
     return centres, radii
 
 
-def forearm_direction(wrist):
-    """Unit vector (..., 3) from wrist to elbow, hand frame, of wrist angles (..., 2)."""
+def forearm_direction(wrist: np.ndarray) -> np.ndarray:
+    """Unit vector (..., 3) from wrist to elbow, hand frame, for wrist angles (..., 2)."""
     # The hand flexes towards its palm, so seen from the hand the arm tips towards it too.
     flex, deviate = wrist[..., 0], wrist[..., 1]
     level = np.cos(flex)
     return _stack(np.sin(deviate) * level, -np.cos(deviate) * level, np.sin(flex))
 
 
-def palm_frame(joints):
-    """Axes of a hand, from its joints: towards the thumb, towards the fingers, out of the palm.
+def palm_frame(joints: np.ndarray) -> np.ndarray:
+    """Axes of a right hand: towards the thumb, towards the fingers, out of the palm.
 
     Parameters
     ----------
-    joints : array, (..., 21, 3)
-        Any right-handed frame, a right hand.
+    joints
+        (..., 21, 3), any right-handed frame.
 
     Returns
     -------
-    array, (..., 3, 3)
-        The three unit vectors as columns.
+        (..., 3, 3), the three unit vectors as columns.
     """
     wrist, index, middle, pinky = (joints[..., j, :] for j in (0, 2, 3, 5))
     normal = np.cross(index - wrist, pinky - wrist)

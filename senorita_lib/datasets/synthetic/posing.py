@@ -5,13 +5,17 @@ so that a data set can hold some of them back; :func:`bent_fingers` and :func:`v
 both bins back from joints alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic.handmodel import (
     SHAPES,
     HandAngles,
+    HandShape,
     forearm_direction,
     hand_joints,
     palm_frame,
@@ -32,20 +36,15 @@ _THUMB_BENT, _FINGER_BENT = 55.0, 40.0  # degrees; draws keep some degrees away 
 
 
 # ------------------------------------------------------------------------------------- bins
-def bent_fingers(joints):
-    """Articulation pattern, an int 0..31 with bit f set where finger f (thumb first) is bent.
+def bent_fingers(joints: np.ndarray) -> npt.NDArray[np.int64]:
+    """Articulation pattern (...), 0..31, with bit f set where finger f (thumb first) is bent.
 
-    A finger is bent by the angle of its PIP joint, the thumb by that of its last bone against
-    its first.
+    The angle of its PIP joint decides; for the thumb that of its last bone against its first.
 
     Parameters
     ----------
-    joints : array, (..., 21, 3)
-        Any frame and unit.
-
-    Returns
-    -------
-    array of int, (...)
+    joints
+        (..., 21, 3), any frame and unit.
     """
     chain = np.concatenate(
         [joints[..., 1:6, None, :], joints[..., 6:, :].reshape(*joints.shape[:-2], 5, 3, 3)], -2
@@ -55,40 +54,36 @@ def bent_fingers(joints):
     later = np.concatenate([bones[..., :1, 2, :], bones[..., 1:, 1, :]], axis=-2)
     angle = np.degrees(np.arccos(np.clip((bones[..., 0, :] * later).sum(-1), -1, 1)))
     bent = angle > np.array([_THUMB_BENT] + 4 * [_FINGER_BENT])
-    return (bent * 2 ** np.arange(5)).sum(-1)
+    return np.asarray((bent * 2 ** np.arange(5)).sum(-1))
 
 
-def view_angles(joints):
-    """Where the palm faces.
+def view_angles(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth and elevation (...), degrees, of the direction that the palm faces.
+
+    Azimuth 0: the palm faces the camera, 90: the image's right, 180: away; elevation 90: up.
 
     Parameters
     ----------
-    joints : array, (..., 21, 3)
-        Camera frame, a right hand.
-
-    Returns
-    -------
-    azimuth, elevation : array, (...)
-        Degrees. Azimuth 0: the palm faces the camera, 90: the image's right, 180: away;
-        elevation 90: it faces up.
+    joints
+        (..., 21, 3), camera frame, a right hand.
     """
     normal = palm_frame(joints)[..., 2]
     azimuth = np.degrees(np.arctan2(normal[..., 0], -normal[..., 2]))
     return azimuth, np.degrees(np.arcsin(np.clip(-normal[..., 1], -1, 1)))
 
 
-def _bin(azimuth, elevation):
+def _bin(azimuth: np.ndarray, elevation: np.ndarray) -> npt.NDArray[np.int64]:
     column = np.floor((azimuth + 180) / (360 / N_AZIMUTHS)).astype(int) % N_AZIMUTHS
-    return column * N_ELEVATIONS + np.searchsorted(ELEVATION_EDGES, elevation)
+    return np.asarray(column * N_ELEVATIONS + np.searchsorted(ELEVATION_EDGES, elevation))
 
 
-def view_bin(joints):
-    """Viewpoint bin, an int 0..23: azimuth in eighths times elevation below, near, above level."""
+def view_bin(joints: np.ndarray) -> npt.NDArray[np.int64]:
+    """Viewpoint bin, 0..23: eighths of azimuth times elevation below, near or above level."""
     return _bin(*view_angles(joints))
 
 
 # ------------------------------------------------------------------------------ articulation
-def draw_pattern(rng, allowed):
+def draw_pattern(rng: np.random.Generator, allowed: Sequence[int]) -> int:
     """One of ``allowed`` patterns; open hand and fist are the most frequent, none is rare."""
     weights = np.array([_WEIGHTS.get(p, 1.0) for p in allowed])
     return int(rng.choice(allowed, p=weights / weights.sum()))
@@ -98,8 +93,8 @@ def draw_pattern(rng, allowed):
 _WEIGHTS = {0: 3.0, 31: 4.0} | dict.fromkeys((1, 14, 15, 25, 28, 29, 30), 1.5)
 
 
-def draw_angles(rng, pattern, count):
-    """Joint angles with a given set of bent fingers.
+def draw_angles(rng: np.random.Generator, pattern: int, count: int) -> HandAngles:
+    """Joint angles, a batch of ``count``, with a given set of bent fingers.
 
     Ranges of motion after Kapandji, "The Physiology of the Joints", vol. 1: MCP -20..98, PIP
     0..110, DIP -8..80, abduction within some 20 degrees and vanishing in the flexed hand.
@@ -107,19 +102,7 @@ def draw_angles(rng, pattern, count):
     animation of knowledge-based human grasping", 1991; here by a share that differs between
     draws, as it does between people), and a finger beside a bent one is never quite straight
     (Lang and Schieber, "Human finger independence", J. Neurophysiology 92, 2004).
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    pattern : int
-        As in :func:`bent_fingers`.
-    count : int
-        How many draws.
-
-    Returns
-    -------
-    HandAngles
-        Batch of ``count``.
+    ``pattern`` is as in :func:`bent_fingers`.
     """
     bent = (pattern >> np.arange(5)) & 1 > 0
     # What fingers of the same state have in common, and what each has for itself.
@@ -179,8 +162,8 @@ _FREE[0, :4] = False
 _FREE[1:, :2] = False
 
 
-def overlap(shape, joints):
-    """How deep flesh passes through other flesh, mm, 0 where it does not: (...) of (..., 21, 3)."""
+def overlap(shape: HandShape, joints: np.ndarray) -> np.ndarray:
+    """How deep flesh passes through other flesh, (...), mm, at least 0, for joints (..., 21, 3)."""
     batch = joints.shape[:-2]
     roots, free = joints[..., 1:6, None, None, :], joints[..., 6:, :].reshape(*batch, 5, 3, 1, 3)
     starts = np.concatenate([roots, free[..., :-1, :, :]], axis=-3)
@@ -189,9 +172,9 @@ def overlap(shape, joints):
     palm = joints[..., None, 2:6, :] * np.array([0.3, 0.55, 0.8])[:, None, None]
     palm = palm.reshape(*batch, 12, 3)
 
-    def depth(p, rp, q, rq):
+    def depth(p: np.ndarray, rp: np.ndarray, q: np.ndarray, rq: np.ndarray) -> np.ndarray:
         distance2 = ((p[..., :, None, :] - q[..., None, :, :]) ** 2).sum(-1)
-        return (rp[:, None] + rq) - np.sqrt(distance2)
+        return np.asarray((rp[:, None] + rq) - np.sqrt(distance2))
 
     fingers = np.where(_APART, depth(points, radii, points, radii) - _SOFT, 0).max((-2, -1))
     free = _FREE.ravel()
@@ -200,15 +183,11 @@ def overlap(shape, joints):
 
 
 # ---------------------------------------------------------------------------------- viewpoint
-def draw_view(rng, allowed):
-    """A rotation whose palm faces into one of the ``allowed`` bins, dense where real sets are.
+def draw_view(rng: np.random.Generator, allowed: Sequence[int]) -> np.ndarray:
+    """A rotation (3, 3) whose palm faces into one of the ``allowed`` bins.
 
-    Fingers point within 45 degrees of up (-y) in about 96 % of the draws.
-
-    Returns
-    -------
-    array, (3, 3)
-        Columns: thumb's side, fingers, out of the palm; camera frame.
+    Views are dense where they are in real data: fingers point within 45 degrees of up (-y) in
+    about 96 % of the draws. Columns: thumb's side, fingers, out of the palm; camera frame.
     """
     n = 48
     while True:
@@ -228,20 +207,16 @@ def draw_view(rng, allowed):
             return facing(*np.radians([azimuth[ok[0]], elevation[ok[0]], roll[ok[0]]]))
 
 
-def facing(azimuth, elevation, roll):
-    """The rotation whose palm faces somewhere, of angles in radians.
+def facing(azimuth: float, elevation: float, roll: float) -> np.ndarray:
+    """The rotation (3, 3), as in :func:`draw_view`, whose palm faces in a given direction.
 
     Parameters
     ----------
-    azimuth, elevation : float
-        As in :func:`view_angles`.
-    roll : float
-        0 where the fingers point up, positive anticlockwise for whom the palm faces.
-
-    Returns
-    -------
-    array, (3, 3)
-        As in :func:`draw_view`.
+    azimuth, elevation
+        As in :func:`view_angles`, but radians.
+    roll
+        Radians; 0 where the fingers point up, positive anticlockwise as seen from the front of
+        the palm.
     """
     normal = np.array(
         [
@@ -264,22 +239,20 @@ class HandPose:
 
     Attributes
     ----------
-    shape, view, pattern : int
+    shape, view, pattern
         Bins.
-    joints : array, (21, 3)
-        Camera frame, mm.
-    local : array, (21, 3)
-        The same in the hand frame, mm.
-    wrist : array, (2,)
-        As in :class:`HandAngles`.
-    forearm : float
-        Length, mm, such that the elbow does not come too near to the camera.
-    upper_arm : array, (3,)
-        From elbow to shoulder, camera frame, mm.
-    sleeve : float
-        How much a sleeve thickens the arm.
-    rotation, translation : array, (3, 3) and (3,)
-        camera = rotation @ hand + translation.
+    joints, local
+        (21, 3), in the camera frame and in the hand frame, mm.
+    wrist
+        (2,), as in :class:`HandAngles`.
+    forearm
+        Length, mm; it keeps the elbow away from the camera.
+    upper_arm
+        (3,), from elbow to shoulder, camera frame, mm.
+    sleeve
+        Factor by which a sleeve thickens the arm.
+    rotation, translation
+        (3, 3) and (3,): camera = rotation @ hand + translation.
     """
 
     shape: int
@@ -295,18 +268,10 @@ class HandPose:
     translation: np.ndarray
 
 
-def turned(pose, degrees):
+def turned(pose: HandPose, degrees: float) -> HandPose:
     """The pose, with hand and arm turned about the vertical line through the hand's middle.
 
-    Parameters
-    ----------
-    pose : HandPose
-    degrees : float
-        Positive: from the image's right towards the camera.
-
-    Returns
-    -------
-    HandPose
+    Positive angles turn from the image's right towards the camera.
     """
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
@@ -322,20 +287,14 @@ def turned(pose, degrees):
     )
 
 
-def draw_pose(rng, camera, shapes=SEEN_SHAPES, views=SEEN_VIEWS, patterns=SEEN_PATTERNS):
-    """Draw a pose out of the given bins.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    camera : Camera
-    shapes, views, patterns : sequences of int
-        Bins to draw from.
-
-    Returns
-    -------
-    HandPose
-    """
+def draw_pose(
+    rng: np.random.Generator,
+    camera: Camera,
+    shapes: Sequence[int] = SEEN_SHAPES,
+    views: Sequence[int] = SEEN_VIEWS,
+    patterns: Sequence[int] = SEEN_PATTERNS,
+) -> HandPose:
+    """Draw a pose out of the given bins."""
     number = int(rng.choice(shapes))
     shape = SHAPES[number]
     pattern = draw_pattern(rng, patterns)
@@ -347,7 +306,7 @@ def draw_pose(rng, camera, shapes=SEEN_SHAPES, views=SEEN_VIEWS, patterns=SEEN_P
     best = int(shallow[0]) if len(shallow) else int(deep.argmin())
     local = local[best]
     rotation = target @ palm_frame(local).T
-    # Of the drawn wrists take the first whose arm comes from below or from behind.
+    # Take the first of the drawn wrists whose arm comes from below or from behind.
     arms = forearm_direction(angles.wrist) @ rotation.T
     score = np.minimum(arms[:, 1] - 0.25, 0) + np.minimum(arms[:, 2] + 0.25, 0)
     chosen = int(score.argmax())
@@ -373,7 +332,7 @@ def draw_pose(rng, camera, shapes=SEEN_SHAPES, views=SEEN_VIEWS, patterns=SEEN_P
     )
 
 
-def _place(rng, camera, turned):
+def _place(rng: np.random.Generator, camera: Camera, turned: np.ndarray) -> np.ndarray:
     """Where the hand goes: mostly whole in the picture, sometimes cut by its border."""
     z = float(np.clip(rng.normal(510, 105), 350, 800))
     focal = np.array([camera.fx, camera.fy])

@@ -5,21 +5,22 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 
-_COARSE = 4  # the background is rendered at this fraction of the resolution
-
-
 MOST_PIXELS = 1024  # of an image's side
+_COARSE = 4  # the background is rendered at this fraction of the resolution
+Depth = npt.NDArray[np.float32]
 
 
 @lru_cache(maxsize=1)
-def noise_bank():
+def noise_bank() -> tuple[Depth, Depth, Depth]:
     """Fixed noise fields, larger than an image, to cut windows from: far cheaper than drawing.
 
-    Returns white normal noise, smooth normal noise and uniform noise that is constant on blocks
-    of 2 x 2 pixels, each (MOST_PIXELS, MOST_PIXELS) float32.
+    White normal noise, smooth normal noise, and uniform noise that is constant on blocks of
+    2 x 2 pixels, each (MOST_PIXELS, MOST_PIXELS).
     """
     n, rng = MOST_PIXELS, np.random.default_rng(300)
     white = rng.standard_normal((n, n), dtype=np.float32)
@@ -28,27 +29,30 @@ def noise_bank():
     return white, smooth / smooth.std(), blocks
 
 
-def _cut(field, rng, shape):
+def _cut(field: Depth, rng: np.random.Generator, shape: tuple[int, ...]) -> Depth:
     top, left = (int(rng.integers(0, field.shape[i] - shape[i] + 1)) for i in range(2))
     return field[top : top + shape[0], left : left + shape[1]]
 
 
-def background(rng, camera, joints, depth):
+def background(
+    rng: np.random.Generator, camera: Camera, joints: np.ndarray, depth: Depth
+) -> Depth | None:
     """Depth of what stands behind the hand: a person's head and trunk, or a slanted wall.
 
     Parameters
     ----------
-    rng : numpy.random.Generator
-    camera : Camera
-    joints : array, (21, 3)
-        Camera frame, mm; everything is put behind these.
-    depth : array, (height, width), float32
-        Of hand and arm, mm, ``inf`` where they are not; a wall stands behind both.
+    rng
+        To draw from.
+    camera
+        Gives the rays.
+    joints
+        (21, 3), camera frame, mm; a person stands behind them.
+    depth
+        (height, width), mm, of hand and arm, ``inf`` elsewhere; a wall stands behind both.
 
     Returns
     -------
-    array, (height, width), float32, or None
-        mm, ``inf`` where nothing is; None where there is no background at all.
+        (height, width), mm, ``inf`` where nothing is; None without any background.
     """
     kind, behind = rng.uniform(), float(joints[:, 2].max())
     if kind < 0.35:
@@ -63,7 +67,7 @@ def background(rng, camera, joints, depth):
     return _enlarge(_person(rng, small, joints, behind), camera)
 
 
-def _wall(rng, camera, hand):
+def _wall(rng: np.random.Generator, camera: Camera, hand: Depth) -> Depth:
     z, gap = rng.uniform(600, 1100), rng.uniform(20, 300)
     slant = rng.normal(0, 0.35, 2)  # of the wall against the image plane
     x = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
@@ -71,10 +75,11 @@ def _wall(rng, camera, hand):
     inverse = (1 - slant[0] * x - slant[1] * y[:, None]).astype(np.float32) / np.float32(z)
     wall = 1 / np.maximum(inverse, np.float32(1e-4))
     hit = hand < np.inf
-    return wall * max(1, ((hand[hit] + np.float32(gap)) / wall[hit]).max(initial=0))  # behind all
+    behind = max(1, ((hand[hit] + np.float32(gap)) / wall[hit]).max(initial=0))
+    return np.asarray(wall * behind)
 
 
-def _person(rng, camera, joints, behind):
+def _person(rng: np.random.Generator, camera: Camera, joints: np.ndarray, behind: float) -> Depth:
     z = max(behind + rng.uniform(60, 330), rng.uniform(580, 950))
     # The person faces the camera: the right hand's shoulder is on the image's left.
     right = np.array([joints[0, 0] + rng.uniform(-60, 200), rng.uniform(-60, 190), z])
@@ -90,31 +95,33 @@ def _person(rng, camera, joints, behind):
     return render_depth(centres, radii, pills, wedges, camera)
 
 
-def _enlarge(depth, camera):
+def _enlarge(depth: Depth, camera: Camera) -> Depth:
     hit = np.isfinite(depth).astype(np.float32)
     size = (depth.shape[1] * _COARSE, depth.shape[0] * _COARSE)
     total = cv2.resize(np.where(hit > 0, depth, 0), size, interpolation=cv2.INTER_LINEAR)
     share = cv2.resize(hit, size, interpolation=cv2.INTER_LINEAR)
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = np.where(share > 0.5, total / share, np.float32(np.inf))
-    return whole[: camera.height, : camera.width]
+    return np.asarray(whole[: camera.height, : camera.width])
 
 
-def sense(rng, depth, scene=None):
+def sense(
+    rng: np.random.Generator, depth: Depth, scene: Depth | None = None
+) -> npt.NDArray[np.uint16]:
     """Turn exact depth into what the sensor would give.
 
     Parameters
     ----------
-    rng : numpy.random.Generator
-    depth : array, (height, width), float32
-        Of hand and forearm, mm, ``inf`` where the ray meets nothing.
-    scene : array of the same shape, optional
-        Of the background.
+    rng
+        To draw from.
+    depth
+        (height, width), mm, of hand and arm, ``inf`` where the ray meets nothing.
+    scene
+        The same for the background.
 
     Returns
     -------
-    array, (height, width), uint16
-        mm, 0 where nothing returned.
+        (height, width), mm, 0 where nothing returned.
     """
     shape = depth.shape
     if scene is not None:

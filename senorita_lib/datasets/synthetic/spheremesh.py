@@ -13,29 +13,38 @@ parameter is the depth itself, and a product ``a . d`` is a row plus a column.
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
+from senorita_lib.camera import Camera
+
+Depth = npt.NDArray[np.float32]
+Box = list[int]  # u0, v0, u1, v1, px, ends excluded
 TRIANGLE_SLACK = 1e-4  # widens a triangle by this share of itself: no cracks along its cones
 
 
-def render_depth(centres, radii, pills, wedges, camera):
+def render_depth(
+    centres: npt.ArrayLike,
+    radii: npt.ArrayLike,
+    pills: npt.ArrayLike,
+    wedges: npt.ArrayLike,
+    camera: Camera,
+) -> Depth:
     """Depth of the first surface along each pixel's ray.
 
     Parameters
     ----------
-    centres : array, (n, 3)
-        Sphere centres, camera frame, mm.
-    radii : array, (n,)
-        mm; every sphere must lie wholly in front of the camera, z > radius.
-    pills : array of int, (p, 2)
-        Pairs of spheres, each joined by its convex hull.
-    wedges : array of int, (w, 3)
-        Triples of spheres, each joined by its convex hull.
-    camera : senorita_lib.camera.Camera
+    centres
+        (n, 3), sphere centres, camera frame, mm.
+    radii
+        (n,), mm; every sphere must lie wholly in front of the camera, z > radius.
+    pills, wedges
+        Numbers of spheres, pairs (p, 2) and triples (w, 3), each joined by its convex hull.
+    camera
+        Gives the rays.
 
     Returns
     -------
-    array, (height, width), float32
-        z in mm, ``inf`` where the ray meets nothing.
+        (height, width), z in mm, ``inf`` where the ray meets nothing.
 
     Raises
     ------
@@ -61,7 +70,7 @@ def render_depth(centres, radii, pills, wedges, camera):
 
 
 @lru_cache(maxsize=8)
-def _rays(camera):
+def _rays(camera: Camera) -> tuple[Depth, Depth, Depth]:
     x = ((np.arange(camera.width) - camera.cx) / camera.fx).astype(np.float32)
     y = ((np.arange(camera.height) - camera.cy) / camera.fy).astype(np.float32)[:, None]
     return x, y, x * x + y * y + np.float32(1)
@@ -70,13 +79,13 @@ def _rays(camera):
 class _Canvas:
     """The z-buffer and the rays of its pixels."""
 
-    def __init__(self, camera):
+    def __init__(self, camera: Camera) -> None:
         self.camera = camera
         self.depth = np.full((camera.height, camera.width), np.inf, dtype=np.float32)
         self.x, self.y, self.square = _rays(camera)
 
-    def window(self, box):
-        """Views of depth, x, y and |d|^2 within ``box`` = (u0, v0, u1, v1), ends excluded."""
+    def window(self, box: Box) -> tuple[Depth, Depth, Depth, Depth]:
+        """Views of depth, x, y and |d|^2 within a box."""
         u0, v0, u1, v1 = box
         rows, columns = slice(v0, v1), slice(u0, u1)
         return (
@@ -87,12 +96,12 @@ class _Canvas:
         )
 
 
-def _dot(a, x, y):
+def _dot(a: Depth, x: Depth, y: Depth) -> Depth:
     """``a . d`` for the pixels of a window."""
-    return a[0] * x + (a[1] * y + a[2])
+    return np.asarray(a[0] * x + (a[1] * y + a[2]))
 
 
-def _sphere_boxes(centres, radii, camera):
+def _sphere_boxes(centres: np.ndarray, radii: np.ndarray, camera: Camera) -> npt.NDArray[np.int64]:
     """Pixel rectangles (n, 4) that hold the spheres' projections, ends excluded."""
     z, sizes = centres[:, 2], (camera.width, camera.height)
     focal, middle = (camera.fx, camera.fy), (camera.cx, camera.cy)
@@ -108,11 +117,13 @@ def _sphere_boxes(centres, radii, camera):
     return boxes
 
 
-def _visible(boxes):
+def _visible(boxes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
 
 
-def _draw_spheres(canvas, centres, radii, boxes):
+def _draw_spheres(
+    canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, boxes: npt.NDArray[np.int64]
+) -> None:
     power = ((centres * centres).sum(1) - radii * radii).astype(np.float32)
     centres = centres.astype(np.float32)
     windows = boxes.tolist()
@@ -127,7 +138,13 @@ def _draw_spheres(canvas, centres, radii, boxes):
         np.fmin(depth, q, out=depth)
 
 
-def _draw_cones(canvas, centres, radii, pairs, boxes):
+def _draw_cones(
+    canvas: _Canvas,
+    centres: np.ndarray,
+    radii: np.ndarray,
+    pairs: npt.NDArray[np.int64],
+    boxes: npt.NDArray[np.int64],
+) -> None:
     # After I. Quilez's ray / round cone intersection, with the ray from the origin, and all
     # of it divided by the squared length of the cone's side to keep float32 accurate.
     a, ra, rb = centres[pairs[:, 0]], radii[pairs[:, 0]], radii[pairs[:, 1]]
@@ -174,7 +191,9 @@ def _draw_cones(canvas, centres, radii, pairs, boxes):
         np.fmin(depth, h, out=depth)
 
 
-def _draw_triangles(canvas, centres, radii, wedges):
+def _draw_triangles(
+    canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, wedges: npt.NDArray[np.int64]
+) -> None:
     corners, normals = _tangent_triangles(centres, radii, wedges)
     offset = (normals * corners[:, 0]).sum(1)
     corners, normals, offset = (v[offset < -1e-6] for v in (corners, normals, offset))  # facing us
@@ -204,7 +223,9 @@ def _draw_triangles(canvas, centres, radii, wedges):
         np.fmin(depth, z, out=depth)
 
 
-def _tangent_triangles(centres, radii, wedges):
+def _tangent_triangles(
+    centres: np.ndarray, radii: np.ndarray, wedges: npt.NDArray[np.int64]
+) -> tuple[np.ndarray, np.ndarray]:
     """Corners (t, 3, 3) and outward unit normals (t, 3) of the triangles that touch three spheres.
 
     A plane touches three spheres on the same side if n . (c_i - c_0) = r_0 - r_i; there are two

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
+from senorita_lib.cropping import CUBE_MM
 from senorita_lib.datasets.synthetic.handmodel import SHAPES
-from senorita_lib.datasets.synthetic.posedhand import APART, CUBE, GESTURES, OPEN, posed_hand
+from senorita_lib.datasets.synthetic.posedhand import APART, GESTURES, OPEN, posed_hand
 from senorita_lib.datasets.synthetic.posing import bent_fingers, view_angles
 from senorita_lib.hand import JOINT_FINGER, joints_to_bones
 
 
 def camera_frame(joints, size=32):
-    x, y, z = ((joints + 0.5) / size - 0.5).T * CUBE
+    x, y, z = ((joints + 0.5) / size - 0.5).T * CUBE_MM
     return np.stack([x, y, -z], axis=-1)
 
 
@@ -37,12 +38,12 @@ def test_bends_go_towards_the_palm_and_spreads_towards_the_thumb(finger):
 
 def test_bone_lengths_are_kept_at_any_angles():
     rng = np.random.default_rng(0)
-    wanted = np.linalg.norm(joints_to_bones(posed_hand()), axis=-1) * CUBE / 32
+    wanted = np.linalg.norm(joints_to_bones(posed_hand()), axis=-1) * CUBE_MM / 32
     np.testing.assert_allclose(np.sort(wanted), np.sort(SHAPES[0].bones.ravel()), atol=1e-9)
     for _ in range(20):
         degrees = (rng.uniform(low, high, 5) for low, high in ((-15, 90), (-25, 60)))
         joints = posed_hand(*degrees, rng.uniform(-180, 180, 3), size=48)
-        found = np.linalg.norm(joints_to_bones(joints), axis=-1) * CUBE / 48
+        found = np.linalg.norm(joints_to_bones(joints), axis=-1) * CUBE_MM / 48
         np.testing.assert_allclose(found, wanted, atol=1e-9)
 
 
