@@ -1,67 +1,94 @@
-"""The coarse-to-fine crop, step by step: as one figure, and as a map to point at.
+"""Depth maps whose values the pointer reads, and the coarse-to-fine crop step by step."""
 
-Both draw what :func:`crop_steps` says, so that they cannot differ.
-"""
-
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
+from matplotlib.colors import to_hex
+from numpy.typing import ArrayLike
 
-from senorita_lib.cropping import CUBE_MM
-from senorita_lib.figures.heatmaps import depth_heatmap, map_axes, map_figure
-from senorita_lib.figures.style import FINGER_COLOURS, depth_bar, draw_depth, draw_hand, new_figure
+from senorita_lib.cropping import CUBE_MM, HandCrop
+from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.figures.style import FINGER_COLOURS, IMAGE_MAP, NEARER, NOTHING
 from senorita_lib.hand import FINGER_CHAINS
 
 STEPS = ("1 frame", "2 square", "3 foreground", "4 box", "5 hand", "6 image")
 
 
-class CropStep(NamedTuple):
-    """One step of a crop.
+def image_map(image: ArrayLike) -> go.Figure:
+    """An image (S, S), image frame, in mm nearer than the cube's centre: 100 for +1."""
+    values = np.asarray(image)
+    nearer = np.clip(np.rint(100 * values), -99, 100).astype(np.int16)
+    nearer[values <= -1] = -100  # background
+    return _map(nearer, -99, 100, IMAGE_MAP, NEARER)
 
-    Attributes
-    ----------
-    title : str
-    depth : array, (H, W)
-        mm, 0 where there is nothing.
-    limits : (int, int)
-        Ends of the colours, mm.
-    given, box : array, (P, 2), or None
-        Outlines to be drawn dashed, and solid; pixels of ``depth``.
-    centre : array, (2,), or None
-    joints : array, (21, 2), or None
+
+def voxel_map(cells: ArrayLike) -> go.Figure:
+    """Cells (S, S), white where occupied, +1."""
+    occupied = (np.asarray(cells) > 0).astype(np.uint8)
+    figure = _map(occupied, 1, 1, lambda _: IMAGE_MAP(2.0), "")
+    hover = "column %{x}, row %{y}: cell %{z}<extra>1 is occupied</extra>"
+    return figure.update_traces(showscale=False, hovertemplate=hover)
+
+
+def _map(
+    values: np.ndarray,
+    low: int,
+    high: int,
+    colours: Callable[[float], tuple[float, float, float, float]],
+    unit: str,
+) -> go.Figure:
+    """A plotly map of whole numbers, which are light to send; below ``low`` it is dark.
+
+    The pointer reads its values. Row 0 is on top, pixels are square.
     """
+    every = 1 + (values.size > 120_000)  # of a large map, every second row and column
+    rows, columns = values.shape
+    least = 0.5 / (high - low + 1)
+    stops = [(0, NOTHING), (least, NOTHING)]
+    stops += [(least + (1 - least) * s, to_hex(colours(s))) for s in np.linspace(0, 1, 17)]
+    bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "len": 0.8, "x": 1.0}
+    heatmap = go.Heatmap(
+        z=values[::every, ::every], zmin=low - 1, zmax=high, colorscale=stops, colorbar=bar,
+        showscale=True, hovertemplate="column %{x}, row %{y}: %{z} mm<extra></extra>",
+        x0=(every - 1) / 2, dx=every, y0=(every - 1) / 2, dy=every,
+    )  # fmt: skip
+    bare = {"visible": False, "constrain": "domain"}
+    layout = {
+        "template": "none", "width": 560, "height": 480, "showlegend": False,
+        "title": {"font": {"size": 14}, "x": 0.02}, "margin": {"l": 10, "r": 60, "t": 40, "b": 10},
+        "xaxis": bare | {"range": [-0.5, columns - 0.5]},
+        "yaxis": bare | {"range": [rows - 0.5, -0.5], "scaleanchor": "x"},
+    }  # fmt: skip
+    return go.Figure(heatmap, layout)
+
+
+class CropStep(NamedTuple):
+    """One step of a crop; places are pixels of its depth."""
 
     title: str
-    depth: np.ndarray
-    limits: tuple
-    given: np.ndarray | None = None
-    box: np.ndarray | None = None
-    centre: np.ndarray | None = None
-    joints: np.ndarray | None = None
+    depth: np.ndarray  # (H, W), mm, 0 where there is nothing
+    limits: tuple[int, int]  # ends of the colours, mm
+    given: np.ndarray | None = None  # an outline (5, 2), drawn dashed
+    box: np.ndarray | None = None  # one drawn solid
+    centre: np.ndarray | None = None  # (2,), drawn as a cross
+    joints: np.ndarray | None = None  # (21, 2)
 
 
-def crop_steps(frame, crop):
-    """The six steps of a frame's crop, a list of :class:`CropStep`.
+def crop_steps(frame: Frame, crop: HandCrop) -> list[CropStep]:
+    """The six steps of a frame's crop.
 
-    Parameters
-    ----------
-    frame : Frame
-        With or without joints.
-    crop : HandCrop
-        Of that frame.
-
-    Notes
-    -----
-    Steps 1 to 4 have one scale, of all that is in the frame, 5 and 6 that of the cube.
-    The image of step 6 is drawn in the mm that it stands for.
+    Steps 1 to 4 share the colours of the frame's depths, steps 5 and 6 those of the cube's. The
+    image of step 6 is drawn in the mm that it stands for.
     """
-    scene, steps = _limits(frame.depth), crop.steps
-    centre = crop.cube_centre[2]
-    cube = round(float(centre - CUBE_MM / 2)), round(float(centre + CUBE_MM / 2))
+    scene, steps, size = _limits(frame.depth), crop.steps, len(crop.image)
+    centre = float(crop.cube_centre[2])
+    cube = round(centre - CUBE_MM / 2), round(centre + CUBE_MM / 2)
     x, y, side = steps["square"]
-    nearer, size = crop.image * CUBE_MM / 2, len(crop.image)
+    image_mm = np.where(crop.image > -1, centre - crop.image * CUBE_MM / 2, 0)
     joints = None if frame.joints is None else crop.to_uvd(frame.joints)[:, :2] * size - 0.5
+    width = crop.box[2] - crop.box[0]
     return [
         CropStep(
             "1  frame, given box (dashed), its square", frame.depth, scene,
@@ -73,84 +100,53 @@ def crop_steps(frame, crop):
             scene, centre=steps["rough_centre"][:2] - [x, y],
         ),
         CropStep(
-            f"4  box of 500 / {steps['coarse_z']:.0f} × 210 = {crop.box[2] - crop.box[0]:.0f} px",
+            f"4  box of 500 / {steps['coarse_z']:.0f} × 210 = {width:.0f} px",
             steps["box_depth"], scene,
         ),
         CropStep("5  within ±100 mm", steps["hand_depth"], cube),
-        CropStep(
-            f"6  image, {size} × {size}", np.where(crop.image > -1, centre - nearer, 0), cube,
-            joints=joints,
-        ),
+        CropStep(f"6  image, {size} × {size}", image_mm, cube, joints=joints),
     ]  # fmt: skip
 
 
-def uncropped(frame, title):
-    """A frame whose crop failed, as a step."""
+def uncropped(frame: Frame, title: str) -> CropStep:
+    """A frame in which no hand was found, as a step."""
     return CropStep(title, frame.depth, _limits(frame.depth), given=_outline(*frame.box))
 
 
-def _limits(depth):
-    """Least and greatest depth that returned, mm."""
+def _limits(depth: np.ndarray) -> tuple[int, int]:
     seen = depth[depth > 0]
     return (int(seen.min()), int(seen.max())) if len(seen) else (1, 2)
 
 
-def _outline(x1, y1, x2, y2):
+def _outline(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]], float)
 
 
-def crop_steps_figure(steps):
-    """All steps side by side: those of the scene's depths have one scale, the hand's another."""
-    figure, axes = new_figure(2, 3, width=10.4, height=6.4)
-    for cell, step in zip(axes.flat, steps, strict=True):
-        shown = draw_depth(cell, step.depth, step.title, False, step.limits)
-        for line, style in ((step.given, "--"), (step.box, "-")):
-            if line is not None:
-                cell.plot(*line.T, style, color="white", lw=1.3)
-        if step.centre is not None:
-            cell.plot(*step.centre, "+", color="white", ms=14, mew=2)
-        if step.joints is not None:
-            draw_hand(cell, step.joints, halo=True)
-    depth_bar(axes[0, 1].images[0], axes[0], "depth (mm), steps 1 to 4")
-    depth_bar(shown, axes[1], "depth (mm), steps 5 and 6")
-    return figure
-
-
-def crop_step_plot(step):
-    """One step as a plotly figure: the depth under the pointer, mm, and what lies over it."""
-    figure = map_figure(depth_heatmap(step.depth, *step.limits), "depth (mm)")
-    outlines = [{"dash": "dash", "width": 2}, {"width": 2}, {"width": 5}]
-    lines = [{"color": "white"} | outline for outline in outlines]
-    lines += [{"color": colour, "width": 3} for colour in FINGER_COLOURS]
-    for line, points in zip(lines, _lines(step), strict=True):
-        figure.add_trace(go.Scatter(**points, mode="lines", hoverinfo="skip", line=line))
-    cross = {"symbol": "cross-thin", "size": 16, "line": {"color": "white", "width": 3}}
-    figure.add_trace(
-        go.Scatter(**_points(step.centre), mode="markers", hoverinfo="skip", marker=cross)
-    )
+def crop_step_plot(step: CropStep) -> go.Figure:
+    """One step as a plotly figure; what a step lacks is an empty trace."""
+    depth = np.rint(step.depth).astype(np.uint16)
+    figure = _map(depth, *step.limits, IMAGE_MAP.reversed(), "depth (mm)")
     figure.update_layout(title_text=step.title)
+    gap = np.full((1, 2), np.nan)
+    fingers: list[np.ndarray | None] = [None] * 5
+    halo = None
+    if step.joints is not None:
+        drawn = [step.joints[list(chain)] for chain in FINGER_CHAINS]
+        halo = np.concatenate([part for finger in drawn for part in (finger, gap)])
+        fingers = [*drawn]
+    for points, colour, width, dash in (
+        (step.given, "white", 2, "dash"),
+        (step.box, "white", 2, "solid"),
+        (halo, "white", 5, "solid"),
+        *((line, colour, 3, "solid") for line, colour in zip(fingers, FINGER_COLOURS, strict=True)),
+    ):
+        line = {"color": colour, "width": width, "dash": dash}
+        figure.add_scatter(**_places(points), mode="lines", hoverinfo="skip", line=line)
+    cross = {"symbol": "cross-thin", "size": 16, "line": {"color": "white", "width": 3}}
+    figure.add_scatter(**_places(step.centre), mode="markers", hoverinfo="skip", marker=cross)
     return figure
 
 
-def redraw_crop_step(figure, step):
-    """Let a figure of :func:`crop_step_plot` show another step."""
-    heatmap = depth_heatmap(step.depth, *step.limits)
-    figure.data[0].update(heatmap)
-    for trace, points in zip(figure.data[1:], [*_lines(step), _points(step.centre)], strict=True):
-        trace.update(points)
-    figure.update_layout(title_text=step.title, **map_axes(heatmap))
-
-
-def _lines(step):
-    """The outlines, a line for each finger, and before them a halo for all."""
-    if step.joints is None:
-        fingers, halo = [None] * 5, None
-    else:
-        fingers = [step.joints[list(chain)] for chain in FINGER_CHAINS]
-        halo = np.concatenate([[*finger, (np.nan, np.nan)] for finger in fingers])
-    return [_points(line) for line in (step.given, step.box, halo, *fingers)]
-
-
-def _points(places):
-    x, y = np.zeros((2, 0)) if places is None else np.reshape(places, (-1, 2)).T
+def _places(points: np.ndarray | None) -> dict[str, np.ndarray]:
+    x, y = np.zeros((2, 0)) if points is None else points.reshape(-1, 2).T
     return {"x": x, "y": y}

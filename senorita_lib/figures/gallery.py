@@ -1,13 +1,14 @@
-"""Frames with predicted and true hands: over the crop, from three sides, and to be turned.
+"""Frames with predicted and true hands: over the crop, from three sides, and to be turned."""
 
-The views are in the camera's directions, x right, y down, z forward, mm from the cube's centre.
-"""
-
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
+from senorita_lib.cropping import HandCrop
 from senorita_lib.figures.scenes import hand_line, placed, upright_scene
 from senorita_lib.figures.style import (
     FAINT,
@@ -20,116 +21,77 @@ from senorita_lib.figures.style import (
 )
 from senorita_lib.hand import FINGER_CHAINS
 
-_REACH = 150  # of the views, mm
+_REACH, _POINTS = 150, 2000  # of a view: mm from its middle, and how many at most
 
 
-def ranked_frames(errors, each=4):
-    """The best, the median and the worst frames: a name for each, and its index.
-
-    Parameters
-    ----------
-    errors : array, (N,)
-    each : int
-        How many of each kind.
-
-    Returns
-    -------
-    dict of str to int
-        "best 1" is the best of all, "worst 1" the worst.
-    """
+def ranked_frames(errors: ArrayLike, each: int = 4) -> dict[str, int]:
+    """Names ("best 1", "median 1", "worst 1" ...) and indices of frames, by their errors (N,)."""
     order = np.argsort(errors, kind="stable")
     start = (len(order) - each) // 2
     kinds = {"best": order, "median": order[start:], "worst": order[::-1]}
     return {f"{kind} {i + 1}": int(o[i]) for kind, o in kinds.items() for i in range(each)}
 
 
-def gallery_figure(images, predicted_uv, true_uv=None, titles=(), columns=5, row_names=()):
-    """Crops with predicted hands (solid) and true ones (dotted).
-
-    Parameters
-    ----------
-    images : list of arrays, (S, S)
-        Image frame.
-    predicted_uv, true_uv : lists of arrays, (21, 2 or more)
-        uvd frame.
-    titles : list of str
-    columns : int
-    row_names : list of str
-        Written at the left of the rows.
-    """
+def gallery_figure(
+    images: Sequence[np.ndarray],
+    predicted_uv: Sequence[ArrayLike],
+    true_uv: Sequence[ArrayLike] | None = None,
+    titles: Sequence[str] = (),
+    columns: int = 5,
+    row_names: Sequence[str] = (),
+) -> Figure:
+    """Crops (S, S) with predicted hands (solid) and true ones (dotted), (21, 2 or more), uvd."""
     figure = grid_figure(images, titles, columns, colours=GREY_MAP, row_names=row_names)
     for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
         size = len(image)
         if true_uv is not None:
-            points = np.asarray(true_uv[i])[:, :2] * size - 0.5
-            draw_hand(axes, points, width=1.2, dots=0, style=":")
+            true = np.asarray(true_uv[i])[:, :2] * size - 0.5
+            draw_hand(axes, true, width=1.2, dots=0, style=":")
         draw_hand(axes, np.asarray(predicted_uv[i])[:, :2] * size - 0.5, dots=5)
         axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     return figure
 
 
 class HandView(NamedTuple):
-    """A frame for the views.
-
-    Attributes
-    ----------
-    title : str
-    points : array, (P, 3), int8
-        The depth image's, in the camera's directions, mm from the cube's centre.
-    predicted, true : array, (21, 3)
-        As ``points``.
-    """
+    """A frame to be seen from any side: the camera's directions, mm from the cube's centre."""
 
     title: str
-    points: np.ndarray
-    predicted: np.ndarray
+    points: np.ndarray  # (P, 3), int8: the depth image, thinned out
+    predicted: np.ndarray  # joints (21, 3)
     true: np.ndarray
 
 
-def hand_view(crop, predicted, true, title, points=2000):
-    """A frame for the views, of at most so many points.
-
-    Parameters
-    ----------
-    crop : HandCrop
-    predicted, true : array, (21, 3)
-        Camera frame, mm.
-    title : str
-    points : int
-    """
+def hand_view(crop: HandCrop, predicted: ArrayLike, true: ArrayLike, title: str) -> HandView:
+    """A crop and joints (21, 3), camera frame, mm, as a view."""
     centres = (np.arange(len(crop.image)) + 0.5) / len(crop.image)
     cloud = np.stack(crop.lift(centres, centres[:, None], (crop.image + 1) / 2), axis=-1)
     cloud = np.rint(cloud[crop.image > -1] - crop.cube_centre)
     cloud = cloud[(np.abs(cloud) <= 127).all(axis=1)]
-    if len(cloud) > points:
-        cloud = cloud[np.random.default_rng(0).choice(len(cloud), points, replace=False)]
-    hands = (np.asarray(joints) - crop.cube_centre for joints in (predicted, true))
-    return HandView(title, cloud.astype(np.int8), *hands)
+    if len(cloud) > _POINTS:
+        cloud = cloud[np.random.default_rng(0).choice(len(cloud), _POINTS, replace=False)]
+    found, truth = (np.asarray(joints) - crop.cube_centre for joints in (predicted, true))
+    return HandView(title, cloud.astype(np.int8), found, truth)
 
 
-# Of each view: its name, which coordinates go across and up the page, and their directions.
+# For each view its name, the coordinates across and up the page, and their directions.
 _SIDES = (
-    ("from the camera", (0, 1), "x →, y ↓"),
-    ("from the right", (2, 1), "z →, y ↓"),
-    ("from above", (0, 2), "x →, z ↑"),
+    ("from the camera", [0, 1], "x →, y ↓"),
+    ("from the right", [2, 1], "z →, y ↓"),
+    ("from above", [0, 2], "x →, z ↑"),
 )
 
 
-def views_figure(views):
-    """Hands seen from the camera, from the side and from above: predicted, and true (thin).
-
-    Parameters
-    ----------
-    views : dict of str to HandView
-    """
-    count = len(views)
-    figure, axes = new_figure(3, count, width=1.62 * count + 0.6, height=5.3,
-                              sharex=True, sharey="row")  # fmt: skip
+def views_figure(views: dict[str, HandView]) -> Figure:
+    """Hands seen from three sides: predicted, and true (thin)."""
+    figure, axes = new_figure(
+        3, len(views), width=1.62 * len(views) + 0.6, height=5.3, sharex=True, sharey="row"
+    )
     for row, (side, plane, directions) in zip(axes, _SIDES, strict=True):
         for cell, view in zip(row, views.values(), strict=True):
-            cell.plot(*view.points[:, list(plane)].T, ".", color=FAINT, ms=1.8, mew=0)
-            draw_hand(cell, view.predicted[:, list(plane)], width=1.5, dots=4)
-            for line in _finger_lines(view.true[:, list(plane)]):
+            cell.plot(*view.points[:, plane].T, ".", color=FAINT, ms=1.8, mew=0)
+            draw_hand(cell, view.predicted[:, plane], width=1.5, dots=4)
+            for chain in FINGER_CHAINS:
+                line = view.true[np.ix_(chain, plane)]
                 cell.plot(*line.T, color=INK, lw=0.8, ls=(0, (2, 1)))
             cell.set(xlim=(-_REACH, _REACH), ylim=(-_REACH, _REACH), aspect="equal")
             cell.set(xticks=[-100, 0, 100], yticks=[-100, 0, 100])
@@ -142,56 +104,21 @@ def views_figure(views):
     return figure
 
 
-def _finger_lines(points):
-    return [points[list(chain)] for chain in FINGER_CHAINS]
-
-
-def hand_plot(name, view):
-    """A hand to be turned, in the depth image's points: predicted, and true (thin, black).
-
-    Parameters
-    ----------
-    name : str
-    view : HandView
-    """
+def hand_plot(name: str, view: HandView) -> go.Figure:
+    """A hand to be turned, among the depth image's points: predicted, and true (thin, black)."""
     scene = upright_scene([(-_REACH, _REACH)] * 3, unit="mm")
     for axis in ("xaxis", "yaxis", "zaxis"):
         scene[axis] |= {"dtick": 100, "tick0": 0}
-    layout = {
-        "template": "none",
-        "width": 640,
-        "height": 560,
-        "margin": {"l": 0, "r": 0, "t": 40, "b": 30},
-        "title": {"text": f"{name}: {view.title}", "x": 0.02, "font": {"size": 14}},
-        "scene": scene,
-        "legend": {
-            "orientation": "h",
-            "x": 0.5,
-            "xanchor": "center",
-            "y": 0,
-            "itemsizing": "constant",
-        },
-        "uirevision": "kept",
-    }
-    return go.Figure(_view_traces(view), layout)
-
-
-def redraw_hand_plot(figure, name, view):
-    """Let a figure of :func:`hand_plot` show another hand, seen from where it was seen."""
-    for trace, other in zip(figure.data, _view_traces(view), strict=True):
-        trace.update(x=other.x, y=other.y, z=other.z)
-    figure.update_layout(title_text=f"{name}: {view.title}")
-
-
-def _view_traces(view):
-    """The depth image's points, the true hand and the predicted one."""
     cloud = go.Scatter3d(
-        **placed(view.points), mode="markers", hoverinfo="skip",
-        marker={"size": 1.8, "color": FAINT}, name="depth image",
+        **placed(view.points), mode="markers", hoverinfo="skip", name="depth image",
+        marker={"size": 1.8, "color": FAINT},
     )  # fmt: skip
-    named = {"mode": "lines", "showlegend": True}
-    return [
-        cloud,
-        hand_line(view.true, colours=INK, width=3, name="truth", **named),
-        hand_line(view.predicted, width=9, name="predicted", showlegend=True),
-    ]
+    true = hand_line(view.true, colours=INK, width=3, name="truth", mode="lines", showlegend=True)
+    predicted = hand_line(view.predicted, name="predicted", showlegend=True)
+    legend = {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0, "itemsizing": "constant"}
+    layout = {
+        "template": "none", "width": 640, "height": 560, "scene": scene, "legend": legend,
+        "margin": {"l": 0, "r": 0, "t": 40, "b": 30}, "uirevision": "kept",
+        "title": {"text": f"{name}: {view.title}", "x": 0.02, "font": {"size": 14}},
+    }  # fmt: skip
+    return go.Figure([cloud, true, predicted], layout)

@@ -4,51 +4,60 @@ Plotly keeps its z axis upright, ours goes into the page. So our x, y, z are its
 every place goes through :func:`placed`.
 """
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike
 
-from senorita_lib.figures.style import AXIS_COLOURS, FINGER_COLOURS, GREY
+from senorita_lib.figures.style import AXIS_COLOURS, FAINT, FINGER_COLOURS, GREY, INK
 from senorita_lib.hand import FINGER_CHAINS
 
 _PLOTLYS = dict(zip("xyz", "xzy", strict=True))
 
 
-def placed(points):
+def placed(points: ArrayLike) -> dict[str, np.ndarray]:
     """Points (N, 3), any frame, as what a plotly trace calls x, y and z."""
     return dict(zip(_PLOTLYS.values(), np.asarray(points).T, strict=True))
 
 
-def upright_scene(limits, near="low", unit=None, *, eye=(0.35, -2.0, 0.4), centre=(0, 0, -0.12)):
+def upright_scene(
+    limits: Sequence[Sequence[float]],
+    unit: str = "",
+    *,
+    near: Literal["low", "high"] = "low",
+    eye: Sequence[float] = (0.35, -2.0, 0.4),
+    centre: Sequence[float] = (0, 0, -0.12),
+) -> dict[str, Any]:
     """A scene in which x goes right, y down and z along the view.
 
     Parameters
     ----------
-    limits : three pairs
+    limits
         Low and high end of x, y and z.
-    near : {"low", "high"}
+    unit
+        For the axes' titles; without it no axes are drawn.
+    near
         Which end of z is near: the low one in the camera frame, the high one in the voxel frame.
-    unit : str, optional
-        For the axes' titles; without it they are not drawn.
-    eye, centre : (right, away, up)
-        Where from and where to one looks; 1 is the scene's side.
+    eye, centre
+        Where the camera stands and looks: right, away, up; 1 is the scene's side.
     """
-    (x, y, z) = ([float(end) for end in pair] for pair in limits)
+    x, y, z = ([float(end) for end in pair] for pair in limits)
     ranges = {"x": x, "y": y[::-1], "z": z if near == "low" else z[::-1]}
     axes = {
         f"{_PLOTLYS[name]}axis": {
-            "range": ends,
-            "visible": bool(unit),
-            "title": {"text": f"{name} ({unit})" if unit else ""},
+            "range": ends, "visible": bool(unit), "title": {"text": f"{name} ({unit})" * bool(unit)}
         }
         for name, ends in ranges.items()
-    }
+    }  # fmt: skip
     camera = {"eye": dict(zip("xyz", eye, strict=True))}
     camera |= {"center": dict(zip("xyz", centre, strict=True)), "up": {"x": 0, "y": 0, "z": 1}}
     return {**axes, "aspectmode": "cube", "camera": camera, "dragmode": "turntable"}
 
 
-def axis_traces(size, scene="scene"):
-    """Plotly traces of the axes x, y, z of a volume of ``size`` cells: red, green, blue."""
+def axis_traces(size: int, scene: str = "scene") -> list[go.Scatter3d]:
+    """The axes x, y, z of a volume of ``size`` cells: red, green, blue."""
     return [
         go.Scatter3d(
             **placed([np.zeros(3), size * direction]), mode="lines", scene=scene,
@@ -58,18 +67,18 @@ def axis_traces(size, scene="scene"):
     ]  # fmt: skip
 
 
-def cube_layout(size, scenes=1):
-    """Plotly layout for volumes of ``size`` cells in scenes side by side.
+def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
+    """Plotly layout for volumes of ``size`` cells in scenes side by side, as the camera sees them.
 
-    The cube is seen as the camera sees it. It has no frame: :func:`axis_traces` stand for it.
+    A cube has no frame: :func:`axis_traces` stand for it.
     """
-    layout = {"template": "none", "height": 480, "uirevision": "kept"}
-    layout |= {
+    layout: dict[str, Any] = {
+        "template": "none", "height": 480, "uirevision": "kept",
         "margin": dict.fromkeys("lrtb", 0),
         "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0},
-    }
-    look = {"near": "high", "eye": (0.5, -1.7, 0.5), "centre": (-0.06, 0, 0.02)}
-    scene = upright_scene([(-0.02 * size, 1.12 * size)] * 3, **look)
+    }  # fmt: skip
+    ends = (-0.02 * size, 1.12 * size)
+    scene = upright_scene([ends] * 3, near="high", eye=(0.5, -1.7, 0.5), centre=(-0.06, 0, 0.02))
     scene["annotations"] = [
         {name: place[0] for name, place in placed([1.06 * size * direction]).items()}
         | {"text": axis, "showarrow": False, "font": {"color": colour, "size": 14}}
@@ -85,56 +94,144 @@ def cube_layout(size, scenes=1):
 _WALK = [joint for chain in FINGER_CHAINS for joint in (*chain, -1)]
 
 
-def hand_line(joints, scene="scene", colours=FINGER_COLOURS, width=9, **options):
-    """Plotly trace of a hand (21, 3), all fingers as one line: light as a frame."""
-    if not isinstance(colours, str):
-        colours = np.repeat(colours, 6).tolist()
+def hand_line(
+    joints: ArrayLike,
+    scene: str = "scene",
+    colours: str | Sequence[str] = FINGER_COLOURS,
+    width: float = 9,
+    **options: Any,
+) -> go.Scatter3d:
+    """A hand (21, 3) as one trace, which is light to redraw; ``options`` are plotly's."""
+    drawn = colours if isinstance(colours, str) else np.repeat(colours, 6).tolist()
     lifted = np.append(np.asarray(joints, np.float32), np.full((1, 3), np.nan, np.float32), axis=0)
     options = {"mode": "lines+markers", "hoverinfo": "skip", "showlegend": False} | options
     return go.Scatter3d(
         **placed(lifted[_WALK]), scene=scene, **options,
-        line={"color": colours, "width": width}, marker={"color": colours, "size": width / 2},
+        line={"color": drawn, "width": width}, marker={"color": drawn, "size": width / 2},
     )  # fmt: skip
 
 
-def cloud_plot(points, colour, box, joints=None):
-    """Interactive point cloud in its cube.
+# A walk along all edges of a cube: which end of x, y and z.
+_CUBE_PATH = [
+    (0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1), (1, 0, 1), (1, 0, 0),
+    (1, 0, 1), (1, 1, 1), (1, 1, 0), (1, 1, 1), (0, 1, 1), (0, 1, 0), (0, 1, 1), (0, 0, 1),
+]  # fmt: skip
 
-    Parameters
-    ----------
-    points : array, (N, 3)
-        Camera frame, mm.
-    colour : array, (N,)
-        Value of each point, near bright.
-    box : array, (2, 3)
-        Two opposite corners of the cube, camera frame, mm.
-    joints : array, (21, 3), optional
-        Camera frame, mm.
+
+def cloud_plot(
+    points: ArrayLike, colour: ArrayLike, box: ArrayLike, joints: ArrayLike | None = None
+) -> go.Figure:
+    """Interactive point cloud, with a hand (21, 3), in its cube; camera frame, mm.
+
+    Points (N, 3), bright where ``colour`` (N,) is high; ``box`` (2, 3) is two opposite corners.
     """
+    ends = np.asarray(box)
+    corners = [[ends[end, axis] for axis, end in enumerate(corner)] for corner in _CUBE_PATH]
     marker = {"size": 1.6, "color": np.asarray(colour, np.float32), "colorscale": "Viridis"}
-    cloud = placed(np.asarray(points, np.float32))
-    corners = np.array([[box[i][0], box[j][1], box[k][2]] for i, j, k in _CUBE_PATH])
     traces = [
-        go.Scatter3d(**cloud, mode="markers", marker=marker, name="depth pixels"),
+        go.Scatter3d(
+            **placed(np.asarray(points, np.float32)), mode="markers", marker=marker,
+            name="depth pixels",
+        ),
         go.Scatter3d(
             **placed(corners), mode="lines", hoverinfo="skip",
             line={"color": GREY, "width": 3}, name="200 mm cube",
         ),
     ]  # fmt: skip
     if joints is not None:
-        traces.append(hand_line(np.round(joints, 1), width=6))
-    figure = go.Figure(traces)
-    margins = {"l": 0, "r": 0, "t": 30, "b": 0}
-    figure.update_layout(
-        template="none",  # plotly's own is larger than most figures
-        scene=upright_scene(np.transpose(box), unit="mm"),
-        margin=margins, height=480, showlegend=False,
+        traces.append(hand_line(np.round(np.asarray(joints), 1), width=6))
+    layout = {
+        "template": "none",  # plotly's own is larger than most figures
+        "scene": upright_scene(ends.T.tolist(), unit="mm"),
+        "margin": {"l": 0, "r": 0, "t": 30, "b": 0}, "height": 480, "showlegend": False,
+    }  # fmt: skip
+    return go.Figure(traces, layout)
+
+
+def moving_plot(
+    paths_of: dict[str, ArrayLike],
+    truth: ArrayLike,
+    labels: Sequence[str],
+    arrows: ArrayLike | None = None,
+    *,
+    prefix: str = "",
+    size: int = 32,
+) -> go.Figure:
+    """Animated hands, each in its own scene over the faint true hand; voxel frame, cells.
+
+    Parameters
+    ----------
+    paths_of
+        Title to path (S, 21, 3).
+    truth
+        (21, 3)
+    labels
+        (S,); the slider shows them behind ``prefix``.
+    arrows
+        (S, 21, 3), drawn at the joints of the first path.
+    """
+    # The scenes count from the cube's corner, the voxel frame from the middle of the first cell.
+    paths = [np.asarray(path, np.float32) + 0.5 for path in paths_of.values()]
+    names = [f"scene{i + 1 if i else ''}" for i in range(len(paths))]
+    moving = [
+        [hand_line(joints, scene) for scene, joints in zip(names, places, strict=True)]
+        for places in zip(*paths, strict=True)
+    ]
+    if arrows is not None:
+        for traces, joints, pulls in zip(moving, paths[0], np.asarray(arrows), strict=True):
+            traces.append(_arrow_line(joints, pulls))
+    still = [
+        trace
+        for scene in names
+        for trace in (
+            hand_line(np.asarray(truth) + 0.5, scene, FAINT, width=3), *axis_traces(size, scene)
+        )
+    ]  # fmt: skip
+    figure = go.Figure([*moving[0], *still], cube_layout(size, len(paths)))
+    figure.frames = [
+        go.Frame(
+            data=[go.Scatter3d(x=line.x, y=line.y, z=line.z) for line in traces],
+            name=label,
+            traces=list(range(len(traces))),
+        )
+        for traces, label in zip(moving, labels, strict=True)
+    ]
+    titles = [
+        {"text": title, "x": (i + 0.5) / len(paths), "y": 0.94, "yanchor": "top"}
+        | {"showarrow": False}
+        for i, title in enumerate(paths_of)
+    ]
+    buttons = [
+        {"label": "▶", "method": "animate", "args": [None, _frames(250)]},
+        {"label": "❚❚", "method": "animate", "args": [[None], _frames(0)]},
+    ]
+    player = {
+        "type": "buttons", "direction": "right", "buttons": buttons, "pad": {"t": 20},
+        "x": 0, "xanchor": "left", "y": 0, "yanchor": "top",
+    }  # fmt: skip
+    slider = {
+        "steps": [{"label": n, "method": "animate", "args": [[n], _frames(0)]} for n in labels],
+        "currentvalue": {"xanchor": "right", "prefix": prefix}, "x": 0.12, "len": 0.88, "y": 0,
+    }  # fmt: skip
+    return figure.update_layout(
+        annotations=titles, showlegend=False, margin_b=100, height=450,
+        updatemenus=[player], sliders=[slider],
     )  # fmt: skip
-    return figure
 
 
-# A walk along all edges of a cube.
-_CUBE_PATH = [
-    (0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1), (1, 0, 1), (1, 0, 0),
-    (1, 0, 1), (1, 1, 1), (1, 1, 0), (1, 1, 1), (0, 1, 1), (0, 1, 0), (0, 1, 1), (0, 0, 1),
-]  # fmt: skip
+def _arrow_line(joints: np.ndarray, arrows: np.ndarray) -> go.Scatter3d:
+    """Arrows (21, 3) as one line, lifted after each; their heads are dots."""
+    ends = joints + np.asarray(arrows, np.float32)
+    points = np.stack([joints, ends, np.full_like(joints, np.nan)], axis=1).reshape(-1, 3)
+    return go.Scatter3d(
+        **placed(points), mode="lines+markers", hoverinfo="skip", showlegend=False,
+        line={"color": INK, "width": 4},
+        marker={"color": INK, "size": np.tile(np.array([0, 5, 0], np.uint8), len(joints))},
+    )  # fmt: skip
+
+
+def _frames(milliseconds: int) -> dict[str, Any]:
+    frame = {"duration": milliseconds, "redraw": True}
+    return {
+        "frame": frame, "transition": {"duration": 0}, "fromcurrent": True, "mode": "immediate"
+    }  # fmt: skip

@@ -1,74 +1,56 @@
-"""Skeleton volumes and hands in three dimensions, for matplotlib and plotly.
+"""Skeleton volumes in three dimensions, for matplotlib and plotly.
 
-Both draw x to the right, y down the page and z into it, as the camera sees them. Of a
-volume the faces between a voxel above the threshold and one below are drawn: they are
-all that can be seen.
+Both draw x to the right, y down the page and z out of it. Only the faces between a voxel above
+the threshold and one below are drawn: the rest cannot be seen.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from matplotlib.colors import to_hex, to_rgb
+from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from senorita_lib.figures.scenes import axis_traces, cube_layout, placed
-from senorita_lib.figures.style import AXIS_COLOURS, BONE_COLOURS, JOINT_COLOURS
-from senorita_lib.hand import BONES
+from senorita_lib.figures.style import AXIS_COLOURS, BONE_COLOURS
+
+_LIGHT = (0.8, 0.6, 1.0)  # on faces across x, y and z: no lamp, so alike from everywhere
+_PAGE = [0, 2, 1]  # our x, y, z as matplotlib's: its third axis is upright
 
 
-def exposed_faces(mask, merge=False):
-    """Quads between the set cells of a mask and the others.
+def exposed_faces(mask: np.ndarray) -> np.ndarray:
+    """Faces (F, 4, 3) between the set cells of a mask (D, H, W) and the others.
 
-    Parameters
-    ----------
-    mask : array, (D, H, W), bool
-    merge : bool
-        One quad for faces in a row: about half as many.
-
-    Returns
-    -------
-    array, (F, 4, 3)
-        Corners x, y, z, voxel frame (cells; a cell reaches half a cell around its centre).
+    Corners x, y, z, voxel frame: a cell reaches half a cell around its centre.
     """
-    quads = []
-    padded = np.pad(mask, 1)
+    quads, padded = [], np.pad(mask, 1).astype(np.int8)
     for axis in range(3):
-        step = np.diff(padded.astype(np.int8), axis=axis)
-        # A face lies between cell i - 1 and i along its axis, padding taken off the others.
+        # A face lies between cells i - 1 and i of its axis; the other axes lose their padding.
         inner = tuple(slice(None) if a == axis else slice(1, -1) for a in range(3))
-        across = [a for a in range(3) if a != axis]
-        corner = np.argwhere(step[inner])
-        length = np.ones(len(corner))
-        if merge and len(corner):
-            corner, length = _rows(corner, across[1])
-        offsets = np.zeros((len(corner), 4, 3), np.float32)
-        offsets[:, [1, 2], across[0]] = 1
-        offsets[:, [2, 3], across[1]] = length[:, None]
-        quads.append(corner[:, None] - np.float32(0.5) + offsets)
+        corner = np.argwhere(np.diff(padded, axis=axis)[inner])
+        one, other = np.delete(np.eye(3, dtype=np.float32), axis, axis=0)
+        walk = np.stack([0 * one, one, one + other, other])
+        quads.append(corner[:, None] - np.float32(0.5) + walk)
     return np.concatenate(quads)[..., ::-1]
 
 
-def _rows(places, along):
-    """First places, and lengths, of the rows along a dimension that places (n, 3) form."""
-    others = [a for a in range(3) if a != along]
-    places = places[np.lexsort(places[:, [along, *others]].T)]
-    step = np.diff(places, axis=0)
-    follows = (step[:, along] == 1) & (step[:, others] == 0).all(axis=1)
-    starts = np.flatnonzero(np.append(True, ~follows))
-    return places[starts], np.diff(np.append(starts, len(places)))
+def colour_masks(
+    volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[str] = BONE_COLOURS
+) -> dict[str, np.ndarray]:
+    """For each colour, where volumes (bones, D, H, W) are above a threshold.
 
-
-def colour_masks(volumes, threshold=0.5, colours=BONE_COLOURS):
-    """Of each colour that volumes (bones, D, H, W) have, where it is above a threshold.
-
-    Where bones overlap, a voxel is the highest one's alone: of two faces in one place one
-    would see a bit of each.
+    Where bones overlap, a voxel belongs to the highest one alone: of two faces in one place
+    parts of both would show.
     """
-    highest, colours = np.argmax(volumes, axis=0), np.asarray(colours)
+    highest, of_bone = np.argmax(volumes, axis=0), np.asarray(colours)
     above = np.max(volumes, axis=0) > threshold
-    return {str(colour): above & (colours == colour)[highest] for colour in dict.fromkeys(colours)}
+    return {colour: above & (of_bone == colour)[highest] for colour in dict.fromkeys(colours)}
 
 
-def draw_volumes(axes, volumes, threshold=0.5, colours=BONE_COLOURS):
+def draw_volumes(
+    axes: Axes3D, volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[str] = BONE_COLOURS
+) -> None:
     """Draw volumes (bones, D, H, W) on 3D matplotlib axes, each in its colour."""
     masks = colour_masks(volumes, threshold, colours)
     faces = [exposed_faces(mask) for mask in masks.values()]
@@ -78,18 +60,15 @@ def draw_volumes(axes, volumes, threshold=0.5, colours=BONE_COLOURS):
         shade = np.repeat([to_rgb(colour) for colour in masks], [len(f) for f in faces], axis=0)
         axes.add_collection3d(
             Poly3DCollection(
-                quads[..., _PAGE],
-                facecolor=shade * light[:, None],
-                edgecolor="#00000030",
-                lw=0.2,
-                zorder=4,
+                quads[..., _PAGE], facecolor=shade * light[:, None], edgecolor="#00000030",
+                lw=0.2, zorder=4,
             )
-        )
+        )  # fmt: skip
     draw_cube(axes, volumes.shape[-1])
     axes.computed_zorder = False  # it would draw the axes, at the far edges, over the voxels
 
 
-def draw_cube(axes, size):
+def draw_cube(axes: Axes3D, size: int) -> None:
     """Set 3D matplotlib axes to a volume of ``size`` cells, and draw where x, y, z point.
 
     The axes are the voxel frame: the cube reaches from -½ to ``size`` - ½.
@@ -105,86 +84,46 @@ def draw_cube(axes, size):
     axes.set_axis_off()
 
 
-_LIGHT = (0.8, 0.6, 1.0)  # on faces to x, y and z: no lamp, so that it looks alike everywhere
-
-
-def _normal_axis(quads):
+def _normal_axis(quads: np.ndarray) -> np.ndarray:
     return np.ptp(quads, axis=1).argmin(axis=1)
 
 
-_PAGE = [0, 2, 1]  # x right, z (towards the viewer) as matplotlib's depth, y down
-
-
-def draw_hand_3d(axes, joints, *, width=1.6, dots=5, alpha=1.0):
-    """Bones and joints (21, 3), voxel frame, on 3D matplotlib axes, coloured by finger."""
-    joints = np.asarray(joints)[:, _PAGE]
-    for (child, parent), colour in zip(BONES, BONE_COLOURS, strict=True):
-        axes.plot(*joints[[child, parent]].T, color=colour, lw=width, alpha=alpha)
-    if dots:
-        axes.scatter(*joints.T, s=dots, c=JOINT_COLOURS, alpha=alpha, depthshade=False)
-
-
-def mask_mesh(mask):
-    """What plotly's ``Mesh3d`` needs to draw a mask (D, H, W): corners, triangles, brightness.
-
-    Corners are cells from the cube's corner, the voxel frame and ½. Arrays of small integers,
-    as they travel lighter to the browser than lists.
-    """
-    quads = exposed_faces(mask, merge=True)
-    kind = np.uint8 if max(mask.shape) < 256 else np.uint16
-    corners, place = np.unique(
-        np.rint(quads.reshape(-1, 3) + 0.5).astype(kind), axis=0, return_inverse=True
-    )
-    place = place.reshape(-1, 4).astype(np.uint16 if len(corners) < 2**16 else np.int32)
-    triangles = np.concatenate([place[:, [0, 1, 2]], place[:, [0, 2, 3]]])
-    mesh = placed(corners) | dict(zip("ijk", triangles.T, strict=True))
-    return mesh | {"intensity": np.tile(_normal_axis(quads).astype(np.uint8), 2)}
-
-
-def colour_meshes(volumes, threshold=0.5, colours=BONE_COLOURS):
-    """The meshes of :func:`colour_masks`."""
-    masks = colour_masks(volumes, threshold, colours)
-    return {colour: mask_mesh(mask) for colour, mask in masks.items()}
-
-
-def volume_plot(volumes, threshold=0.5, colours=BONE_COLOURS, names=None):
+def volume_plot(
+    volumes: np.ndarray,
+    threshold: float = 0.5,
+    colours: Sequence[str] = BONE_COLOURS,
+    names: Sequence[str] = (),
+) -> go.Figure:
     """Interactive view of volumes (bones, D, H, W), a trace for each colour.
 
-    Parameters
-    ----------
-    volumes : array, (bones, D, H, W)
-    threshold : float
-        Voxels above it are drawn.
-    colours : sequence of str
-        One per volume.
-    names : sequence of str, optional
-        For a legend, in which a click hides a colour.
+    With ``names``, one per colour, there is a legend in which a click hides a colour.
     """
-    meshes = colour_meshes(volumes, threshold, colours)
-    names = names or [None] * len(meshes)
-    traces = [
-        go.Mesh3d(
-            **mesh,
-            name=name,
-            color=colour,
-            colorscale=_shades(colour),
-            cmin=0,
-            cmax=2,
-            intensitymode="cell",
-            lighting={"ambient": 1, "diffuse": 0, "specular": 0},
-            showlegend=bool(name),
-            showscale=False,
-            flatshading=True,
-            hoverinfo="skip",
-        )
-        for (colour, mesh), name in zip(meshes.items(), names, strict=True)
-    ]
-    n = volumes.shape[-1]
-    figure = go.Figure([*traces, *axis_traces(n)])
-    figure.update_layout(**cube_layout(n))
-    return figure
+    masks = colour_masks(volumes, threshold, colours)
+    traces = []
+    for i, (colour, mask) in enumerate(masks.items()):
+        r, g, b = to_rgb(colour)
+        shades = [to_hex((light * r, light * g, light * b)) for light in _LIGHT]
+        trace = go.Mesh3d(
+            **mask_mesh(mask), color=colour, colorscale=list(zip((0, 0.5, 1), shades, strict=True)),
+            cmin=0, cmax=2, intensitymode="cell", flatshading=True, showscale=False,
+            lighting={"ambient": 1, "diffuse": 0, "specular": 0}, hoverinfo="skip",
+            name=names[i] if names else None, showlegend=bool(names),
+        )  # fmt: skip
+        traces.append(trace)
+    size = volumes.shape[-1]
+    return go.Figure([*traces, *axis_traces(size)], cube_layout(size))
 
 
-def _shades(colour):
-    dyed = [to_hex(np.multiply(to_rgb(colour), light)) for light in _LIGHT]
-    return list(zip([0, 0.5, 1], dyed, strict=True))
+def mask_mesh(mask: np.ndarray) -> dict[str, np.ndarray]:
+    """A mask (D, H, W) as corners, triangles and brightness for plotly's ``Mesh3d``.
+
+    Corners are cells from the cube's corner: the voxel frame and ½. Small whole numbers, as they
+    are lighter to send than floats.
+    """
+    quads = exposed_faces(mask)
+    kind = np.uint8 if max(mask.shape) < 256 else np.uint16
+    corners = np.rint(quads.reshape(-1, 3) + 0.5).astype(kind)
+    first = 4 * np.arange(len(quads), dtype=np.uint16 if len(corners) < 2**16 else np.int32)
+    triangles = np.concatenate([[first, first + 1, first + 2], [first, first + 2, first + 3]], 1)
+    brightness = np.tile(_normal_axis(quads).astype(np.uint8), 2)
+    return placed(corners) | dict(zip("ijk", triangles, strict=True)) | {"intensity": brightness}

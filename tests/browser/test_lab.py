@@ -1,10 +1,13 @@
 """The notebooks' sliders in JupyterLab, moved by mouse and keys in a real browser.
 
-Each test runs a whole notebook, and asks its kernel whether the page shows what is held there.
+Each test runs a whole notebook, and asks its kernel whether the page shows what the kernel holds.
 """
 
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
-from lab import open_browser, start_lab
+from lab import Explorer, Lab, open_browser, start_lab
 
 from senorita_lib.datasets.synthetic.posedhand import GESTURES
 from senorita_lib.hand import FINGERS
@@ -13,49 +16,50 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
     with open_browser(folder) as browser, start_lab(folder, browser) as lab:
         yield lab
 
 
-def changed_pixels(before, after):
+def changed_pixels(before: np.ndarray, after: np.ndarray) -> int:
     return (abs(after - before).max(axis=-1) > 8).sum()
 
 
-def changed_traces(before, after):
-    (_, before), (_, after) = before, after
-    return [i for i, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
+def changed_traces(before: list, after: list) -> list[int]:
+    return [i for i, pair in enumerate(zip(before[1], after[1], strict=True)) if pair[0] != pair[1]]
 
 
-def assert_fresh(explorer):
-    """The page shows what the kernel holds."""
-    readouts, (title, sums) = explorer.held()
-    shown_title, shown_sums = explorer.shown()
-    assert explorer.readouts() == readouts
-    assert shown_title == title
-    assert len(shown_sums) == len(sums)
-    for shown, held in zip(shown_sums, sums, strict=True):
-        assert shown == pytest.approx(held)
+def assert_fresh(explorer: Explorer) -> None:
+    """The page shows what the kernel holds; a busy machine has a few seconds to get there."""
+    for attempt in range(5):
+        readouts, (title, sums) = explorer.held()
+        shown_title, shown_sums = explorer.shown()
+        try:
+            assert (explorer.readouts(), shown_title) == (readouts, title)
+            for shown, held in zip(shown_sums, sums, strict=True):
+                assert shown == pytest.approx(held)
+            return
+        except AssertionError:
+            if attempt == 4:
+                raise
+            explorer.page.wait_for_timeout(1000)
 
 
-def test_crop_explorer(lab):
+def test_crop_explorer(lab: Lab) -> None:
     with lab.run("01_data_cropping") as notebook:
         explorer = notebook.explorer("crop_explorer")
-        explorer.screenshot("opened")
         assert_fresh(explorer)
         picture = explorer.picture()
 
         steps, titles = explorer.slider("step"), [explorer.title()]
         for number in "23456":
-            took = explorer.press(steps, "ArrowRight")
-            print(f"01, step {number} by a key: {took:.0f} ms")
+            explorer.press(steps, "ArrowRight")
             assert explorer.title().startswith(number)
             titles.append(explorer.title())
         assert len(set(titles)) == 6
         assert changed_pixels(picture, explorer.picture()) > 2000
         assert_fresh(explorer)
-        explorer.screenshot("last_step")
 
         last, picture = explorer.shown(), explorer.picture()
         explorer.drag(explorer.slider("frame"), 100)
@@ -63,13 +67,11 @@ def test_crop_explorer(lab):
         assert int(explorer.readout("frame")) > 5
         assert changed_pixels(picture, explorer.picture()) > 2000
         assert_fresh(explorer)
-        explorer.screenshot("another_frame")
 
 
-def test_input_explorer(lab):
+def test_input_explorer(lab: Lab) -> None:
     with lab.run("02_input_representations") as notebook:
         explorer = notebook.explorer("input_explorer")
-        explorer.screenshot("opened")
         assert_fresh(explorer)
         picture = explorer.picture()
 
@@ -78,24 +80,20 @@ def test_input_explorer(lab):
         assert channel.get_attribute("aria-valuemax") == "63.0"
         assert_fresh(explorer)
         title = explorer.title()
-        took = explorer.press(channel, "ArrowRight")
-        print(f"02, next layer by a key: {took:.0f} ms")
+        explorer.press(channel, "ArrowRight")
         assert explorer.title() != title
         assert_fresh(explorer)
-        explorer.screenshot("layer")
 
         shown = explorer.shown()
         explorer.drag(explorer.slider("turn (°)"), 60)
         assert changed_traces(shown, explorer.shown()) == [0]
         assert changed_pixels(picture, explorer.picture()) > 2000
         assert_fresh(explorer)
-        explorer.screenshot("turned")
 
 
-def test_skeleton_explorer(lab):
+def test_skeleton_explorer(lab: Lab) -> None:
     with lab.run("03_skeleton_renderer") as notebook:
         explorer = notebook.explorer("skeleton_explorer")
-        explorer.screenshot("opened")
         assert_fresh(explorer)
         opened, picture = explorer.shown(), explorer.picture()
 
@@ -106,10 +104,8 @@ def test_skeleton_explorer(lab):
         assert all(after < before for before, after in zip(*triangles, strict=True))
         assert changed_pixels(picture, thin_picture) > 2000
         assert_fresh(explorer)
-        explorer.screenshot("gamma_dragged")
 
-        took = explorer.press(explorer.slider("index"), "ArrowRight")
-        print(f"03, index finger bent by a key: {took:.0f} ms")
+        explorer.press(explorer.slider("index"), "ArrowRight")
         bent = explorer.shown()
         assert changed_traces(thin, bent) == [FINGERS.index("index")]
         assert changed_pixels(thin_picture, explorer.picture()) > 50
@@ -125,27 +121,22 @@ def test_skeleton_explorer(lab):
         assert {finger: int(explorer.readout(finger)) for finger in FINGERS} == bends
         assert changed_traces(bent, explorer.shown()) == [0, 1, 2, 3, 4]
         assert_fresh(explorer)
-        explorer.screenshot("fist")
 
 
-def test_gallery_explorer(lab):
+def test_gallery_explorer(lab: Lab) -> None:
     with lab.run("05_results") as notebook:
         explorer = notebook.explorer("gallery_explorer")
-        explorer.screenshot("opened")
         assert_fresh(explorer)
         picture = explorer.picture()
 
         explorer.turn(150)
         turned, camera = explorer.picture(), explorer.camera()
         assert changed_pixels(picture, turned) > 2000
-        explorer.screenshot("turned")
 
         shown = explorer.shown()
-        took = explorer.press(explorer.slider("hand"), "ArrowRight")
-        print(f"05, next hand by a key: {took:.0f} ms")
+        explorer.press(explorer.slider("hand"), "ArrowRight")
         assert changed_traces(shown, explorer.shown()) == [0, 1, 2]
         assert explorer.title() != shown[0]
         assert explorer.camera() == camera
         assert changed_pixels(turned, explorer.picture()) > 2000
         assert_fresh(explorer)
-        explorer.screenshot("next_hand")

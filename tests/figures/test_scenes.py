@@ -1,15 +1,19 @@
-"""Where x, y and z point in scenes: right, down, and into the page or out of it."""
+"""Where x, y and z point in three dimensions: right, down, and into the page or out of it."""
+
+import json
+from typing import Any
 
 import numpy as np
 import pytest
 
+from senorita_lib.datasets.synthetic.posedhand import posed_hand
 from senorita_lib.figures.gallery import HandView, hand_plot
-from senorita_lib.figures.scenes import cloud_plot, cube_layout, hand_line, placed
+from senorita_lib.figures.scenes import cloud_plot, cube_layout, hand_line, moving_plot, placed
 from senorita_lib.figures.style import new_figure
 from senorita_lib.figures.volumes import draw_cube
 
 
-def on_page(scene, points):
+def on_page(scene: Any, points: np.ndarray) -> np.ndarray:
     """Where points (N, 3), given as to :func:`placed`, appear: right, up and nearness."""
     ends = np.array([scene[f"{name}axis"]["range"] for name in "xyz"], float)
     data = np.array([placed(points)[name] for name in "xyz"], float)
@@ -23,40 +27,35 @@ def on_page(scene, points):
     return np.stack([places @ right, places @ np.cross(right, forward), -places @ forward], axis=1)
 
 
-def cloud_scene():
-    box = np.array([[-100.0, -100, 400], [100, 100, 600]])
-    return cloud_plot(np.zeros((1, 3)), [0], box).layout.scene
-
-
-def gallery_scene():
-    view = HandView("", np.zeros((1, 3), np.int8), *np.zeros((2, 21, 3)))
-    return hand_plot("", view).layout.scene
+BOX = np.array([[-100.0, -100, 400], [100, 100, 600]])
+VIEW = HandView("", np.zeros((1, 3), np.int8), *np.zeros((2, 21, 3)))
 
 
 @pytest.mark.parametrize(
     ("scene", "origin", "near"),
     [
         (cube_layout(32)["scene"], np.full(3, 16.0), 1),  # voxel frame: the greater z, the nearer
-        (cloud_scene(), np.array([0, 0, 500.0]), -1),  # camera frame: the less
-        (gallery_scene(), np.zeros(3), -1),
+        (cloud_plot(np.zeros((1, 3)), [0], BOX).layout.scene, np.array([0, 0, 500.0]), -1),
+        (hand_plot("", VIEW).layout.scene, np.zeros(3), -1),  # camera frame, as the one before
     ],
     ids=["cube", "cloud", "gallery"],
 )
-def test_x_goes_right_y_down_and_z_along_the_view(scene, origin, near):
+def test_x_goes_right_y_down_and_z_along_the_view(
+    scene: Any, origin: np.ndarray, near: int
+) -> None:
     middle, x, y, z = on_page(scene, origin + np.concatenate([np.zeros((1, 3)), 10 * np.eye(3)]))
     right, up, nearness = range(3)
     assert (x - middle)[right] > 3 * abs((x - middle)[up])
     assert (y - middle)[up] < -3 * abs((y - middle)[right])
     assert near * (z - middle)[nearness] > 2 * abs((z - middle)[right])
+    # It stays upright when it is turned, and nothing is stretched.
+    assert scene["dragmode"] == "turntable" and scene["aspectmode"] == "cube"
+    assert [scene["camera"]["up"][name] for name in "xyz"] == [0, 0, 1]
+    if near < 0:  # plotly's z is upright, so it is our y, which goes down
+        assert [scene[f"{a}axis"]["title"]["text"][0] for a in "xyz"] == ["x", "z", "y"]
 
 
-def test_scenes_stay_upright_when_they_are_turned():
-    for scene in (cube_layout(32)["scene"], cloud_scene(), gallery_scene()):
-        assert scene["dragmode"] == "turntable"
-        assert [scene["camera"]["up"][name] for name in "xyz"] == [0, 0, 1]
-
-
-def test_the_static_cube_points_where_the_live_one_does():
+def test_the_static_cube_points_where_the_live_one_does() -> None:
     figure, ((axes,),) = new_figure(1, 1, subplot_kw={"projection": "3d"})
     draw_cube(axes, 32)
     figure.canvas.draw()
@@ -70,9 +69,22 @@ def test_the_static_cube_points_where_the_live_one_does():
     assert (z - middle)[2] < 0
 
 
-def test_a_hand_is_one_line_lifted_between_fingers():
+def test_a_hand_is_one_line_lifted_between_fingers() -> None:
     joints = np.arange(63.0).reshape(21, 3)
     line = hand_line(joints)
     drawn = np.stack([line.x, line.z, line.y], axis=1)
     assert np.isnan(drawn).any(axis=1).sum() == 5
     np.testing.assert_array_equal(drawn[:5], joints[[0, 1, 6, 7, 8]])
+
+
+def test_moving_hands_have_a_frame_for_each_step_and_stay_light() -> None:
+    hand = posed_hand()
+    path = np.stack([hand + shift for shift in range(10)])
+    labels = [str(i) for i in range(10)]
+    plot = moving_plot({"a": path, "b": path}, hand, labels, arrows=path * 0 + 1)
+    assert [frame.name for frame in plot.frames] == labels
+    assert [step.label for step in plot.layout.sliders[0].steps] == labels
+    for i, frame in enumerate(plot.frames):
+        assert list(frame.traces) == [0, 1, 2]
+        np.testing.assert_allclose(frame.data[0].x[0], path[i, 0, 0] + 0.5, rtol=1e-6)
+    assert len(json.dumps(plot.to_plotly_json(), default=str)) < 60_000
