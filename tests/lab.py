@@ -76,7 +76,8 @@ def start_lab(folder, browser):
     """A :class:`Lab` on notebooks below ``folder``, with nobody's settings and no one's kernels."""
     work = folder / "work"
     (work / "notebooks").mkdir(parents=True)
-    (work / "pyproject.toml").touch()  # the notebooks' relative paths count from here
+    # The notebooks' relative paths count from the folder that has this one.
+    (work / "notebooks" / "01_data_cropping.ipynb").touch()
     for name in ("data", "results"):
         (work / name).symlink_to(ROOT / name)
     for name, value in SETTINGS.items():

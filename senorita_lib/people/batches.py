@@ -154,7 +154,7 @@ class BodyBatches:
         )  # fmt: skip
         more = torch.rand(batch, 4, generator=generator)
         order = np.concatenate(rows)
-        places = range(batch)[processes.part(batch, "batch")]
+        places = range(batch)[processes.rank_slice(batch, "batch")]
         return [
             self._threads.submit(_sample, self.people, order[i], recipe.image_size, draws, more, i)
             for i in places

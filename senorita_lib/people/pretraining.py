@@ -9,7 +9,6 @@ import hashlib
 import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +27,7 @@ from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
-from senorita_lib.training.checkpoints import alone_in
-from senorita_lib.training.loop import Loop, rmsprop, want_same, want_same_everywhere
-from senorita_lib.training.stages import learning_rate
+from senorita_lib.training.loop import Loop, format_errors, run_once, want_same
 from senorita_lib.training.transfer import transfer
 
 WEIGHTS = "body.safetensors"
@@ -112,24 +109,24 @@ def pretrain(
         raise ValueError(
             f"pretrain_images is {recipe.pose_images}, wanted at least a batch of {recipe.batch}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
     people = People(_open(people, recipe.image_size, progress))
     identity = people.identity
-    want_same_everywhere("recipe", recipe.to_json())
-    want_same_everywhere("data set", identity)
-    with alone_in(folder, progress) if processes.is_first() else nullcontext():
-        if processes.from_first(_finished(recipe, folder, identity) is not None):
-            return _finished(recipe, folder, identity)
-        trainer = BodyTrainer(recipe, people, folder, device, identity, progress)
-        trainer.pace(checkpoint_seconds, watch)
+
+    def run() -> None:
+        trainer = BodyTrainer(
+            recipe, people, folder, device, identity,
+            progress=progress, checkpoint_seconds=checkpoint_seconds, watch=watch,
+        )  # fmt: skip
         trainer.resume()
-        trainer.run_stage()
+        trainer.run()
         if processes.is_first():
             trainer.finish()
-        processes.from_first(None)  # the others wait here
-        return _finished(recipe, folder, identity)
+
+    return run_once(
+        folder, recipe, identity, lambda: _finished(recipe, folder, identity), run, progress
+    )
 
 
 def starting_weights(recipe, runs, people=SYNTHETIC, **options):
@@ -181,53 +178,38 @@ class BodyTrainer(Loop):
 
     stages = ("people",)
 
-    def __init__(self, recipe, people, folder, device, identity="", progress=False):
-        super().__init__(recipe, folder, device, identity, progress)
+    def __init__(self, recipe, people, folder, device, identity="", **options):
+        super().__init__(recipe, folder, device, identity, **options)
         self.people = people
         seen, self.held = people.split(recipe.validation_share)
         self.batches = BodyBatches(recipe, people, seen, device)
         torch.manual_seed(recipe.seed)
         self.model = body_network(recipe).to(device)
-        self.narrow = recipe.precision == "bfloat16"
-        if self.narrow:
+        if self.precision == "bfloat16":
             self.model.to(memory_format=torch.channels_last)
         self.begin_stage()
-
-    def begin_stage(self):
-        """Network and optimizer."""
-        self.network = None  # an earlier one's hooks go first
-        self.network = processes.shared(self.model)
-        self.optimizer = rmsprop(self.model.parameters(), self.recipe)
 
     def plan(self):
         """Images and batch size."""
         return self.recipe.pose_images, self.recipe.batch
 
-    def step(self, step, batch):
-        """Train on one batch; its loss, detached."""
-        self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, 0, step * batch)
+    def groups(self):
+        """All parameters."""
+        return [{"params": list(self.model.parameters()), "factor": 1.0}]
+
+    def loss(self, step, batch):
+        """The loss of one batch, for the log and to minimise."""
         images, uvd = self.batches(step, batch)
-        kind = torch.device(self.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.narrow):
+        with self.autocast():
             predicted = self.network(images)
         loss = body_pose_loss(predicted, uvd)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return {"L_jt": loss.detach()}
+        return {"L_jt": loss}, loss
 
     def validate(self):
         """Errors on the people that were held back, see :func:`body_errors`."""
         size = self.recipe.image_size
         uvd = predict_people(self.model, self.people, self.held, size, self.device)
         return body_errors(uvd, self.people, self.held)
-
-    def sentence(self, row):
-        """The errors."""
-        words = {"validation_percent": "% of the box's side", "validation_body_mm": "mm"}
-        return ", ".join(f"{row[key]:.1f} {unit}" for key, unit in words.items() if key in row)
 
     def finish(self):
         """Write what a finished pretraining's folder holds."""
@@ -252,7 +234,7 @@ class BodyTrainer(Loop):
             "median pose": constant,
         }
         if self.progress:
-            tqdm.write(f"people: their median pose, without a look, {self.sentence(constant)}")
+            tqdm.write(f"people: their median pose, without a look, {format_errors(constant)}")
         atomic_write(self.folder / "people.json", (json.dumps(result, indent=1) + "\n").encode())
 
 

@@ -34,7 +34,7 @@ class Batches:
         self.recipe, self.crops, self.rows, self.device = recipe, crops, rows, device
         self.stream, self._order = None, Shuffled(rows, recipe.seed)
         for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
-            processes.part(getattr(recipe, name), name)
+            processes.rank_slice(getattr(recipe, name), name)
         if recipe.source == "stream":
             self.stream = SyntheticStream(
                 recipe.seed, size=recipe.image_size, device=device, pool=recipe.pool,
@@ -62,7 +62,7 @@ class Batches:
         joints_mm : tensor, (B, 21, 3)
             Camera frame, mm.
         """
-        recipe, part = self.recipe, processes.part(batch)
+        recipe, part = self.recipe, processes.rank_slice(batch)
         if self.stream is not None:
             crops, joints_mm = self.stream.batch((stage << 40) + step, batch, part)
         else:
