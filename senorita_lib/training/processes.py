@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch import distributed, nn
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
@@ -110,15 +111,20 @@ def parallel(network: nn.Module) -> nn.Module:
     """
     if world_size() == 1:
         return network
-    nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    for module in network.modules():
-        if isinstance(module, nn.SyncBatchNorm) and not module.weight.is_cuda:
-            module.__class__ = _SyncBatchNormOnCpu
+    if next(network.parameters()).is_cuda:
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    else:
+        for module in network.modules():
+            if isinstance(module, _BatchNorm):
+                module.__class__ = _BatchNormOnCpus
     return DistributedDataParallel(network)
 
 
-class _SyncBatchNormOnCpu(nn.SyncBatchNorm):
-    """Batch norm over all processes on CPUs, where torch has none."""
+class _BatchNormOnCpus(_BatchNorm):
+    """What ``SyncBatchNorm`` computes on cards."""
+
+    def _check_input_dim(self, _: torch.Tensor) -> None:
+        """Any: (B, C) or (B, C, H, W)."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         if not self.training:
