@@ -57,7 +57,7 @@ def training_figure(log: Log, strip: CropSet | None = None, images: int = 0) -> 
     log
         Of a :class:`~senorita_lib.training.stages.Run`, or as far as it has grown.
     strip
-        The frames whose poses the log keeps, of :func:`~senorita_lib.training.stages.sample_frames`:
+        The frames whose poses the log keeps, of :func:`.stages.sample_frames`:
         with it, the poses of some validations are drawn over their images.
     images
         Number of images that all stages will have seen at the end: how far the axes reach.
@@ -184,7 +184,8 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
         name, shade = _STAGES[row["stage"]]
         error = row.get("validation_refined_mm", row["validation_initial_mm"])
         label = f"{_thousands(row['seen'])} images\n{error:.1f} mm"
-        draw(column, torch.tensor(row["sample_poses"]), label, "" if name == before else name, shade)
+        poses, title = torch.tensor(row["sample_poses"]), "" if name == before else name
+        draw(column, poses, label, title, shade)
         before = name
     draw(_COLUMNS + 0.15, true_mm, "truth", "", "white")
     name = f"{rows} of the\nvalidation frames"
