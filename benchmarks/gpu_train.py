@@ -29,7 +29,7 @@ PART_BYTES = 15_000_000
 
 
 def images_per_second(recipe, data):
-    """Speed of each stage that has images; also makes all crops."""
+    """Speed of each stage that has images."""
     load_crops(Hands19(data, "test", skip_degenerate=False), **crop_options(recipe))
     crops = load_crops(Hands19(data, "train"), **crop_options(recipe))
     speeds = {}

@@ -11,7 +11,6 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationError,
-    ValidationInfo,
     create_model,
 )
 
@@ -40,9 +39,7 @@ def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:
     Raises
     ------
     ValueError
-        If a name is unknown or a value impossible.
-    FileNotFoundError
-        If a folder is missing.
+        If a name is unknown, a value impossible or a folder missing.
     """
     for name in checks:
         if name not in namespace:
@@ -95,7 +92,7 @@ def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
         Words that are allowed instead of a path.
     """
 
-    def check(value: Any, info: ValidationInfo) -> Any:
+    def check(value: Any) -> Any:
         if isinstance(value, str) and value in but:
             return value
         if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
@@ -105,9 +102,7 @@ def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
         if not above.is_dir():
             raise ValueError(f"a folder, but {above} is a file")
         if otherwise and above != path:
-            raise FileNotFoundError(
-                f"{info.field_name} is {value!r}, which is missing: {otherwise}"
-            )
+            raise ValueError(f"an existing folder: {otherwise}")
         return value
 
     return Annotated[Any, PlainValidator(check)]

@@ -27,7 +27,7 @@ from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
-from senorita_lib.training.loop import Loop, format_errors, run_once, want_same
+from senorita_lib.training.loop import Loop, format_errors, images_seen, run_once, want_same
 from senorita_lib.training.transfer import transfer
 
 WEIGHTS = "body.safetensors"
@@ -227,7 +227,7 @@ class BodyTrainer(Loop):
                 "2D": int((~spatial).sum()),
                 "3D": int(spatial.sum()),
             },
-            "images": self.images,
+            "images": images_seen(self.log)["people"],
             "device": str(self.device),
             "torch": torch.__version__,
             "validation": {k: last[k] for k in constant},
