@@ -19,7 +19,6 @@ from tqdm.auto import tqdm
 from senorita_lib.files import atomic_write
 from senorita_lib.losses import body_pose_loss
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
-from senorita_lib.paths import project_path
 from senorita_lib.people.batches import BodyBatches, People
 from senorita_lib.people.checking import open_body
 from senorita_lib.people.crops import cut_body, to_camera, to_uvd
@@ -37,7 +36,7 @@ _OF_RECIPE = (
     "rotation", "scale", "scale_probability", "shift", "batch", "learning_rate", "decay",
     "precision",
 )  # fmt: skip
-SYNTHETIC, _KEPT = "synthetic", "data/people_synthetic"
+SYNTHETIC = "synthetic"
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def pretrain(
         ``people.json`` go.
     people : path or list of BodySet
         The folder that holds MPII and Human3.6M, or one of them; or sets such as ``[Mpii(root)]``.
-        "synthetic": a set of 4,000, kept under ``data/people_synthetic``.
+        "synthetic": a set of 4,000, kept in ``synthetic_people`` beside the folder.
     device, progress, checkpoint_seconds, watch
         As of :func:`senorita_lib.training.stages.train`.
 
@@ -111,7 +110,7 @@ def pretrain(
         )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
-    people = People(_open(people, recipe.image_size, progress))
+    people = People(_open(people, recipe.image_size, folder.parent / "synthetic_people", progress))
     identity = people.identity
 
     def run() -> None:
@@ -300,12 +299,12 @@ def median_pose(people, rows):
         return np.nanmedian(uvd, axis=0)
 
 
-def _open(people, size, progress):
+def _open(people, size, kept, progress):
     """The sets that are meant."""
     if people == SYNTHETIC:
         synthetic = SyntheticBody(side=round(1.5 * size))  # for a crop that is turned or moved
-        return [synthetic.keep(project_path(_KEPT), progress=progress)]
-    return people if isinstance(people, list) else open_body(project_path(people))
+        return [synthetic.keep(kept, progress=progress)]
+    return people if isinstance(people, list) else open_body(Path(people).expanduser())
 
 
 def _finished(recipe, folder, identity):
