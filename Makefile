@@ -59,7 +59,7 @@ lab: env data ## open the notebooks in JupyterLab (ARGS="--no-browser" on a remo
 	cd notebooks && ../$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/01_data_cropping.ipynb $(ARGS)
 
 bench: env ## every benchmark in turn
-	@set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(PY) $$script; done
+	@set -e; for script in $(filter-out benchmarks/gpu_train.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) $$script; done
 
 notebooks: env data ## execute the committed notebooks in place (NOTEBOOKS="03 05" picks some)
 	@$(PY) env/notebooks.py $(NOTEBOOKS)
@@ -80,7 +80,7 @@ small: env ## make the weights that come with the package anew (an hour and a ha
 
 # Without .venv, as on a machine without package registries: make gpu-train PY=python3
 gpu-train: ## train a recipe on the synthetic stream in MINUTES (RECIPE=paper MINUTES=8 SET="model=2 batch=48")
-	$(PY) -m senorita_lib.training.timed $(RECIPE) --minutes $(MINUTES) --set $(SET)
+	PYTHONPATH=. $(PY) benchmarks/gpu_train.py $(RECIPE) --minutes $(MINUTES) --set $(SET)
 
 pictures: env ## draw the README's pictures anew
 	$(PY) -m senorita_lib.figures.pictures pictures/

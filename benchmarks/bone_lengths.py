@@ -5,7 +5,6 @@ import numpy as np
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import format_table, split_errors
-from senorita_lib.paths import project_path
 from senorita_lib.predictor import Predictor
 from senorita_lib.training.evaluate import predict_crops
 from senorita_lib.training.stages import crop_options
@@ -13,7 +12,7 @@ from senorita_lib.training.stages import crop_options
 
 def main():
     """Print mean joint errors on the synthetic test frames."""
-    root = project_path("data/hands19_synthetic")
+    root = "data/hands19_synthetic"
     write_synthetic(root)
     model = Predictor.load("small").model
     crops = load_crops(Hands19(root, "test", skip_degenerate=False), **crop_options(model.recipe))

@@ -1,6 +1,6 @@
-"""Kills a training again and again, at random moments, and looks whether it ends as if nothing was.
+"""Kills training at random moments, resumes it, and compares the result with an unkilled run.
 
-``python benchmarks/kills.py 20 0`` kills twenty runs of a small recipe, by the seed 0.
+``python benchmarks/kills.py 20 0`` kills twenty runs of a small recipe; 0 is the seed.
 """
 
 import itertools
@@ -40,7 +40,7 @@ DOING |= {"save": "a checkpoint", "finish": "the result"}
 
 
 def run(data, folder, place):
-    """The process that is killed; ``place`` tells its stage, images and what it is doing."""
+    """The process that is killed; ``place`` has its stage, images and what it is doing."""
     for number, name in enumerate(DOING):
         setattr(training.Trainer, name, watched(getattr(training.Trainer, name), number, place))
     training.train(RECIPE, data, folder, progress=False, checkpoint_seconds=0, device="cpu")
@@ -88,7 +88,7 @@ def killed(context, data, folder, moment):
 
 
 def main(count=20, seed=0):
-    """Print a line for each kill; ends with status 1 if one of the runs came out otherwise."""
+    """Print a line for each kill; whether all runs ended equal."""
     context = multiprocessing.get_context("fork")  # no time goes by with imports
     torch.set_num_threads(1)  # nor do threads get lost
     rng = np.random.default_rng(seed)
@@ -100,7 +100,10 @@ def main(count=20, seed=0):
             start(context, data, Path(place, name))[0].join()
             seconds = time.monotonic() - begin
         whole, equal = outcome(folder), 0
-        print(f"A run takes {seconds:.1f} s; killed while it did what, and ended equal to the bit?")
+        print(
+            f"A run takes {seconds:.1f} s. What it did when it was killed, and whether the result"
+        )
+        print("after resuming is equal to the bit:")
         print("kill  second  stage   images  what          equal")
         for number in range(count):
             for attempt in itertools.count():

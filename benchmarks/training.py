@@ -22,7 +22,8 @@ from senorita_lib.hand import bones_to_joints
 from senorita_lib.recipes import find_recipe
 from senorita_lib.refinement import GroupedLinear
 from senorita_lib.representations import build_input
-from senorita_lib.training.stages import STAGES, Trainer
+from senorita_lib.training.loop import STAGES, training_precision
+from senorita_lib.training.stages import Trainer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 FRAMES = 64
@@ -76,11 +77,6 @@ def synthetic_crops(recipe):
     return CropSet(names, ["train"] * FRAMES, **rows), (min(ms), statistics.median(ms))
 
 
-def trainer_of(recipe, crops):
-    """What training makes of a recipe, so that a step here is a step there."""
-    return Trainer(recipe, crops, None, DEVICE, "", None, False)
-
-
 def begin(trainer, stage):
     """A stage's network and optimizer; its batch size."""
     trainer.stage, trainer.images = STAGES.index(stage), 0
@@ -99,7 +95,7 @@ def stage_table(recipe, trainers):
         line = f"  {stage:<7}{batch:>7}"
         for precision in PRECISIONS:
             least, median = ms[precision]
-            own = "*" if precision == recipe.precision else " "
+            own = "*" if precision == training_precision(recipe.precision, DEVICE) else " "
             line += f"{least:>14.1f}{median:>9.1f}{1e3 * batch / median:>9.1f}{own}"
         print(line + f"{ms['float32'][1] / ms['bfloat16'][1]:>8.2f}", flush=True)
 
@@ -112,16 +108,13 @@ def part_calls(trainer, stage, batch):
     options = recipe.model, recipe.depth_layers, recipe.voxel_depth
     inputs, true = build_input(crops, *options), crops.to_uvd(joints_mm)
 
-    def narrow():
-        return torch.autocast(DEVICE, torch.bfloat16, enabled=trainer.narrow)
-
     def estimator():
         model.estimator.zero_grad(set_to_none=True)
-        with narrow():
+        with trainer.autocast():
             uvd = model.estimator(inputs)
         uvd.sum().backward()
 
-    with torch.no_grad(), narrow():
+    with torch.no_grad(), trainer.autocast():
         maps = model.estimator.heatmaps(inputs)
 
     def expectation():
@@ -135,7 +128,7 @@ def part_calls(trainer, stage, batch):
     def refiner():
         model.refiner.zero_grad(set_to_none=True)
         start = [t.clone().requires_grad_(recipe.refiner_gradient) for t in (true, joints_mm)]
-        with narrow():
+        with trainer.autocast():
             found = model.refiner(crops.image, *start)
         (found.residual_orientation.sum() + found.joints_mm.sum()).backward()
 
@@ -163,13 +156,12 @@ def part_calls(trainer, stage, batch):
 
 def part_table(trainer):
     """Milliseconds an image and shares of a step, of the volume and of the refine stage."""
-    recipe = trainer.recipe
     for stage in STAGES[1:]:
         batch = begin(trainer, stage)
         ms = {name: least for name, (least, _) in times(part_calls(trainer, stage, batch)).items()}
         step = ms.pop("step")
         ms["the rest"] = step - sum(t for name, t in ms.items() if not name.startswith(" "))
-        print(f"\n  {stage}, batch {batch}, {recipe.precision}: parts, least times")
+        print(f"\n  {stage}, batch {batch}, {trainer.precision}: parts, least times")
         for name, value in {"step": step, **ms}.items():
             goal = "goal: at most 3 % (paper)" if name.startswith("volume") else ""
             print(f"    {name:<26}{value / batch:>9.3f} ms an image{value / step:>8.1%}   {goal}")
@@ -252,7 +244,7 @@ def inference_table(model, crop_set):
 
 
 def describe_device():
-    """Where this runs, and whether its CPU computes in bfloat16 by itself."""
+    """Where this runs, and whether its processor computes bfloat16."""
     if DEVICE == "cuda":
         return f"{torch.cuda.get_device_name()}, bf16: {torch.cuda.is_bf16_supported()}"
     info = Path("/proc/cpuinfo")
@@ -275,11 +267,13 @@ def main(arguments):
         every = "--all-models" in arguments or name in ("tiny", "small")
         for model in (1, 2, 3, 4) if every else (1,):
             recipe = find_recipe(name, model=model, pool=500)
-            trainers = {p: trainer_of(recipe.override(precision=p), crops) for p in PRECISIONS}
+            trainers = {
+                p: Trainer(recipe.override(precision=p), crops, Path(), DEVICE) for p in PRECISIONS
+            }
             print(f"\n{name}, Model {model} (*: the recipe's own precision)")
             print(f"  stage    batch{heads}{'ratio':>7}")
             stage_table(recipe, trainers)
-            part_table(trainers[recipe.precision])
+            part_table(trainers[training_precision(recipe.precision, DEVICE)])
             inference_table(trainers["float32"].model, crops)
 
 

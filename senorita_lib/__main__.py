@@ -1,46 +1,50 @@
-"""Trains a recipe: ``python -m senorita_lib RECIPE``, alone or under ``torchrun``."""
+"""Trains a recipe: ``python -m senorita_lib RECIPE``, in one process or under ``torchrun``."""
 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
+from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import POSES, format_table
-from senorita_lib.paths import project_path
 from senorita_lib.people.pretraining import SYNTHETIC, starting_weights
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides, run_folder
 from senorita_lib.training import processes
 from senorita_lib.training.stages import train
 
 
-def main(arguments=None):
-    """Command line: train a recipe through all its stages, or go on with it, and test it."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: train a recipe through all its stages, or resume it, and test it."""
     parser = argparse.ArgumentParser(
         prog="python -m senorita_lib",
-        description="Train a recipe through all its stages, or go on with it, and test it.",
+        description="Train a recipe through all its stages, or resume a run, and test it.",
     )
     parser.add_argument("recipe", help=", ".join(RECIPES))
     parser.add_argument(
-        "--data", default="data/hands19_synthetic", help="the folder that holds 'Task 1'"
+        "--data", default="data/hands19_synthetic", help="folder that contains 'Task 1'"
     )
     parser.add_argument(
         "--people", default=SYNTHETIC,
-        help="for a recipe with pretrain: the folder that holds MPII and Human3.6M",
+        help="for recipes with pretrain: folder with MPII and Human3.6M (default: synthetic)",
     )  # fmt: skip
-    parser.add_argument("--folder", help="of the run, default runs/RECIPE/model_MODEL")
+    parser.add_argument("--folder", help="folder for the run (default: runs/RECIPE/model_MODEL)")
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
-        help="values of the recipe, as JSON or text, such as model=2 'milestones=[60000, 90000]'",
+        help="recipe values, as JSON or text, such as model=2 'milestones=[60000, 90000]'",
     )  # fmt: skip
     chosen = parser.parse_args(arguments)
     rank = int(os.environ.get("RANK", 0))
     try:
         recipe = find_recipe(chosen.recipe, **read_overrides(chosen.set))
-        folder = project_path(chosen.folder or run_folder(recipe))
+        folder = Path(chosen.folder or run_folder(recipe)).expanduser()
+        data = Path(chosen.data).expanduser()
+        Hands19(data, "train")  # a missing data set is reported before hours of pretraining
         if rank == 0:
             print(recipe.to_json(), flush=True)
         with processes.process_group() as device:
             start = starting_weights(recipe, folder.parent, chosen.people, device=device)
-            run = train(recipe, project_path(chosen.data), folder, device=device, start=start)
+            run = train(recipe, data, folder, device=device, start=start)
     except (ValueError, OSError, ImportError) as error:
         who = f"process {rank}: " if rank else ""
         print(f"{who}{error}", file=sys.stderr)

@@ -1,236 +1,207 @@
 """Recipes: everything that decides a training run, in one frozen record.
 
-Amounts of training count images, so that a batch size can change without the schedule.
+Amounts of training are in images, so that a batch size can change without the schedule.
 """
 
 import difflib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
+
+# How pydantic begins its messages, and what follows "wanted" in ours.
+_WORDS = {
+    r"^Input should be (?=greater|less)": "a number ",
+    r"^(Input should be|Value error,|Tuple should have) ": "",
+    r" after validation, not .*": "",
+    r"a valid integer": "a whole number",
+}
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A training run. The defaults are the paper's (sections 3 and 3.1).
+def explain(
+    error: ValidationError, owner: str, values: Mapping[str, Any], known: Collection[str]
+) -> str:
+    """What pydantic refused, in one sentence: ``recipe 'tiny' has batch = 1, wanted ...``.
 
-    But for ``pretrain``: what an earlier version wrote does not know of it and ran without.
+    Parameters
+    ----------
+    error
+    owner
+        What the values belong to.
+    values
+        All of them, as given.
+    known
+        The names that there are; the nearest one is told for an unknown one.
+    """
+    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    name, wanted = str(first["loc"][0]), first["msg"]
+    if first["type"] == "extra_forbidden":
+        (near,) = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        return f"{owner} has no {name!r}, the nearest known name is {near!r}"
+    for pattern, words in _WORDS.items():
+        wanted = re.sub(pattern, words, wanted)
+    return f"{owner} has {name} = {values[name]!r}, wanted {wanted}"
+
+
+def _not_one(batch: int) -> int:
+    if batch == 1:
+        raise ValueError("0 or at least 2")
+    return batch
+
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+Batch = Annotated[int, Field(ge=2)]  # batch norms need two images
+PositiveFloat = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Four = Annotated[tuple[Positive, ...], Strict(False), Field(min_length=4, max_length=4)]
+
+
+class Recipe(BaseModel):
+    """A training run. The defaults are the paper's (sections 3 and 3.1), except ``pretrain``.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a value impossible.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
     name: str = "paper"
-    model: int = 1
-    seed: int = 0
+    model: Literal[1, 2, 3, 4] = 1
+    seed: Count = 0
 
-    # Training images: the data set's, or the synthetic hand's, made on the device without end
-    source: str = "files"
-    pool: int = 20_000  # poses that the stream picks from
+    # Training images: the frames of the data set, or synthetic frames made while training
+    source: Literal["files", "stream"] = "files"
+    pool: Positive = 20_000  # number of poses that the stream draws from
 
-    # Step 1 begins with the weights of a network that found 16 keypoints of people, after so many
-    # images of them; the paper does not say how many, so as many as Step 1's of hands.
-    pretrain: bool = False
-    pretrain_images: int = 420_000
+    # Step 1 starts from a network that was trained to find 16 keypoints of people, on so many
+    # images; the paper does not give their number, so it is that of Step 1.
+    pretrain: bool = False  # missing in old recipes, which ran without
+    pretrain_images: Positive = 420_000
 
     # Crop and inputs
-    image_size: int = 256
-    foreground: str = "otsu"
-    centre: str = "mass"
-    depth_layers: int = 64
-    voxel_depth: int = 32
-    fusion: str = "concat"  # "stems": the release's second stem beside that of the depth image
+    image_size: Annotated[int, Field(gt=0, multiple_of=32)] = 256
+    foreground: Literal["otsu", "valley"] = "otsu"
+    centre: Literal["mass", "box"] = "mass"
+    depth_layers: Positive = 64
+    voxel_depth: Positive = 32
+    fusion: Literal["concat", "stems"] = "concat"  # "stems": a second stem, as in the release
 
     # Estimator
-    block: str = "bottleneck"
-    layers: tuple = (3, 4, 6, 3)
-    widths: tuple = (64, 128, 256, 512)
-    head_channels: int = 256
-    depth_bins: int = 64
-    head: str = "integral"  # "regression": of the pose itself, without heat maps
+    block: Literal["bottleneck", "basic"] = "bottleneck"
+    layers: Four = (3, 4, 6, 3)
+    widths: Four = (64, 128, 256, 512)
+    head_channels: Positive = 256
+    depth_bins: Positive = 64
+    head: Literal["integral", "regression"] = "integral"  # "regression": without heat maps
 
     # Refiner
-    patch_sizes: tuple = (96, 48, 24)
-    hidden: int = 256
-    patch_channels: int = 8
-    patches: str = "rectangle"
-    orientation: str = "unit"
-    bone_length: str = "train"
-    pose_stream: bool = True  # the refiner is told the initial pose
-    refiner_gradient: bool = True  # from the refiner into the estimator
+    patch_sizes: Annotated[
+        tuple[Annotated[int, Field(ge=8)], ...], Strict(False), Field(min_length=3, max_length=3)
+    ] = (96, 48, 24)
+    hidden: Positive = 256
+    patch_channels: Positive = 8
+    patches: Literal["rectangle", "released"] = "rectangle"
+    orientation: Literal["unit", "raw"] = "unit"
+    bone_length: Literal["train", "initial"] = "train"
+    pose_stream: bool = True  # the refiner also reads the initial pose
+    refiner_gradient: bool = True  # gradients flow from the refiner into the estimator
 
-    # Skeleton volumes: cells along each side, eq. 1's gamma (per cell, squared as distance is)
-    volume_size: int = 32
-    gamma: float = 0.1
-    distance: str = "squared"
-    ends: str = "clamp"
-    volume_difference: str = "l1"
-    volume_weight: float = 1 / 200
+    # Skeleton volumes: cells along each side, and gamma of eq. 1 (per squared cell)
+    volume_size: Positive = 32
+    gamma: PositiveFloat = 0.1
+    distance: Literal["squared", "euclidean"] = "squared"
+    ends: Literal["clamp", "gate"] = "clamp"
+    volume_difference: Literal["l1", "smooth_l1"] = "l1"
+    volume_weight: Weight = 1 / 200
 
-    # Step 2's losses: weights from gradient magnitudes, or the release's adaptive squares
-    balance: str = "gradient"
-    refined_pose_weight: float = 1.0  # of eq. 6, on top of the balance
+    # Losses of Step 2: weighted by gradient magnitudes, or the release's adaptive squares
+    balance: Literal["gradient", "adaptive"] = "gradient"
+    refined_pose_weight: Weight = 1.0  # weight of eq. 6, on top of the balance
 
-    # Augmentation
+    # Augmentation: degrees, factors, px
     rotation: float = 30.0
-    scale: tuple = (0.75, 1.25)
+    scale: Annotated[
+        tuple[PositiveFloat, ...], Strict(False), Field(min_length=2, max_length=2)
+    ] = (0.75, 1.25)  # fmt: skip
     scale_probability: float = 0.5
     shift: float = 5.0
 
-    # Schedule, in images. Step 1 sees pose_images + volume_images, with eq. 4 from when the
-    # validation error has converged, at the latest after pose_images; then Step 2.
-    pose_images: int = 240_000
-    volume_images: int = 180_000
-    refine_images: int = 72_000
-    batch: int = 6
-    volume_batch: int = 0  # 0: as batch
-    refine_batch: int = 4
-    learning_rate: float = 7e-4
-    milestones: tuple = (60_000, 204_000, 348_000)
+    # Schedule, in images. Step 1 sees pose_images + volume_images; eq. 4 joins when the
+    # validation error has converged, at the latest after pose_images. Then follows Step 2.
+    pose_images: Count = 240_000
+    volume_images: Count = 180_000
+    refine_images: Count = 72_000
+    batch: Batch = 6
+    volume_batch: Annotated[int, Field(ge=0), AfterValidator(_not_one)] = 0  # 0: equal to batch
+    refine_batch: Batch = 4
+    learning_rate: PositiveFloat = 7e-4
+    milestones: Annotated[tuple[int, ...], Strict(False)] = (60_000, 204_000, 348_000)
     decay: float = 0.2
     volume_rate_factor: float = 1.0
     refine_rate_factor: float = 0.1
-    # Rate of the refiner's own layers in Step 2, as a factor on the estimator's there.
+    # Learning rate of the refiner's layers in Step 2, relative to the estimator's there.
     refiner_rate_factor: float = 1.0
-    precision: str = "float32"  # of the networks while they train
+    # Of the networks in training. "auto": bfloat16 where the processor computes it, else float32.
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
 
-    # Validation: on the last share of the training frames, after so many images. Converged is
-    # what has not become better by this share of its error in so many validations since the
-    # rate was divided last.
-    validation_share: float = 0.034
-    validate_images: int = 5_000
+    # Validation uses the last share of the training frames. The error has converged when the last
+    # `patience` validations since the rate was last divided improve it by less than `converged`.
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.034
+    validate_images: Positive = 5_000  # images between two validations
     converged: float = 0.01
-    patience: int = 3
+    patience: Positive = 3
 
-    def __post_init__(self):
-        for field in fields(self):
-            value, default = getattr(self, field.name), field.default
-            if isinstance(default, tuple) and isinstance(value, list):
-                object.__setattr__(self, field.name, value := tuple(value))
-            if isinstance(default, float) and isinstance(value, int):
-                object.__setattr__(self, field.name, value := float(value))
-            kinds = {type(v) for v in default} if isinstance(default, tuple) else set()
-            if type(value) is not type(default) or (kinds and {type(v) for v in value} - kinds):
-                raise ValueError(
-                    f"recipe {self.name!r} has {field.name} = {value!r}, "
-                    f"wanted {type(default).__name__}, such as {default!r}"
-                )
-        _want(self, "model", self.model in (1, 2, 3, 4), "1, 2, 3 or 4")
-        _want(self, "seed", self.seed >= 0, "0 or more")
-        _want(self, "scale", len(self.scale) == 2 and min(self.scale) > 0, "two factors above 0")
-        for name in ("layers", "widths"):
-            four = len(getattr(self, name)) == 4 and min(getattr(self, name)) > 0
-            _want(self, name, four, "four numbers from 1")
-        _want(
-            self,
-            "image_size",
-            self.image_size > 0 and self.image_size % 32 == 0,
-            "a multiple of 32",
-        )
-        for name, values in _CHOICES.items():
-            _want(self, name, getattr(self, name) in values, f"one of {values}")
-        for name in _POSITIVE:
-            _want(self, name, getattr(self, name) > 0, "more than 0")
-        sizes = self.patch_sizes
-        _want(self, "patch_sizes", len(sizes) == 3 and min(sizes) >= 8, "three sizes from 8 px")
-        _want(self, "validation_share", 0 < self.validation_share < 1, "a share between 0 and 1")
-        for name in ("batch", "refine_batch"):
-            _want(self, name, getattr(self, name) > 1, "at least 2, as batch norms need")
-        _want(
-            self, "volume_batch", self.volume_batch == 0 or self.volume_batch > 1, "0 or 2 and more"
-        )
-        for name in _NOT_NEGATIVE:
-            _want(self, name, getattr(self, name) >= 0, "0 or more")
+    def __init__(self, **values: Any) -> None:  # any: this is where they are checked
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            owner = f"recipe {values.get('name', 'paper')!r}"
+            raise ValueError(explain(error, owner, values, type(self).model_fields)) from None
 
-    def override(self, **changes):
-        """The recipe with some values replaced; an unknown name is refused."""
-        _refuse_unknown(changes)
-        return replace(self, **changes)
+    def override(self, **changes: Any) -> "Recipe":
+        """The recipe with some values replaced; raises ValueError as the class does."""
+        return Recipe(**self.model_dump() | changes)
 
-    def scaled(self, factor):
-        """The recipe with all its images, milestones and validations ``factor`` times as many."""
-        whole = ("pose_images", "volume_images", "refine_images")
-        return replace(
-            self,
+    def scaled(self, factor: float) -> "Recipe":
+        """The recipe with ``factor`` times the images, milestones and validation intervals."""
+        names = "pose_images", "volume_images", "refine_images"
+        return self.override(
             milestones=tuple(round(factor * m) for m in self.milestones),
             validate_images=max(1, round(factor * self.validate_images)),
             pretrain_images=max(1, round(factor * self.pretrain_images)),
-            **{name: round(factor * getattr(self, name)) for name in whole},
+            **{name: round(factor * getattr(self, name)) for name in names},
         )
 
-    def to_json(self):
+    def to_json(self) -> str:
         """One line of JSON that :meth:`from_json` reads back."""
-        return json.dumps(asdict(self))
+        return json.dumps(self.model_dump())
 
     @classmethod
-    def from_json(cls, text):
-        """A recipe from :meth:`to_json`'s text; what it leaves out has the paper's value."""
+    def from_json(cls, text: str) -> "Recipe":
+        """A recipe from the text of :meth:`to_json`; missing values are the defaults."""
         try:
             values = json.loads(text)
         except json.JSONDecodeError:
             values = None
         if not isinstance(values, dict):
             raise ValueError(f"recipe is {text[:40]!r}, wanted a JSON object")
-        _refuse_unknown(values)
         return cls(**values)
-
-
-_POSITIVE = (
-    "depth_layers",
-    "voxel_depth",
-    "depth_bins",
-    "hidden",
-    "volume_size",
-    "gamma",
-    "learning_rate",
-    "pool",
-    "pretrain_images",
-    "validate_images",
-    "patience",
-)
-_NOT_NEGATIVE = (
-    "pose_images",
-    "volume_images",
-    "refine_images",
-    "volume_weight",
-    "refined_pose_weight",
-)
-_CHOICES = {
-    "source": ("files", "stream"),
-    "foreground": ("otsu", "valley"),
-    "centre": ("mass", "box"),
-    "fusion": ("concat", "stems"),
-    "block": ("bottleneck", "basic"),
-    "head": ("integral", "regression"),
-    "patches": ("rectangle", "released"),
-    "orientation": ("unit", "raw"),
-    "bone_length": ("train", "initial"),
-    "distance": ("squared", "euclidean"),
-    "ends": ("clamp", "gate"),
-    "volume_difference": ("l1", "smooth_l1"),
-    "balance": ("gradient", "adaptive"),
-    "precision": ("float32", "bfloat16"),
-}
-
-
-def _want(recipe, name, fine, wanted):
-    if not fine:
-        raise ValueError(
-            f"recipe {recipe.name!r} has {name} = {getattr(recipe, name)!r}, wanted {wanted}"
-        )
-
-
-def _refuse_unknown(values):
-    known = [field.name for field in fields(Recipe)]
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-            raise ValueError(f"recipe has no {name!r}, the nearest known name is {near[0]!r}")
 
 
 RECIPES = {
     "paper": Recipe(pretrain=True),
-    # What has measured better than the paper's choices, and only that: a seventh of eq. 4 (tiny,
-    # results/studies/volume_loss.json) and the initial pose's bone lengths (small,
-    # benchmarks/bone_lengths.py). At the paper's size neither has been measured.
+    # Only what measured better than the paper's choices: a seventh of the weight of eq. 4 (tiny,
+    # results/studies/volume_loss.json) and the bone lengths of the initial pose (small,
+    # benchmarks/bone_lengths.py). Neither was measured at the paper's size.
     "best": Recipe(name="best", pretrain=True, volume_weight=1 / 1400, bone_length="initial"),
-    # The authors' choices where they are choices; what differs between models: _released.
+    # The authors' choices, as far as they are deliberate; _released has those of each model.
     "released": Recipe(
         name="released",
         pretrain=True,
@@ -245,7 +216,7 @@ RECIPES = {
         volume_difference="smooth_l1",
         balance="adaptive",
     ),
-    # Weights to be used as they are, from about an hour and a half on two cores that have bf16.
+    # The weights that come with the package: about an hour and a half on two cores with bfloat16.
     "small": Recipe(
         name="small",
         pretrain_images=150_000,
@@ -258,8 +229,8 @@ RECIPES = {
         patch_sizes=(48, 24, 12),
         hidden=64,
         patch_channels=4,
-        bone_length="initial",  # better than the training set's on all five splits
-        volume_weight=1 / 1400,  # a seventh of the paper's, all of which harms (notebook 03)
+        bone_length="initial",  # better than "train" on all five splits
+        volume_weight=1 / 1400,  # the paper's 1 / 200 makes it worse (notebook 03)
         pose_images=150_000,
         volume_images=30_000,
         refine_images=40_000,
@@ -269,7 +240,7 @@ RECIPES = {
         milestones=(100_000, 150_000),
         refine_rate_factor=0.02,
         refiner_rate_factor=25.0,
-        precision="bfloat16",
+        precision="auto",
         validation_share=0.01,
         validate_images=10_000,
     ),
@@ -304,13 +275,13 @@ RECIPES = {
 }
 
 
-def _released(model):
-    """What the release has for each model: its solver's rates and, times the batch, its steps.
+def _released(model: int) -> dict[str, Any]:
+    """The release's values for one model: learning rates, batches, images = steps times batch.
 
-    How long it trained is not known: the paper's 70,000 and 18,000 steps stand for it. Models 2
-    to 4 have eq. 4 from the start, Models 3 and 4 with weight 0. Left out: Model 1's second
-    refinement, its other initial weights and its rotations (none, then 40°), Model 3's eq. 3 in
-    Step 2, the doubled rate of biases, the values of the image (8 bits from 0 to 1).
+    How long the authors trained is unknown, so the numbers of steps are the paper's, 70,000 and
+    18,000. Models 2-4 have eq. 4 from the start, Models 3 and 4 with weight 0. Left out: the second
+    refinement of Model 1, its own initial weights and its rotations (none, then 40 degrees), eq. 3
+    in Step 2 of Model 3, the doubled rate of biases, and 8-bit image values from 0 to 1.
     """
     cell = 200 / 32  # the release's gamma counts 200ths of the cube
     steps, batch, refine_batch = (
@@ -320,33 +291,32 @@ def _released(model):
         ((33_576,), 5, 3),
     )[model - 1]
     rate, refine_rate = ((1e-3, 1e-5), (7e-4, 2e-7), (7e-4, 2e-6), (5e-4, 5e-5))[model - 1]
-    values = {
+    first = model == 1
+    return {
         "model": model,
         "depth_layers": 32 if model == 4 else 64,
-        "gamma": (0.05 if model == 1 else 0.1) * cell,
+        "gamma": (0.05 if first else 0.1) * cell,
         "volume_weight": (1 / 200, 0.021, 0.0, 0.0)[model - 1],
         "batch": batch,
-        "volume_batch": 7 if model == 1 else 0,
+        "volume_batch": 7 if first else 0,
         "refine_batch": refine_batch,
-        "pose_images": 40_000 * batch if model == 1 else 0,
-        "volume_images": 30_000 * 7 if model == 1 else 70_000 * batch,
+        "pose_images": 40_000 * batch if first else 0,
+        "volume_images": 30_000 * 7 if first else 70_000 * batch,
         "refine_images": 18_000 * refine_batch,
         "learning_rate": rate,
         "milestones": tuple(step * batch for step in steps),
+        "volume_rate_factor": 0.5 if first else 1.0,  # 1e-4 with eq. 4, after 1e-3 / 5
         "refine_rate_factor": refine_rate / rate,
     }
-    if model == 1:  # 1e-4 with eq. 4, after 1e-3 / 5
-        values["volume_rate_factor"] = 0.5
-    return values
 
 
-def find_recipe(name, /, **overrides):
+def find_recipe(name: str, /, **overrides: Any) -> Recipe:
     """A named recipe with some values replaced.
 
     Raises
     ------
     ValueError
-        If there is no such recipe or no such value.
+        If the recipe or a name is unknown, or a value impossible.
     """
     if name not in RECIPES:
         raise ValueError(f"recipe is {name!r}, wanted one of {list(RECIPES)}")
@@ -356,11 +326,10 @@ def find_recipe(name, /, **overrides):
     return recipe
 
 
-def run_folder(recipe, runs="runs"):
-    """Where a run of a recipe goes: ``RUNS/NAME/model_MODEL``.
+def run_folder(recipe: Recipe, runs: str | os.PathLike[str] = "runs") -> Path:
+    """The folder for a run of a recipe: ``RUNS/NAME/model_MODEL``.
 
-    One that is pretrained although its name does not say so, or not although it does, goes to
-    ``RUNS/NAME_pretrained`` or ``RUNS/NAME_from_scratch``.
+    If ``pretrain`` is not the named recipe's own, ``NAME_pretrained`` or ``NAME_from_scratch``.
     """
     usual = RECIPES.get(recipe.name, recipe).pretrain
     other = "_from_scratch" if usual else "_pretrained"
@@ -368,7 +337,7 @@ def run_folder(recipe, runs="runs"):
     return Path(runs) / name / f"model_{recipe.model}"
 
 
-def read_overrides(texts):
+def read_overrides(texts: Sequence[str]) -> dict[str, Any]:
     """Overrides from a command line: ``["model=2", "widths=[8, 8, 8, 8]"]`` as a dict.
 
     Raises

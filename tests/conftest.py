@@ -59,7 +59,10 @@ def small_data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained():
-    """Model 1, ``tiny``: the run that notebook 04 trains too, made here if it is missing."""
+    """Model 1, ``tiny``: the run that notebook 04 trains too, made here if it is missing.
+
+    ``train`` locks the folder, so that of several workers one trains and the others wait.
+    """
     data = ROOT / "data" / "hands19_synthetic"
     write_synthetic(data, progress=False)
     recipe = find_recipe("tiny", model=1)

@@ -70,7 +70,8 @@ def start_lab(folder: Path, browser: playwright.Browser) -> Iterator[Lab]:
     """A server with settings, notebooks and kernels of its own, all below ``folder``."""
     work = folder / "work"
     (work / "notebooks").mkdir(parents=True)
-    (work / "pyproject.toml").touch()  # the notebooks' relative paths count from here
+    # The notebooks' relative paths count from the folder that has this one.
+    (work / "notebooks" / "01_data_cropping.ipynb").touch()
     for name in ("data", "results"):
         (work / name).symlink_to(ROOT / name)
     for name, value in SETTINGS.items():

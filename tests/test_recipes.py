@@ -1,10 +1,14 @@
 import json
+import pickle
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
+from senorita_lib.model import read_weights
 from senorita_lib.recipes import RECIPES, Recipe, find_recipe, read_overrides, run_folder
-from senorita_lib.training.stages import learning_rate
+from senorita_lib.training.loop import learning_rate
+from senorita_lib.weights import find_weights
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -137,8 +141,47 @@ def test_runs_with_and_without_people_do_not_meet():
         {"patience": 0},
         {"pretrain": 1},
         {"pretrain_images": 0},
+        {"gamma": float("nan")},
     ],
 )
 def test_impossible_values_are_refused(change):
-    with pytest.raises(ValueError, match=f"{next(iter(change))} = .*wanted"):
+    name, value = next(iter(change.items()))
+    with pytest.raises(ValueError) as caught:
         find_recipe("tiny", **change)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"recipe 'tiny' has {name} = {value!r}, wanted ")
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"batch": 1}, "a number greater than or equal to 2"),
+        ({"volume_batch": 1}, "0 or at least 2"),
+        ({"widths": (8, 8, 8)}, "at least 4 items"),
+        ({"image_size": 100}, "a multiple of 32"),
+        ({"precision": "float16"}, "'float32', 'bfloat16' or 'auto'"),
+        ({"milestones": ("a",)}, "a whole number"),
+    ],
+)
+def test_what_is_wanted_in_words(change, wanted):
+    with pytest.raises(ValueError, match=f", wanted {wanted}$"):
+        find_recipe("tiny", **change)
+
+
+def test_recipes_are_frozen_values():
+    tiny = find_recipe("tiny")
+    assert tiny == find_recipe("tiny") and hash(tiny) == hash(find_recipe("tiny"))
+    assert pickle.loads(pickle.dumps(tiny)) == tiny != find_recipe("tiny", seed=1)
+    with pytest.raises(ValueError, match="frozen"):
+        tiny.seed = 1
+
+
+def test_stored_recipes_read_back():
+    """Those of results that were measured, and of the weights that come with the package."""
+    stored = [json.loads(path.read_text()) for path in sorted(ROOT.glob("results/*/*/result.json"))]
+    assert len(stored) > 3
+    for values in (result["recipe"] for result in stored):
+        assert json.loads(Recipe.from_json(json.dumps(values)).to_json()).items() >= values.items()
+    recipe, _ = read_weights(find_weights("small"), "senorita-hand 1")
+    assert recipe.precision == "bfloat16" and find_recipe("small").precision == "auto"

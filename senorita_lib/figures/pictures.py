@@ -15,7 +15,6 @@ from senorita_lib.experiments.tables import load_results
 from senorita_lib.figures import style
 from senorita_lib.figures.networks import overview_figure, refiner_figure
 from senorita_lib.figures.volumes import draw_volumes
-from senorita_lib.paths import project_path
 from senorita_lib.predictor import Predictor
 from senorita_lib.refinement import bone_patch_boxes
 from senorita_lib.renderer import render_skeleton
@@ -65,7 +64,7 @@ def draw_pictures() -> dict[str, Figure]:
     style.draw_patch_boxes(axes[1], boxes, len(crop.image))
 
     pictures["05"], (axes,) = style.new_figure(1, 2, 3.6, 1.8, sharey=True)
-    for number, seeds in load_results(project_path("results/tiny")).items():
+    for number, seeds in load_results("results/tiny").items():
         _, arrays = next(iter(seeds.values()))
         for cell, split in zip(axes, ("interp", "extrap"), strict=True):
             rows = arrays["splits"] == split

@@ -25,7 +25,7 @@ from senorita_lib.figures.style import (
 from senorita_lib.hand import BONES
 from senorita_lib.recipes import Recipe
 from senorita_lib.training.loop import counted
-from senorita_lib.training.stages import strip_frames
+from senorita_lib.training.stages import sample_frames
 
 Log = list[dict[str, Any]]
 
@@ -57,7 +57,7 @@ def training_figure(log: Log, strip: CropSet | None = None, images: int = 0) -> 
     log
         Of a :class:`~senorita_lib.training.stages.Run`, or as far as it has grown.
     strip
-        The frames whose poses the log keeps, of :func:`~senorita_lib.training.stages.strip_frames`:
+        The frames whose poses the log keeps, of :func:`.stages.sample_frames`:
         with it, the poses of some validations are drawn over their images.
     images
         Number of images that all stages will have seen at the end: how far the axes reach.
@@ -151,7 +151,7 @@ def _thousands(images: float) -> str:
 
 def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
     """Rows are frames, columns validations, of 1 each; the last column is the truth."""
-    validations = [row for row in log if "strip_mm" in row]
+    validations = [row for row in log if "sample_poses" in row]
     if len(validations) > _COLUMNS:  # then some, at even distances, the last among them
         chosen = np.linspace(0, len(validations) - 1, _COLUMNS).round().astype(int)
         validations = [validations[i] for i in chosen]
@@ -184,7 +184,8 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
         name, shade = _STAGES[row["stage"]]
         error = row.get("validation_refined_mm", row["validation_initial_mm"])
         label = f"{_thousands(row['seen'])} images\n{error:.1f} mm"
-        draw(column, torch.tensor(row["strip_mm"]), label, "" if name == before else name, shade)
+        poses, title = torch.tensor(row["sample_poses"]), "" if name == before else name
+        draw(column, poses, label, title, shade)
         before = name
     draw(_COLUMNS + 0.15, true_mm, "truth", "", "white")
     name = f"{rows} of the\nvalidation frames"
@@ -217,7 +218,7 @@ class LiveTraining:
         if getattr(shell, "kernel", None) is not None:  # so that what is shown can be replaced
             from IPython.display import display
 
-            self._strip = strip_frames(recipe, data)
+            self._strip = sample_frames(recipe, data)
             text = {"text/plain": "training: no step yet"}
             self._handle = display(text, raw=True, display_id=True)
 

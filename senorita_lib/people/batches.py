@@ -159,7 +159,7 @@ class BodyBatches:
             (more[:, 0] < 0.5).tolist(), colour.tolist(), strict=True,
         )  # fmt: skip
         samples = list(zip(rows, (Change(*values) for values in changes), strict=True))
-        own = samples[processes.part(batch, "batch")]
+        own = samples[processes.rank_slice(batch)]
         return [self._threads.submit(self._cut, row, change) for row, change in own]
 
     def _cut(self, row: int, change: Change) -> tuple[np.ndarray, np.ndarray]:

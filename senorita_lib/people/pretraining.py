@@ -11,7 +11,6 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import torch
 from tqdm.auto import tqdm
 
 from senorita_lib.estimator import PoseEstimator
-from senorita_lib.files import atomic_write, folder_lock
+from senorita_lib.files import atomic_write
 from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.paths import project_path
@@ -31,8 +30,15 @@ from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
-from senorita_lib.training.loop import Loop, rmsprop, want_same, want_same_everywhere
-from senorita_lib.training.stages import learning_rate
+from senorita_lib.training.loop import (
+    Loop,
+    Losses,
+    Row,
+    format_errors,
+    images_seen,
+    run_once,
+    want_same,
+)
 from senorita_lib.training.transfer import Transfer, transfer
 
 WEIGHTS = "body.safetensors"
@@ -52,7 +58,7 @@ class BodyRun:
 
     folder: Path
     weights: Path
-    log: list[dict[str, Any]]
+    log: list[Row]
     result: dict[str, Any]
 
 
@@ -82,7 +88,7 @@ def pretrain(
     device: str | None = None,
     progress: bool = True,
     checkpoint_seconds: float = 20.0,
-    watch: Callable[[list[dict[str, Any]]], object] | None = None,
+    watch: Callable[[list[Row]], object] | None = None,
 ) -> BodyRun:
     """Train an estimator on people, or continue an earlier call.
 
@@ -115,22 +121,20 @@ def pretrain(
     progress = progress and processes.is_first()
     everybody = People(_open(people, recipe.image_size, progress))
     identity = everybody.identity
-    want_same_everywhere("recipe", recipe.to_json())
-    want_same_everywhere("data set", identity)
-    waiting = f"another process trains in {folder}: waiting for it" if progress else ""
-    with folder_lock(folder, waiting) if processes.is_first() else nullcontext():
-        run = _finished(recipe, folder, identity)
-        if not processes.from_first(run is not None):
-            trainer = BodyTrainer(recipe, everybody, folder, device, progress)
-            trainer.pace(checkpoint_seconds, watch)
-            trainer.resume()
-            trainer.run_stage()
-            if processes.is_first():
-                trainer.finish()
-            processes.from_first(None)  # the others wait here
-            run = _finished(recipe, folder, identity)
-        assert run is not None
-        return run
+
+    def run() -> None:
+        trainer = BodyTrainer(
+            recipe, everybody, folder, device,
+            progress=progress, checkpoint_seconds=checkpoint_seconds, watch=watch,
+        )  # fmt: skip
+        trainer.resume()
+        trainer.run()
+        if processes.is_first():
+            trainer.finish()
+
+    return run_once(
+        folder, recipe, identity, lambda: _finished(recipe, folder, identity), run, progress
+    )
 
 
 def _open(people: Paths | Sequence[BodySet], size: int, progress: bool) -> Sequence[BodySet]:
@@ -184,57 +188,43 @@ class BodyTrainer(Loop):
     """The one stage of pretraining."""
 
     stages = ("people",)
+    model: PoseEstimator
 
     def __init__(
-        self, recipe: Recipe, people: People, folder: Path, device: str, progress: bool = False
+        self, recipe: Recipe, people: People, folder: Path, device: str, **options: Any
     ) -> None:
-        super().__init__(recipe, folder, device, people.identity, progress)
+        super().__init__(recipe, folder, device, people.identity, **options)
         self.people = people
         seen, self.held = people.split(recipe.validation_share)
         self.batches = BodyBatches(recipe, people, seen, device)
         torch.manual_seed(recipe.seed)
         self.model = body_network(recipe).to(device)
-        self.narrow = recipe.precision == "bfloat16"
-        if self.narrow:
+        if self.precision == "bfloat16":
             # torch's stub does not know it
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.begin_stage()
-
-    def begin_stage(self) -> None:
-        """Make the network, shared by all processes, and the optimizer."""
-        self.network = None  # an earlier one's hooks go first
-        self.network = processes.shared(self.model)
-        self.optimizer = rmsprop(self.model.parameters(), self.recipe)
 
     def plan(self) -> tuple[int, int]:
         """Images and batch size."""
         return self.recipe.pose_images, self.recipe.batch
 
-    def step(self, step: int, batch: int) -> dict[str, torch.Tensor]:
-        """Train on one batch; its loss, detached."""
-        self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, 0, step * batch)
+    def groups(self) -> list[dict[str, Any]]:
+        """All parameters."""
+        return [{"params": list(self.model.parameters()), "factor": 1.0}]
+
+    def loss(self, step: int, batch: int) -> tuple[Losses, torch.Tensor]:
+        """The loss of one batch."""
         images, uvd = self.batches(step, batch)
-        kind = torch.device(self.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.narrow):
+        with self.autocast():
             predicted = self.network(images)
         loss = body_pose_loss(predicted, uvd)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return {"L_jt": loss.detach()}
+        return {"L_jt": loss}, loss
 
-    def validate(self) -> dict[str, float]:
+    def validate(self) -> Row:
         """Errors on the held-out people, see :func:`body_errors`."""
         size = self.recipe.image_size
         uvd = predict_people(self.model, self.people, self.held, size, self.device)
         return body_errors(uvd, self.people, self.held)
-
-    def sentence(self, row: dict[str, float]) -> str:
-        """The errors in words."""
-        words = {"validation_percent": "% of the box's side", "validation_body_mm": "mm"}
-        return ", ".join(f"{row[key]:.1f} {unit}" for key, unit in words.items() if key in row)
 
     def finish(self) -> None:
         """Write what a finished pretraining's folder holds."""
@@ -249,14 +239,14 @@ class BodyTrainer(Loop):
             "recipe": json.loads(self.recipe.to_json()),
             "data": self.identity,
             "people": {"2D": int((~spatial).sum()), "3D": int(spatial.sum())},
-            "images": self.images,
+            "images": images_seen(self.log)["people"],
             "device": str(self.device),
             "torch": torch.__version__,
             "validation": {key: last[key] for key in constant},
             "median pose": constant,
         }
         if self.progress:
-            tqdm.write(f"people: the median pose as a constant guess: {self.sentence(constant)}")
+            tqdm.write(f"people: the median pose as a constant guess: {format_errors(constant)}")
         atomic_write(self.folder / "people.json", json.dumps(result, indent=1) + "\n")
 
 

@@ -50,7 +50,7 @@ class Batches:
         self._order = Shuffled(rows, recipe.seed)
         self._stream: tuple[Place, Iterator[Batch]] | None = None  # and where it stands
         for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
-            processes.part(getattr(recipe, name), name)
+            processes.rank_slice(getattr(recipe, name), name)
         least = max(recipe.batch, recipe.volume_batch, recipe.refine_batch)
         if recipe.source == "files" and len(rows) < least:
             raise ValueError(
@@ -72,7 +72,7 @@ class Batches:
         -------
             Crops, and joints (B, 21, 3), camera frame, mm.
         """
-        recipe, part = self.recipe, processes.part(batch)
+        recipe, part = self.recipe, processes.rank_slice(batch)
         if recipe.source == "stream":
             crops, joints_mm = self._next_of_stream((stage, step, batch))
         else:
@@ -94,7 +94,7 @@ class Batches:
             recipe = self.recipe
             stream = SyntheticStream(
                 batch, seed=recipe.seed, size=recipe.image_size, foreground=recipe.foreground,
-                centre=recipe.centre, start=(stage << 40) + step, part=processes.part(batch),
+                centre=recipe.centre, start=(stage << 40) + step, part=processes.rank_slice(batch),
             )  # fmt: skip
             self._stream = place, iter(stream)
         batches = self._stream[1]

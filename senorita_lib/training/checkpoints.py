@@ -1,87 +1,58 @@
 """Checkpoints of a run: whole or not there, the last two of them.
 
-A file holds tensors, numbers and text; loading runs no code of it.
+A file holds tensors, numbers and text; loading it runs no code.
 """
 
-import fcntl
 import os
 import warnings
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
+State = dict[str, Any]
 _LAST, _BEFORE = "checkpoint.pt", "checkpoint.before.pt"
 
 
-@contextmanager
-def alone_in(folder, progress=True):
-    """Keep other processes out of a run's folder; if one is at work there, wait for its end.
-
-    The system frees the folder of a process that is killed.
+def save_checkpoint(folder: str | os.PathLike[str], state: State) -> None:
+    """Write a checkpoint; the last one becomes the one before.
 
     Parameters
     ----------
-    folder : path
-    progress : bool
-        Say so when there is something to wait for.
-    """
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if progress:
-                tqdm.write(f"another process trains in {folder}: waiting for it")
-            fcntl.flock(place, fcntl.LOCK_EX)
-        except OSError:  # a file system that cannot lock
-            pass
-        yield
-    finally:
-        os.close(place)
-
-
-def save_checkpoint(folder, state):
-    """Write a checkpoint aside, keep the last one as the one before, and take its place.
-
-    Parameters
-    ----------
-    folder : path
-    state : dict
+    folder
+    state
         Tensors, numbers, text, and dicts and lists of them.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, because the disk is full, say; the earlier ones are still there.
     """
     folder = Path(folder)
-    aside = folder / "checkpoint.part"
-    with open(aside, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())  # a machine that stops may not keep the name alone
+    part = folder / "checkpoint.part"
+    try:
+        with open(part, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())  # the name must not reach the disk before the content
+    except (OSError, RuntimeError) as error:  # torch's zip writer raises the latter
+        part.unlink(missing_ok=True)
+        raise OSError(f"{folder / _LAST} cannot be written, wanted room on the disk") from error
     if (folder / _LAST).exists():
         os.replace(folder / _LAST, folder / _BEFORE)
-    os.replace(aside, folder / _LAST)
+    os.replace(part, folder / _LAST)
 
 
-def load_checkpoint(folder, device="cpu"):
-    """The last checkpoint, or with a warning the one before if the last is damaged.
-
-    Parameters
-    ----------
-    folder : path
-    device : str
-
-    Returns
-    -------
-    dict or None
-        None if there is no checkpoint.
+def load_checkpoint(folder: str | os.PathLike[str], device: str = "cpu") -> State | None:
+    """The last checkpoint, None if there is none; if it is damaged, the one before and a warning.
 
     Raises
     ------
     ValueError
-        If none of them is whole.
+        If all are damaged.
     """
-    damaged = None
+    damaged = ""
     for path in (Path(folder) / _LAST, Path(folder) / _BEFORE):
         if not path.exists():
             continue
@@ -98,8 +69,9 @@ def load_checkpoint(folder, device="cpu"):
     return None
 
 
-def _load(path, device):
-    with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
+def _load(path: Path, device: str) -> State:
+    with zipfile.ZipFile(path) as archive:  # torch itself does not check the checksums
         if archive.testzip() is not None:
             raise zipfile.BadZipFile
-    return torch.load(path, map_location=device, weights_only=True)
+    state: State = torch.load(path, map_location=device, weights_only=True)
+    return state

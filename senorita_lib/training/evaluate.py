@@ -1,24 +1,35 @@
 """A trained network over a whole data set, and what a run's folder keeps of it."""
 
 import hashlib
+import io
 import json
-import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from senorita_lib.datasets.crops import CropSet
 from senorita_lib.evaluation import SPLITS, split_errors, write_submission
 from senorita_lib.files import atomic_write
+from senorita_lib.model import HandPoseNet
 
 
-def predict_crops(model, crops, device="cpu", *, batch=64, progress=False):
+def predict_crops(
+    model: HandPoseNet,
+    crops: CropSet,
+    device: str = "cpu",
+    *,
+    batch: int = 64,
+    progress: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
     """Initial and refined poses of a ``CropSet``.
 
     Returns
     -------
-    initial, refined : arrays, (N, 21, 3), float32
-        Camera frame, mm; zeros for a frame without a hand.
+    initial, refined
+        (N, 21, 3), float32, camera frame, mm; zeros for a frame without a hand.
     """
     initial, refined = (np.zeros((len(crops), 21, 3), np.float32) for _ in range(2))
     found = np.flatnonzero(crops.found)
@@ -33,18 +44,14 @@ def predict_crops(model, crops, device="cpu", *, batch=64, progress=False):
     return initial, refined
 
 
-def constant_pose(crops):
-    """The pose, relative to the cube's centre, whose mean joint error on ``crops`` is least.
-
-    Parameters
-    ----------
-    crops : CropSet
+def constant_pose(crops: CropSet) -> np.ndarray:
+    """The pose, relative to the cube's centre, with the least mean joint error on ``crops``.
 
     Returns
     -------
-    array, (21, 3)
-        Geometric median of each joint, mm: the strongest guess that knows where the hand is,
-        and nothing else.
+    array
+        (21, 3), mm, the geometric median of each joint: the best guess that knows only where the
+        hand is.
     """
     relative = (crops.joints - crops.cube_centres[:, None])[crops.found].astype(np.float64)
     median = np.median(relative, axis=0)
@@ -55,16 +62,19 @@ def constant_pose(crops):
 
 
 def evaluate_run(
-    model, train_crops, test_crops, folder, identity, images, device="cpu", progress=False
-):
+    model: HandPoseNet,
+    train_crops: CropSet,
+    test_crops: CropSet,
+    folder: Path,
+    about: dict[str, Any],
+    device: str = "cpu",
+    progress: bool = False,
+) -> None:
     """Test a trained model on the five splits.
 
-    The result calls the data ``identity``, see :func:`data_identity`, and says how many
-    ``images`` each stage saw.
-
-    Writes ``predictions.npz``, ``submission.zip`` (the refined poses in the challenge's form)
-    and ``result.json``, whose errors are empty where the test frames have no labels, as in
-    HANDS19 itself.
+    Writes ``predictions.npz``, ``submission.zip`` (the refined poses in the challenge's format)
+    and ``result.json``, which includes ``about``. Its errors are empty if the test frames have no
+    labels, as in HANDS19 itself.
     """
     initial, refined = predict_crops(model, test_crops, device, progress=progress)
     guess = constant_pose(train_crops) + test_crops.cube_centres[:, None]
@@ -73,8 +83,7 @@ def evaluate_run(
     poses = {"constant": guess, "initial": initial, "refined": refined}
     result = {
         "recipe": json.loads(model.recipe.to_json()),
-        "data": identity,
-        "images": images,
+        **about,
         "device": str(device),
         "torch": torch.__version__,
         "frames": {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS},
@@ -84,15 +93,15 @@ def evaluate_run(
             for name, joints in poses.items()
         },
     }
-    arrays = {"names": np.array(test_crops.names), "splits": splits, "joints": test_crops.joints}
-    aside = folder / "predictions.part.npz"
-    np.savez_compressed(aside, **arrays, initial=initial, refined=refined)
-    os.replace(aside, folder / "predictions.npz")
+    held, names = io.BytesIO(), np.array(test_crops.names)
+    np.savez_compressed(
+        held, names=names, splits=splits, joints=test_crops.joints, initial=initial, refined=refined
+    )
+    atomic_write(folder / "predictions.npz", held.getvalue())
     write_submission(folder / "submission.zip", test_crops.names, refined)
-    atomic_write(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
-    return result
+    atomic_write(folder / "result.json", json.dumps(result, indent=1) + "\n")
 
 
-def data_identity(train_crops, test_crops):
-    """One digest of the data set that a run was trained and tested on."""
+def data_identity(train_crops: CropSet, test_crops: CropSet) -> str:
+    """A digest of the data set that a run was trained and tested on."""
     return hashlib.sha256((train_crops.identity + test_crops.identity).encode()).hexdigest()

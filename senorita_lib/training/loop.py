@@ -1,106 +1,244 @@
-"""A run of training: stages of steps, a log, validation, checkpoints, and how it goes on.
+"""A training run: stages of steps, a log, validation, checkpoints, and how it resumes.
 
-What a step is, and on what, a subclass says: :mod:`senorita_lib.training.stages` for hands,
+A subclass says what a stage trains and on what: :mod:`senorita_lib.training.stages` for hands,
 :mod:`senorita_lib.people.pretraining` for people.
 """
 
 import json
-import math
 import time
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, folder_lock
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 from senorita_lib.training.checkpoints import load_checkpoint, save_checkpoint
 
+Row = dict[str, Any]  # of a log: "stage", "images" seen in it, and means of losses or errors
+Losses = dict[str, torch.Tensor]
+R = TypeVar("R")
+
+STAGES = ("pose", "volume", "refine")
 _LOG_STEPS = 10
-ELSEWHERE = "choose another run folder or remove this one"
+_ELSEWHERE = "choose another run folder or remove this one"
 
 
-class Loop:
-    """Everything a checkpoint holds, and the way from one to the next.
-
-    A subclass makes ``model`` and ``optimizer``, and :meth:`begin_stage`, :meth:`plan`,
-    :meth:`step`, :meth:`validate` and :meth:`sentence`.
+def learning_rate(recipe: Recipe, stage: int, images: int) -> float:
+    """Learning rate of the estimator.
 
     Parameters
     ----------
-    recipe : Recipe
-    folder : pathlib.Path
-        Where checkpoints go.
-    device : str
-    identity : str
-        Of the data.
-    progress : bool
+    recipe
+    stage
+        Index in ``STAGES``.
+    images
+        Seen in Step 1, where the rate is divided at the milestones; in Step 2 it is constant.
+    """
+    if STAGES[stage] == "refine":
+        return recipe.learning_rate * recipe.refine_rate_factor
+    factor = recipe.volume_rate_factor if STAGES[stage] == "volume" else 1.0
+    drops = sum(images >= milestone for milestone in recipe.milestones)
+    return recipe.learning_rate * factor * recipe.decay**drops
+
+
+def has_converged(errors: list[float], share: float, patience: int) -> bool:
+    """Whether none of the last ``patience`` validations is better than the best before by a share.
+
+    ``share`` 0.01 means one percent.
+    """
+    before, last = errors[:-patience], errors[-patience:]
+    return bool(before) and min(last) > (1 - share) * min(before)
+
+
+def pose_converged(log: list[Row], recipe: Recipe) -> bool:
+    """Whether eq. 4 may join Step 1: validation has converged since the rate was last divided.
+
+    Only validations after the last milestone before ``pose_images`` count: an error may also stand
+    still because the rate is too high, until it is divided.
+    """
+    last = max((m for m in recipe.milestones if m < recipe.pose_images), default=0)
+    key = "validation_initial_mm"
+    rows = [row for row in log if row["stage"] == "pose" and key in row]
+    errors = [row[key] for row in rows if row["images"] > last]
+    return has_converged(errors, recipe.converged, recipe.patience)
+
+
+def images_seen(log: list[Row]) -> dict[str, int]:
+    """Images that each stage has seen."""
+    return {row["stage"]: row["images"] for row in log}  # the last row of each
+
+
+def counted(log: list[Row]) -> list[Row]:
+    """The log with the images ``seen`` since the start of the run, not of the stage."""
+    before, start = {}, 0
+    for stage, images in images_seen(log).items():
+        before[stage] = start
+        start += images
+    return [row | {"seen": before[row["stage"]] + row["images"]} for row in log]
+
+
+def training_precision(
+    wanted: str, device: str | torch.device, cpu_flags: Collection[str] | None = None
+) -> str:
+    """The precision in which networks train here: "float32" or "bfloat16".
+
+    Parameters
+    ----------
+    wanted
+        As in a recipe. "auto": bfloat16 where the processor computes it, which is several times
+        faster; elsewhere it is emulated, which is slower than float32.
+    device
+    cpu_flags
+        Features of the CPU; by default those in ``/proc/cpuinfo``.
+    """
+    if wanted != "auto":
+        return wanted
+    if torch.device(device).type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if cpu_flags is None:
+        info = Path("/proc/cpuinfo")
+        cpu_flags = info.read_text().split() if info.exists() else ()
+    narrow = {"amx_bf16", "avx512_bf16"}.intersection(cpu_flags)
+    return "bfloat16" if narrow else "float32"
+
+
+def run_once(
+    folder: Path,
+    recipe: Recipe,
+    identity: str,
+    read: Callable[[], R | None],
+    run: Callable[[], None],
+    progress: bool,
+) -> R:
+    """The finished run of a folder, trained first if it is not there.
+
+    Parameters
+    ----------
+    folder
+        One process at a time trains in it, or one group of processes.
+    recipe, identity
+        Of the run and of its data: processes that train together must agree on them.
+    read
+        Reads the finished run, None if the folder has none.
+    run
+        Trains; the first process writes what ``read`` reads.
+    progress
+        Tell when another process has the folder.
+    """
+    processes.assert_equal_across_ranks("recipe", recipe.to_json())
+    processes.assert_equal_across_ranks("data set", identity)
+    waiting = f"another process trains in {folder}: waiting for it" if progress else ""
+    with folder_lock(folder, waiting) if processes.is_first() else nullcontext():
+        if not processes.broadcast(read() is not None):
+            run()
+            processes.broadcast(None)  # the others wait for the first one's files
+        finished = read()
+        assert finished is not None
+        return finished
+
+
+class Loop:
+    """Trains the network of a run through all its stages.
+
+    A subclass sets ``model`` and then calls :meth:`begin_stage`; it defines :meth:`plan`,
+    :meth:`groups`, :meth:`loss` and :meth:`validate`.
+
+    Parameters
+    ----------
+    recipe
+    folder
+        For checkpoints and records.
+    device
+    identity
+        Of the data set and of the initial weights: a run resumes only with the same.
+    progress
+    checkpoint_seconds
+        Least time between two checkpoints; they never take more than a twentieth of the time.
+    watch
+        Called with the log when it has grown.
 
     Attributes
     ----------
     stages : tuple of str
-    counters : tuple of str
-        Attributes that a checkpoint holds besides.
     stage, images : int
-        Number of the stage, and images seen in it.
-    log : list of dict
-    timing : dict
+        Index of the stage, and images seen in it.
+    log : list of Row
+    timing : dict of str to float
         Seconds of each stage.
     """
 
-    stages = ()
-    counters = ()
+    stages: tuple[str, ...] = STAGES
+    model: nn.Module
 
-    def __init__(self, recipe, folder, device, identity="", progress=False):
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        device: str,
+        identity: str = "",
+        *,
+        progress: bool = False,
+        checkpoint_seconds: float = 20.0,
+        watch: Callable[[list[Row]], object] | None = None,
+    ) -> None:
         self.recipe, self.folder, self.device = recipe, folder, device
-        self.identity, self.progress = identity, progress
-        self.stage = self.images = 0
-        self.log, self.timing = [], {}
-        self.pace()
-
-    def pace(self, checkpoint_seconds=20.0, watch=None):
-        """Say how often to write checkpoints, and who is told when the log has grown."""
-        self.checkpoint_seconds, self.watch = checkpoint_seconds, watch or (lambda log: None)
+        self.identity, self.progress, self.watch = identity, progress, watch or (lambda log: None)
+        self.precision = training_precision(recipe.precision, device)
+        self.checkpoint_seconds = checkpoint_seconds
         self.next_save = time.monotonic() + checkpoint_seconds
+        self.stage = self.images = 0
+        self.log: list[Row] = []
+        self.timing: dict[str, float] = {}
 
-    def begin_stage(self):
-        """Network and optimizer as the stage wants them."""
-        raise NotImplementedError
-
-    def plan(self):
+    # ------------------------------------------------------------------- what a subclass says
+    def plan(self) -> tuple[int, int]:
         """Images and batch size of the stage."""
         raise NotImplementedError
 
-    def step(self, step, batch):
-        """Train on one batch; its losses, detached."""
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameters that the stage trains, in groups, each with a ``factor`` on its rate."""
         raise NotImplementedError
 
-    def validate(self):
-        """What the log says of a validation; the first process alone is asked."""
+    def loss(self, step: int, batch: int) -> tuple[Losses, torch.Tensor]:
+        """What the log keeps of a step, and the loss that it minimises."""
         raise NotImplementedError
 
-    def sentence(self, row):
-        """That in words."""
+    def validate(self) -> Row:
+        """Errors for the log, ``validation_WHAT_UNIT``; only the first process is asked."""
         raise NotImplementedError
 
-    def is_over(self):
-        """Whether the stage may end before its last image; asked after a validation."""
-        return False
+    # ------------------------------------------------------------------------------ the run
+    def run(self) -> None:
+        """Train from where the run stands to its end."""
+        while self.stage < len(self.stages):
+            self.run_stage()
+            self.stage, self.images = self.stage + 1, 0
+            self.begin_stage()
+            self.save()
 
-    def run_stage(self, seconds=None):
-        """From where the stage stands to its end.
+    def begin_stage(self) -> None:
+        """Make the network, shared by all processes, and the optimizer: RMSprop as released."""
+        if self.stage == len(self.stages) or self.stages[self.stage] == "volume":
+            return  # eq. 4 joins Step 1, whose optimizer goes on
+        groups = self.groups()
+        self.network = self.model  # the hooks of an earlier stage go first
+        self.network = processes.parallel(self.model)
+        rate = self.recipe.learning_rate
+        self.optimizer = torch.optim.RMSprop(groups, lr=rate, alpha=0.99, eps=1e-8)
 
-        Parameters
-        ----------
-        seconds : dict, optional
-            Time that each stage may take.
-        """
-        name, recipe = self.stages[self.stage], self.recipe
+    def run_stage(self) -> None:
+        """Train from where the stage stands to its end: steps, validations, log, checkpoints."""
+        name, interval = self.stages[self.stage], self.recipe.validate_images
         total, batch = self.plan()
         steps = total // batch
-        before = self.timing.get(name, 0.0)
-        start = time.monotonic()
-        sums = {}
+        before, start = self.timing.get(name, 0.0), time.monotonic()
+        sums: dict[str, list[torch.Tensor]] = {}
         bar = tqdm(
             total=steps,
             initial=self.images // batch,
@@ -115,37 +253,52 @@ class Loop:
                 seen, self.images = self.images, (step + 1) * batch
                 bar.update()
                 last = step + 1 == steps
-                if last or self.images // recipe.validate_images > seen // recipe.validate_images:
-                    self.log.append(self._validated(name))
+                if last or self.images // interval > seen // interval:
+                    row = self.validate() if processes.is_first() else {}
+                    row = {"stage": name, "images": self.images, **processes.broadcast(row)}
+                    self.log.append(row)
                     self.watch(self.log)
                     if self.progress:  # a line that stays, also where no bar can be shown
                         what = f"{name:>6} {self.images:>7} of {total} images"
-                        bar.write(f"{what}, validation: {self.sentence(self.log[-1])}")
-                    last |= self.is_over()
+                        bar.write(f"{what}, validation: {format_errors(row)}")
+                    last |= name == "pose" and pose_converged(self.log, self.recipe)
                 if (step + 1) % _LOG_STEPS == 0 or last:
                     means = {
-                        k: float(processes.mean(torch.stack(v).mean())) for k, v in sums.items()
+                        key: float(processes.mean(torch.stack(values).mean()))
+                        for key, values in sums.items()
                     }
                     self.log.append({"stage": name, "images": self.images, **means})
                     sums = {}
                     bar.set_postfix({k: f"{v:.3g}" for k, v in means.items()}, refresh=False)
                     self.watch(self.log)
                     self.timing[name] = before + time.monotonic() - start
-                    if seconds:
-                        over = self.timing[name] > seconds.get(name, math.inf)
-                        last |= processes.from_first(over)
                     # Only here, so that a resumed run logs the same means.
                     if not last and time.monotonic() > self.next_save:
                         self.save()
                 if last:
                     break
 
-    def _validated(self, name):
-        if not processes.is_first():
-            return processes.from_first(None)
-        return processes.from_first({"stage": name, "images": self.images, **self.validate()})
+    def step(self, step: int, batch: int) -> Losses:
+        """Train on one batch; its losses, detached."""
+        seen = step * batch
+        if self.stages[self.stage] == "volume":
+            seen += images_seen(self.log).get("pose", 0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, self.stage, seen) * group["factor"]
+        self.model.train()
+        losses, loss = self.loss(step, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return {key: value.detach() for key, value in losses.items()}
 
-    def save(self):
+    def autocast(self) -> torch.autocast:
+        """The context in which networks train, in the precision of this run."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    # -------------------------------------------------------------------------- its files
+    def save(self) -> None:
         """Write a checkpoint."""
         if not processes.is_first():
             return
@@ -154,7 +307,6 @@ class Loop:
             "data": self.identity,
             "stage": self.stage,
             "images": self.images,
-            **{name: getattr(self, name) for name in self.counters},
             "log": json.dumps(self.log),
             "timing": json.dumps(self.timing),
             "model": self.model.state_dict(),
@@ -165,59 +317,46 @@ class Loop:
         now = time.monotonic()
         self.next_save = now + max(self.checkpoint_seconds, 19 * (now - start))
 
-    def write_records(self):
-        """Write ``log.json`` and ``timing.json``."""
-        for name in ("log", "timing"):
-            data = f"{json.dumps(getattr(self, name))}\n".encode()
-            atomic_write(self.folder / f"{name}.json", data)
-
-    def resume(self):
-        """Take up the folder's checkpoint; whether it has one."""
+    def resume(self) -> bool:
+        """Load the folder's checkpoint; whether it has one."""
         state = load_checkpoint(self.folder, self.device)
         at = (state["stage"], state["images"]) if state else None
-        want_same_everywhere(f"checkpoint in {self.folder}", at)
+        processes.assert_equal_across_ranks(f"checkpoint in {self.folder}", at)
         if state is None:
             return False
-        path = self.folder / "checkpoint.pt"
-        stored = json.loads(state["recipe"])
+        path, stored = self.folder / "checkpoint.pt", json.loads(state["recipe"])
         want_same(path, stored, self.recipe, state.get("data"), self.identity)
-        for name in ("stage", "images", *self.counters):
-            setattr(self, name, state[name])
+        self.stage, self.images = state["stage"], state["images"]
         self.log, self.timing = json.loads(state["log"]), json.loads(state["timing"])
         self.model.load_state_dict(state["model"])
         self.begin_stage()
-        self.optimizer.load_state_dict(state["optimizer"])
+        if self.stage < len(self.stages):
+            self.optimizer.load_state_dict(state["optimizer"])
         return True
 
-
-def counted(log):
-    """The log with the images ``seen`` since the run began, not the stage."""
-    before = dict.fromkeys(row["stage"] for row in log)
-    start = 0
-    for stage in before:
-        before[stage] = start
-        start += max(row["images"] for row in log if row["stage"] == stage)
-    return [row | {"seen": before[row["stage"]] + row["images"]} for row in log]
+    def write_records(self) -> None:
+        """Write ``log.json`` and ``timing.json``."""
+        for name in ("log", "timing"):
+            atomic_write(self.folder / f"{name}.json", f"{json.dumps(getattr(self, name))}\n")
 
 
-def rmsprop(groups, recipe):
-    """The paper's solver, as the release has it."""
-    return torch.optim.RMSprop(groups, lr=recipe.learning_rate, alpha=0.99, eps=1e-8)
+def format_errors(row: Row) -> str:
+    """The errors of a validation: ``validation_initial_mm`` as ``initial 12.3 mm``."""
+    words = []
+    for key, value in row.items():
+        if key.startswith("validation_"):
+            *what, unit = key.split("_")[1:]
+            words.append(" ".join([*what, f"{value:.1f}", unit]))
+    return ", ".join(words)
 
 
-def want_same(path, stored, recipe, data, identity):
-    """Refuse to go on with a run of another recipe or on another data set."""
+def want_same(path: Path, stored: Row, recipe: Recipe, data: str | None, identity: str) -> None:
+    """Refuse to go on with a run of another recipe, or on another data set: raises ValueError."""
     wanted = json.loads(recipe.to_json())
-    stored = json.loads(Recipe().to_json()) | stored  # one from before a value came to be
+    stored = json.loads(Recipe().to_json()) | stored  # an old recipe may lack some names
     other = [name for name in wanted | stored if stored.get(name) != wanted.get(name)]
     if other:
         found = f"{other[0]} = {stored.get(other[0])!r}, wanted {wanted.get(other[0])!r}"
-        raise ValueError(f"{path} is of another recipe, with {found}: {ELSEWHERE}")
+        raise ValueError(f"{path} is of another recipe, with {found}: {_ELSEWHERE}")
     if data != identity:
-        raise ValueError(f"{path} is of another data set than the one given: {ELSEWHERE}")
-
-
-def want_same_everywhere(what, value):
-    """Refuse processes that would not train together."""
-    if processes.from_first(value) != value:
-        raise ValueError(f"{what} is another one here than in the first process, wanted the same")
+        raise ValueError(f"{path} is of another data set than the one given: {_ELSEWHERE}")

@@ -1,36 +1,37 @@
-"""Training by several processes as if it were one.
+"""Training in several processes that ``torchrun`` started, with the results of a single one.
 
-``torchrun`` starts them. They share each batch, their batch norms share its statistics and
-DistributedDataParallel their gradients, so that a recipe gives the same run on any number.
+The processes share each batch. Batch norms take the statistics of the whole batch, and
+DistributedDataParallel averages the gradients.
 """
 
-import ctypes
 import os
-import signal
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
-from torch import distributed
+from torch import distributed, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+T = TypeVar("T")
 
 
 @contextmanager
-def process_group():
-    """Join the processes that ``torchrun`` has started; alone, nothing happens.
+def process_group() -> Iterator[str]:
+    """Join the processes that ``torchrun`` started; a single one need not.
 
     Yields
     ------
     str
-        This process's device: its graphics card if there is one, else the CPU.
+        The device of this process: its graphics card if there is one, else the CPU.
 
     Raises
     ------
     ValueError
-        If the machine has graphics cards, but fewer than processes.
+        If the machine has fewer graphics cards than processes, but has some.
     """
     cuda = torch.cuda.is_available()
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
@@ -42,136 +43,102 @@ def process_group():
         if here > cards:
             raise ValueError(f"--nproc-per-node is {here}, wanted at most the {cards} cards here")
         torch.cuda.set_device(device)
-    with suppress(AttributeError):  # who kills torchrun does not leave its processes at work
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    # The others wait while the first one writes crops or tests the network.
-    patience = timedelta(hours=6)
-    distributed.init_process_group("nccl" if cuda else "gloo", timeout=patience)
+    # The others wait while the first one crops the data set or tests the network.
+    distributed.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=6))
     try:
         yield device
     finally:
         distributed.destroy_process_group()
 
 
-def count():
-    """How many processes train together."""
-    return distributed.get_world_size() if _several() else 1
+def world_size() -> int:
+    """Number of processes that train together."""
+    several = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if several else 1
 
 
-def is_first():
-    """Whether this process writes the files."""
-    return not _several() or distributed.get_rank() == 0
+def is_first() -> bool:
+    """Whether this is the process that writes files."""
+    return world_size() == 1 or distributed.get_rank() == 0
 
 
-def part(batch, name="batch"):
-    """Rows of a batch that fall to this process, as a slice.
-
-    Parameters
-    ----------
-    batch : int
-        Its size in all processes.
-    name : str
-        What an error calls it.
+def rank_slice(batch: int, name: str = "batch") -> slice:
+    """The rows of a batch that this process takes.
 
     Raises
     ------
     ValueError
-        If the processes cannot share a batch of that size evenly.
+        If ``batch``, the size over all processes, is no multiple of their number. The error calls
+        it ``name``.
     """
-    processes = count()
-    if batch % processes:
-        raise ValueError(f"{name} is {batch}, wanted a multiple of the {processes} processes")
-    share = batch // processes
-    first = distributed.get_rank() * share if processes > 1 else 0
+    size = world_size()
+    if batch % size:
+        raise ValueError(f"{name} is {batch}, wanted a multiple of the {size} processes")
+    share = batch // size
+    first = distributed.get_rank() * share if size > 1 else 0
     return slice(first, first + share)
 
 
-def from_first(value):
-    """What the first process has, in all of them."""
-    if not _several():
-        return value
+def broadcast(value: T) -> T:
+    """The value that the first process has."""
     values = [value]
-    distributed.broadcast_object_list(values)
+    if world_size() > 1:
+        distributed.broadcast_object_list(values)
     return values[0]
 
 
-def mean(values):
-    """The mean of a tensor over all processes, without gradient."""
-    if _several():
-        values = values.detach().clone()
+def assert_equal_across_ranks(what: str, value: object) -> None:
+    """Refuse processes that would not train together: raises ValueError if values differ."""
+    if broadcast(value) != value:
+        raise ValueError(f"{what} differs from that of the first process, wanted the same")
+
+
+def mean(values: torch.Tensor) -> torch.Tensor:
+    """The mean of a tensor over all processes, detached."""
+    values = values.detach()
+    if world_size() > 1:
+        values = values.clone()
         distributed.all_reduce(values)
-        values /= count()
+        values /= world_size()
     return values
 
 
-def shared(network):
-    """The network as all processes train it, in place of each one's own.
+def parallel(network: nn.Module) -> nn.Module:
+    """The network as all processes train it together; a single one trains it as it is.
 
-    Parameters that a stage does not use must not require a gradient.
+    Its batch norms are replaced in place. Parameters that a stage does not use must not require
+    gradients.
     """
-    if count() == 1:
+    if world_size() == 1:
         return network
-    share_batch_norms(network)
+    if next(network.parameters()).is_cuda:
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    else:
+        for module in network.modules():
+            if isinstance(module, _BatchNorm):
+                module.__class__ = _BatchNormOnCpus
     return DistributedDataParallel(network)
 
 
-def share_batch_norms(network):
-    """Let all batch norms of a network share their statistics, in place.
+class _BatchNormOnCpus(_BatchNorm):
+    """What ``SyncBatchNorm`` computes on cards."""
 
-    ``torch.nn.SyncBatchNorm`` does the same on graphics cards alone.
-
-    Raises
-    ------
-    TypeError
-        If a kind of batch norm does more than torch's own.
-    """
-    for name, child in network.named_children():
-        if isinstance(child, _BatchNorm) and not isinstance(child, _SharedBatchNorm):
-            if type(child).forward is not _BatchNorm.forward:
-                raise TypeError(f"{name} is a {type(child).__name__}, wanted torch's batch norms")
-            norm = _SharedBatchNorm(child.num_features, child.eps, child.momentum)
-            norm.to(child.weight).load_state_dict(child.state_dict())
-            norm.requires_grad_(child.weight.requires_grad).train(child.training)
-            setattr(network, name, norm)
-        else:
-            share_batch_norms(child)
-
-
-class _SharedBatchNorm(_BatchNorm):
-    def _check_input_dim(self, _):
+    def _check_input_dim(self, _: torch.Tensor) -> None:
         """Any: (B, C) or (B, C, H, W)."""
 
-    def forward(self, features):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(features)
-        wide = features.to(self.running_mean.dtype)
-        axes = [0, *range(2, wide.ndim)]
-        shape = [1, -1] + [1] * (wide.ndim - 2)
-        number = wide.numel() // wide.shape[1] * count()
-        mean = _Sum.apply(wide.sum(axes)) / number
-        wide = wide - mean.view(shape)
-        variance = _Sum.apply(wide.square().sum(axes)) / number
+        wide = features.to(self.weight.dtype)  # under autocast features may be bfloat16
+        axes, shape = [0, *range(2, wide.ndim)], [1, -1, *(wide.ndim - 2) * [1]]
+        mean = all_reduce(wide.mean(axes)) / world_size()
+        centred = wide - mean.view(shape)
+        variance = all_reduce(centred.square().mean(axes)) / world_size()
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * number / (number - 1), self.momentum)
-            self.num_batches_tracked += 1
+            number = wide.numel() // wide.shape[1] * world_size()
+            self.get_buffer("running_mean").lerp_(mean, self.momentum or 0)
+            unbiased = variance * number / (number - 1)
+            self.get_buffer("running_var").lerp_(unbiased, self.momentum or 0)
+            self.get_buffer("num_batches_tracked").add_(1)
         scale = (variance + self.eps).rsqrt() * self.weight
-        return (wide * scale.view(shape) + self.bias.view(shape)).to(features.dtype)
-
-
-class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes; its gradient is that of the sum of their losses."""
-
-    @staticmethod
-    def forward(_, values):
-        values = values.contiguous().clone()
-        distributed.all_reduce(values)
-        return values
-
-    @staticmethod
-    def backward(_, gradient):
-        return _Sum.forward(_, gradient)
-
-
-def _several():
-    return distributed.is_available() and distributed.is_initialized()
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(features.dtype)

@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict
 
 import pytest
 
@@ -10,7 +9,7 @@ from senorita_lib.recipes import find_recipe
 
 def result(recipe, device="cpu", errors=True):
     refined = {split: 20.0 + i for i, split in enumerate(SPLITS)} if errors else {}
-    recipe = json.loads(json.dumps(asdict(recipe)))
+    recipe = json.loads(recipe.to_json())
     images = {name: recipe[f"{name}_images"] for name in ("pose", "volume", "refine")}
     return {"recipe": recipe, "errors": {"refined": refined}, "images": images, "device": device}
 

@@ -42,7 +42,7 @@ def log(hand: np.ndarray) -> Log:
             if images in (500, 1000):
                 row = {"stage": stage, "images": images, "validation_initial_mm": 30.0}
                 row |= {"validation_refined_mm": 25.0} if stage == "refine" else {}
-                rows.append(row | {"strip_mm": (hand + len(rows)).tolist()})
+                rows.append(row | {"sample_poses": (hand + len(rows)).tolist()})
             losses = {"L_jt": 5.0 - images / 1000}
             losses |= {"L_3dske": 700.0} if stage == "volume" else {}
             if stage == "refine":
@@ -88,7 +88,7 @@ def test_poses_end_with_the_truth(
 def test_long_run_has_seven_columns_and_light_curves(
     log: Log, strip: CropSet, hand: np.ndarray
 ) -> None:
-    more = [log[-2] | {"images": 1000 * i, "strip_mm": hand.tolist()} for i in range(2, 900)]
+    more = [log[-2] | {"images": 1000 * i, "sample_poses": hand.tolist()} for i in range(2, 900)]
     figure = training_figure([*log, *more], strip)
     assert len(figure.axes[-1].collections) == 8 * 4
     assert max(len(line.get_xdata()) for axes in figure.axes for line in axes.lines) <= 250
@@ -139,7 +139,7 @@ def test_one_display_is_updated_and_seldom(
 
     monkeypatch.setattr(training.time, "monotonic", lambda: clock.seconds)
     monkeypatch.setattr(training, "training_figure", slow)
-    monkeypatch.setattr(training, "strip_frames", lambda recipe, data: strip)
+    monkeypatch.setattr(training, "sample_frames", lambda recipe, data: strip)
     live = LiveTraining(find_recipe("tiny"), "data")
     assert shown == [[{"text/plain": "training: no step yet"}]]
     for i in range(1, 80):

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.slow
 
 # Notebook, parameter, value, and the refusal; test_notebooks.py has more of them.
 CASES = [
-    ("04_train_refine", "model", "7", "model is 7, wanted 1, 2, 3 or 4"),
-    ("03_skeleton_renderer", "gama", "0.1", "gama is no parameter of this notebook, did you mean"),
+    ("04_train_refine", "model", "7", "this notebook has model = 7, wanted 1, 2, 3 or 4"),
+    ("03_skeleton_renderer", "gama", "0.1", "this notebook has no 'gama', the nearest known name"),
 ]
 SECONDS = 120  # the most that training waits for its first line to be read
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,16 +15,14 @@ from conftest import QUICK
 from torch import nn
 
 from senorita_lib.datasets.crops import CropSet
-from senorita_lib.datasets.synthetic.stream import SyntheticStream
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights
 from senorita_lib.people import batches as bodybatches
 from senorita_lib.people import pretraining
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe, find_recipe
-from senorita_lib.refinement import _fc_stage
-from senorita_lib.training import processes
-from senorita_lib.training import stages as training
-from senorita_lib.training.checkpoints import alone_in, load_checkpoint
+from senorita_lib.training import processes, stages
+from senorita_lib.training.checkpoints import load_checkpoint
+from senorita_lib.training.loop import images_seen
 
 pytestmark = pytest.mark.slow
 
@@ -45,40 +42,31 @@ RELEASED = {
 }
 RUNS = {
     "whole": SMALL,
-    "stream": SMALL.override(source="stream", pool=8, **SHORT),
     "released": SMALL.override(**SHORT, **RELEASED),
     "converged": SMALL.override(
         converged=0.999, patience=1, validate_images=4, **SHORT | {"pose_images": 16}
     ),
-    "timed": SMALL.override(volume_images=80, refine_images=8),
 }
-SECONDS = {"pose": 0, "volume": 0, "refine": 0}
+SEEN = {"whole": [48, 40, 12], "released": [8, 8, 8], "converged": [8, 16, 8]}
 
 
-def train_in_float64(name, data, folder, patch=setattr, **options):
+def train_in_float64(name, data, folder, patch=setattr):
     """A run of ``RUNS``."""
 
-    def widened(batch):
-        def wide(*arguments):
-            crops, joints = batch(*arguments)
-            names = "image", "box", "cube_centre"
-            wider = {name: getattr(crops, name).double() for name in names}
-            return replace(crops, **wider), joints.double()
-
-        return wide
+    def wide_batch(*arguments):
+        crops, joints = narrow_batch(*arguments)
+        names = "image", "box", "cube_centre"
+        return replace(crops, **{n: getattr(crops, n).double() for n in names}), joints.double()
 
     class Wide(HandPoseNet):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             self.double()
 
-    patch(training, "HandPoseNet", Wide)
-    for source in (CropSet, SyntheticStream):
-        if source.batch.__name__ != "wide":
-            patch(source, "batch", widened(source.batch))
-    seconds = {"seconds": SECONDS} if name == "timed" else {}
-    options = {"progress": False, "checkpoint_seconds": 0, **seconds} | options
-    return training.train(RUNS[name], data, folder, **options)
+    patch(stages, "HandPoseNet", Wide)
+    if (narrow_batch := CropSet.batch).__name__ != "wide_batch":
+        patch(CropSet, "batch", wide_batch)
+    return stages.train(RUNS[name], data, folder, progress=False, checkpoint_seconds=0)
 
 
 def pretrain_in_float64(folder, patch=setattr):
@@ -98,17 +86,15 @@ def pretrain_in_float64(folder, patch=setattr):
     patch(bodybatches, "cut_body", wide(sample))
     recipe = SMALL.override(pretrain=True, pretrain_images=80)
     people = [SyntheticBody(24, side=48)]
-    options = {"progress": False, "checkpoint_seconds": 0}
-    return pretraining.pretrain(recipe, folder, people, **options)
+    return pretraining.pretrain(recipe, folder, people, progress=False, checkpoint_seconds=0)
 
 
 def torchrun(*arguments):
-    """Two processes; returns what came of it and their last words."""
+    """Two processes; what came of it, and their last words."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [str(word) for word in (*command, *arguments)],
-        env=environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT}/tests"},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -136,44 +122,33 @@ def in_each_process(case, data, *arguments):
 
 def everything(data, folder, notes):
     """All of ``RUNS``, each process noting its log; norms; a batch that cannot be shared."""
-    for name in RUNS:
-        options = {}
-        if name == "timed" and not processes.is_first():
-            options = {"seconds": dict.fromkeys(SECONDS, 1e9)}  # the first one's clock counts
-        run = train_in_float64(name, data, Path(folder) / name, **options)
-        rank = "first" if processes.is_first() else "second"
+    rank = int(os.environ["RANK"])
+    runs = {name: train_in_float64(name, data, Path(folder) / name) for name in RUNS}
+    runs["people"] = pretrain_in_float64(Path(folder) / "people")
+    for name, run in runs.items():
         Path(notes, f"{name}_{rank}.json").write_text(json.dumps(run.log))
-    run = pretrain_in_float64(Path(folder) / "people")
-    Path(notes, f"people_{rank}.json").write_text(json.dumps(run.log))
-    share_norms(notes)
+    found = {}
+    for name, (network, batch) in networks().items():
+        network = processes.parallel(network)
+        found[name] = passed(network, batch.chunk(2)[rank])
+    torch.save(found, f"{notes}/norms_{rank}.pt")
     try:
-        training.train(SMALL.override(refine_batch=3), data, f"{folder}/odd", progress=False)
+        stages.train(SMALL.override(refine_batch=3), data, f"{folder}/odd", progress=False)
     except ValueError as error:
         Path(notes, f"odd_{rank}.txt").write_text(str(error))
 
 
-def train_whole(data, folder, stage=None, step=None):
-    """One of ``RUNS``; at a step of a stage the first process kills torchrun, if told so."""
-    run_step = training.Trainer.step
+def killed(data, folder):
+    """The run ``whole``, until both processes are killed in its second stage."""
+    run_step = stages.Trainer.step
 
     def failing(self, number, batch):
-        if processes.is_first() and [str(self.stage), str(number)] == [stage, step]:
-            os.kill(os.getppid(), signal.SIGKILL)
+        if (self.stage, number) == (1, 5):
+            os.kill(os.getpid(), signal.SIGKILL)
         return run_step(self, number, batch)
 
-    training.Trainer.step = failing
+    stages.Trainer.step = failing
     train_in_float64("whole", data, folder)
-
-
-def share_norms(folder):
-    """Half of a batch through norms that are shared."""
-    rank = int(os.environ["RANK"])
-    found = {}
-    for name, (network, batch) in networks().items():
-        processes.share_batch_norms(network)
-        found[name] = passed(network, batch.chunk(2)[rank])
-        found[name]["parameters"] = [processes.mean(g) for g in found[name]["parameters"]]  # as DDP
-    torch.save(found, f"{folder}/norms_{rank}.pt")
 
 
 def networks():
@@ -182,7 +157,6 @@ def networks():
     kinds = {
         "1d": (nn.BatchNorm1d(5), (8, 5)),
         "2d": (nn.BatchNorm2d(3, eps=1e-3, momentum=0.3), (8, 3, 4, 6)),
-        "per bone": (_fc_stage(4, 3), (8, 20, 4)),
     }
     for norm, _ in kinds.values():
         for parameter in norm.parameters():
@@ -198,10 +172,10 @@ def passed(network, batch):
     batch = batch.clone().requires_grad_()
     output = network(batch)
     (output**3).mean().backward()
-    parameters = [parameter.grad for parameter in network.parameters()]
-    later = network.eval()(batch)
-    found = {"output": output, "input": batch.grad, "later": later, "parameters": parameters}
-    return found | {"state": network.state_dict()}
+    found = {"output": output, "input": batch.grad, "later": network.eval()(batch)}
+    found["parameters"] = [parameter.grad for parameter in network.parameters()]
+    state = network.state_dict().items()
+    return found | {"state": {name.removeprefix("module."): value for name, value in state}}
 
 
 # --------------------------------------------------------------------------------------- tests
@@ -215,67 +189,57 @@ def together(small_data, tmp_path_factory):
     return folder, notes
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_two_processes_train_as_one_does(name, together, small_data, tmp_path, monkeypatch):
-    """Losses, weights of the balance, validation errors, poses, the end of each stage, weights."""
-    run = train_in_float64(name, small_data, tmp_path, monkeypatch.setattr)
+@pytest.fixture(scope="module")
+def alone(small_data, tmp_path_factory):
+    """Folder of the same runs by one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in RUNS:
+            train_in_float64(name, small_data, folder / name, monkeypatch.setattr)
+        pretrain_in_float64(folder / "people", monkeypatch.setattr)
+    return folder
+
+
+@pytest.mark.parametrize("name", [*RUNS, "people"])
+def test_two_processes_train_as_one_does(name, together, alone):
+    """Losses, weights of the balance, validation errors, poses, the end of each stage, weights.
+
+    Of people one process has those with 2D labels, the other those with depths.
+    """
     folder, notes = together
-    want_close(folder / name, tmp_path)
-    logs = [json.loads((notes / f"{name}_{rank}.json").read_text()) for rank in ("first", "second")]
-    assert logs[0] == logs[1] == json.loads((folder / name / "log.json").read_text())
-    seen = [max(r["images"] for r in run.log if r["stage"] == s) for s in training.STAGES]
-    wanted = {"whole": [48, 40, 12], "converged": [8, 16, 8], "timed": [40, 40, 8]}
-    assert seen == wanted.get(name, [8, 8, 8])
-    left = {path.name for path in (folder / name).iterdir()}
-    assert left == {path.name for path in tmp_path.iterdir()}
+    assert_close(folder / name, alone / name)
+    log = json.loads((folder / name / "log.json").read_text())
+    assert all(json.loads((notes / f"{name}_{rank}.json").read_text()) == log for rank in (0, 1))
+    if name in SEEN:
+        assert list(images_seen(log).values()) == SEEN[name]
+    else:
+        path = Path(name) / pretraining.WEIGHTS
+        one, other = (read_weights(f / path, BODY_FORMAT)[1] for f in (folder, alone))
+        torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE)
+    assert {p.name for p in (folder / name).iterdir()} == {p.name for p in (alone / name).iterdir()}
 
 
-def test_two_processes_learn_people_as_one_does(together, tmp_path, monkeypatch):
-    """Although one of them has those with 2D labels and the other those with depths."""
-    run = pretrain_in_float64(tmp_path, monkeypatch.setattr)
-    folder, notes = together
-    want_close(folder / "people", tmp_path)
-    logs = [json.loads((notes / f"people_{rank}.json").read_text()) for rank in ("first", "second")]
-    assert logs[0] == logs[1]
-    both = [
-        read_weights(f / run.weights.name, BODY_FORMAT)[1] for f in (folder / "people", tmp_path)
-    ]
-    for name, value in both[0].items():
-        torch.testing.assert_close(value, both[1][name], rtol=0, atol=TOLERANCE, msg=name)
-    left = {path.name for path in (folder / "people").iterdir()}
-    assert left == {path.name for path in tmp_path.iterdir()}
-
-
-def want_close(one, two):
+def assert_close(one, two):
     """Two folders with the same run, but for rounding."""
     logs = [json.loads((folder / "log.json").read_text()) for folder in (one, two)]
     for found, wanted in zip(*logs, strict=True):
         assert found.keys() == wanted.keys()
         assert (found["stage"], found["images"]) == (wanted["stage"], wanted["images"])
-        for key in found.keys() - {"stage", "strip_mm"}:
+        for key in found.keys() - {"stage", "sample_poses"}:
             assert found[key] == pytest.approx(wanted[key], rel=TOLERANCE), (key, found)
-        if "strip_mm" in found:  # rounded to 0.1
-            np.testing.assert_allclose(found["strip_mm"], wanted["strip_mm"], atol=0.11)
+        if "sample_poses" in found:  # rounded to 0.1
+            np.testing.assert_allclose(found["sample_poses"], wanted["sample_poses"], atol=0.11)
     weights = [load_checkpoint(folder)["model"] for folder in (one, two)]
-    assert weights[0].keys() == weights[1].keys()
-    for key, value in weights[0].items():
-        torch.testing.assert_close(value, weights[1][key], rtol=0, atol=TOLERANCE, msg=key)
+    torch.testing.assert_close(*weights, rtol=0, atol=TOLERANCE)
 
 
-def test_killed_processes_go_on_in_any_number(together, small_data, tmp_path, monkeypatch):
-    """Killed in the second stage, then on with two and with one."""
-    folder = tmp_path / "two"
-    done, words = torchrun(__file__, "train_whole", small_data, folder, 1, 5)
-    assert done.returncode == -signal.SIGKILL, words
-    with alone_in(folder):  # waits for torchrun's processes, which must end with it
-        state = load_checkpoint(folder)
+def test_killed_processes_resume_in_another_number(together, small_data, tmp_path, monkeypatch):
+    done, words = torchrun(__file__, "killed", small_data, tmp_path)
+    assert done.returncode, words
+    state = load_checkpoint(tmp_path)
     assert (state["stage"], state["images"]) == (1, 0)
-    shutil.copytree(folder, tmp_path / "one")
-    train_in_float64("whole", small_data, tmp_path / "one", monkeypatch.setattr)
-    want_close(tmp_path / "one", together[0] / "whole")
-    done, words = torchrun(__file__, "train_whole", small_data, folder)
-    assert done.returncode == 0, words
-    want_close(folder, together[0] / "whole")
+    train_in_float64("whole", small_data, tmp_path, monkeypatch.setattr)
+    assert_close(tmp_path, together[0] / "whole")
 
 
 @pytest.mark.parametrize("name", networks())
@@ -283,34 +247,22 @@ def test_shared_norms_are_those_of_the_whole_batch(name, together):
     halves = [torch.load(together[1] / f"norms_{rank}.pt")[name] for rank in range(2)]
     wanted = passed(*networks()[name])
     # Each half's loss is its own mean, so their sum is twice that of the whole batch.
-    close(torch.cat([half["input"] for half in halves]), 2 * wanted["input"])
+    close = {"rtol": 1e-10, "atol": 1e-10}
+    joined = torch.cat([half["input"] for half in halves])
+    torch.testing.assert_close(joined, 2 * wanted["input"], **close)
     for key in ("output", "later"):
-        close(torch.cat([half[key] for half in halves]), wanted[key])
+        joined = torch.cat([half[key] for half in halves])
+        torch.testing.assert_close(joined, wanted[key], **close)
     for half in halves:
-        close(half["parameters"], wanted["parameters"])
-        assert half["state"].keys() == wanted["state"].keys()
-        close(half["state"], wanted["state"])
-
-
-def close(found, wanted):
-    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+        for key in ("parameters", "state"):
+            torch.testing.assert_close(half[key], wanted[key], **close)
 
 
 def test_batch_that_cannot_be_shared_is_refused(together):
     """At the start, though its stage is the last."""
-    for rank in ("first", "second"):
+    for rank in (0, 1):
         sentence = (together[1] / f"odd_{rank}.txt").read_text()
         assert sentence == "refine_batch is 3, wanted a multiple of the 2 processes"
-
-
-def test_unknown_kind_of_norm_is_refused():
-    with pytest.raises(TypeError, match="is a LazyNorm, wanted torch's batch norms"):
-        processes.share_batch_norms(nn.Sequential(LazyNorm(3)))
-
-
-class LazyNorm(nn.BatchNorm1d):
-    def forward(self, features):
-        return features
 
 
 def test_command_line_under_torchrun(small_data, tmp_path):
@@ -324,7 +276,7 @@ def test_command_line_under_torchrun(small_data, tmp_path):
     assert Recipe.from_json(head) == SMALL.override(**SHORT)
     assert title == "Model 1, mean joint error, mm" and "EXTRAP" in splits
     assert len(validations) == 3 and all("validation: initial" in line for line in validations)
-    one = training.train(SMALL.override(**SHORT), small_data, tmp_path / "one", progress=False)
+    one = stages.train(SMALL.override(**SHORT), small_data, tmp_path / "one", progress=False)
     two = json.loads((tmp_path / "run" / "result.json").read_text())
     assert two["errors"]["initial"] == pytest.approx(one.result["errors"]["initial"], rel=0.02)
 

@@ -1,0 +1,132 @@
+"""For notebooks: parameters are checked before anything runs, and relative paths have one root."""
+
+import ast
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    create_model,
+)
+
+from senorita_lib.recipes import explain
+
+_INJECTED = "# Parameters\n"  # first line of the cell that papermill inserts
+_PAPERMILLS = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}  # from its --inject-paths
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:
+    """Refuse wrong values, and names given to papermill that the notebook does not have.
+
+    Papermill itself only warns of an unknown name and runs the notebook with its defaults. It puts
+    what it was given into a cell of its own, which is the kernel's second input if this check is in
+    the third. Other cells are not looked at, so a reader can run this again.
+
+    Parameters
+    ----------
+    namespace
+        ``globals()`` of the notebook; the texts "true" and "false" are replaced by truth values.
+    **checks
+        For each parameter :func:`whole`, :func:`number`, :func:`one_of`, :func:`truth` or
+        :func:`folder`.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a value impossible or a folder missing.
+    """
+    for name in checks:
+        if name not in namespace:
+            raise ValueError(f"{name} has no value, run the cell with the parameters first")
+    values = {name: namespace[name] for name in checks}
+    values |= dict.fromkeys(_injected_names(namespace.get("In")) - checks.keys())
+    parameters = create_model("Parameters", __config__=_STRICT, **checks)
+    try:
+        checked = parameters(**values)
+    except ValidationError as error:
+        raise ValueError(explain(error, "this notebook", values, checks)) from None
+    namespace.update({name: getattr(checked, name) for name in checks})
+
+
+def whole(least: int | None = None, most: int | None = None) -> Any:
+    """Check for a whole number; both limits are allowed themselves."""
+    return Annotated[int, Field(ge=least, le=most)]
+
+
+def number(above: float | None = None, below: float | None = None) -> Any:
+    """Check for a finite number between two limits, which are not allowed themselves."""
+    return Annotated[float, Field(gt=above, lt=below)]
+
+
+def one_of(*choices: Any) -> Any:
+    """Check for one of some texts or numbers."""
+    return Literal[choices]
+
+
+def truth(*others: Any) -> Any:
+    """Check for True, False or one of ``others``; the texts "true" and "false" are taken too.
+
+    Papermill makes a text of ``-p NAME true`` and a truth value of ``-p NAME True``.
+    """
+
+    def read(value: object) -> object:
+        return {"true": True, "false": False}.get(str(value).lower(), value)
+
+    return Annotated[Literal[True, False, *others], BeforeValidator(read)]
+
+
+def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
+    """Check for the path of a folder, see :func:`project_path`.
+
+    Parameters
+    ----------
+    otherwise
+        What makes the folder, for the error if it is missing. Without it, it may be missing.
+    but
+        Words that are allowed instead of a path.
+    """
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value in but:
+            return value
+        if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+            raise ValueError("the path of a folder")
+        path = project_path(value)
+        above = next(p for p in (path, *path.parents) if p.exists())
+        if not above.is_dir():
+            raise ValueError(f"a folder, but {above} is a file")
+        if otherwise and above != path:
+            raise ValueError(f"an existing folder: {otherwise}")
+        return value
+
+    return Annotated[Any, PlainValidator(check)]
+
+
+def project_path(path: str | os.PathLike[str]) -> Path:
+    """A relative path counted from this project's clone, else from the working folder.
+
+    JupyterLab runs a notebook in ``notebooks/`` and papermill where it was called: both mean the
+    same ``data/``. The clone is the nearest folder at or above the working one that has
+    ``notebooks/01_data_cropping.ipynb``. Absolute paths stay, ``~`` is the home folder.
+    """
+    here = Path.cwd()
+    clones = (
+        p for p in (here, *here.parents) if (p / "notebooks/01_data_cropping.ipynb").is_file()
+    )
+    return next(clones, here) / Path(path).expanduser()
+
+
+def _injected_names(inputs: object) -> set[str]:
+    """Names that papermill assigned, if ``inputs`` are those of a kernel that it runs."""
+    # The first input is always empty; the fourth is the check itself.
+    if not isinstance(inputs, list) or len(inputs) != 4 or not inputs[2].startswith(_INJECTED):
+        return set()
+    found = ast.walk(ast.parse(inputs[2]))
+    stored = (n for n in found if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return {name.id for name in stored} - _PAPERMILLS

@@ -1,0 +1,163 @@
+"""Parameters of notebooks: each slip is told in one sentence, and nothing else is stopped."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from senorita_lib.notebook import (
+    check_parameters,
+    folder,
+    number,
+    one_of,
+    project_path,
+    truth,
+    whole,
+)
+
+CHECKS = {"model": one_of(1, 2, 3, 4), "seed": whole(0)}
+CHECK_CELL = "check_parameters(globals(), ...)"
+
+
+def refusal(check, value):
+    with pytest.raises(ValueError) as caught:
+        check_parameters({"x": value}, x=check)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.removeprefix(f"this notebook has x = {value!r}, wanted ")
+
+
+def taken(check, value):
+    namespace = {"x": value}
+    check_parameters(namespace, x=check)
+    return namespace["x"]
+
+
+@given(some.integers(), some.integers(), some.integers())
+def test_whole_numbers_are_taken_within_both_limits(a, b, value):
+    least, most = sorted((a, b))
+    if least <= value <= most:
+        assert taken(whole(least, most), value) == value
+    else:
+        assert refusal(whole(least, most), value).startswith("a number ")
+    assert taken(whole(), value) == value
+
+
+finite = some.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(finite, finite, finite)
+def test_numbers_are_taken_between_limits(a, b, value):
+    low, high = sorted((a, b))
+    for check, fine in (
+        (number(above=low, below=high), low < value < high),
+        (number(above=low), value > low),
+    ):
+        if fine:
+            assert taken(check, value) == value
+        else:
+            assert refusal(check, value).startswith("a number ")
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "wanted"),
+    [
+        (whole(0), -1, "a number greater than or equal to 0"),
+        (whole(8, 64), 65, "a number less than or equal to 64"),
+        *((whole(0), v, "a whole number") for v in (3.0, "1", None, True, [1], math.nan)),
+        (number(above=0), 0, "a number greater than 0"),
+        (number(), math.inf, "a finite number"),
+        *((number(), value, "a valid number") for value in ("1", None, True, [1], 1j)),
+        (one_of("otsu", "valley"), "otsuu", "'otsu' or 'valley'"),
+        *((one_of(1, 2), value, "1 or 2") for value in ("1", 5, None, [1])),
+        *((truth(None), value, "True, False or None") for value in ("yes", 2, "", [])),
+        *((folder(), value, "the path of a folder") for value in ("", "\0", 3, None, ["data"])),
+    ],
+)
+def test_what_is_wanted_in_words(check, value, wanted):
+    assert refusal(check, value) == wanted
+
+
+def test_truth_may_be_a_word():
+    """Papermill makes a text of `-p NAME true`, and a truth of `-p NAME True`."""
+    assert taken(truth(), "true") is True and taken(truth(None), "False") is False
+    assert taken(truth(), True) is True and taken(truth(None), None) is None
+
+
+# --- folders ----------------------------------------------------------------------------------
+
+
+def test_missing_folder_is_told_with_what_makes_it(tmp_path):
+    check = folder("`make data` writes it", but=("synthetic",))
+    missing = str(tmp_path / "none")
+    assert taken(check, str(tmp_path)) and taken(check, tmp_path) and taken(check, "synthetic")
+    assert taken(folder(), missing)  # the notebook makes it
+    assert refusal(check, missing) == "an existing folder: `make data` writes it"
+
+
+@pytest.mark.parametrize("inside", ["", "run", "run/model_1"])
+def test_file_in_the_way_is_told(tmp_path, inside):
+    file = tmp_path / "file"
+    file.touch()
+    assert refusal(folder(), str(file / inside)) == f"a folder, but {file} is a file"
+
+
+def test_relative_paths_count_from_this_projects_clone(tmp_path, monkeypatch):
+    """Not from the working folder, nor from another project above it."""
+    clone = tmp_path / "clone"
+    (clone / "notebooks").mkdir(parents=True)
+    (clone / "data").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(clone / "notebooks")
+    assert project_path("data") == clone / "notebooks" / "data"  # not a clone yet
+    (clone / "notebooks" / "01_data_cropping.ipynb").touch()
+    for below in (clone, clone / "notebooks"):
+        monkeypatch.chdir(below)
+        assert project_path("data") == clone / "data"
+        assert taken(folder("else"), "data") == "data"
+    assert project_path("/data") == Path("/data") and project_path("~") == Path.home()
+    monkeypatch.chdir(tmp_path)
+    assert project_path("data") == tmp_path / "data"
+
+
+# --- names ------------------------------------------------------------------------------------
+
+
+def kernel(*cells, **values):
+    """The namespace of a kernel in which these cells ran before the check."""
+    return {"model": 1, "seed": 0, "In": ["", *cells, CHECK_CELL], **values}
+
+
+@pytest.mark.parametrize("model", [1, 7])
+def test_unknown_name_is_told_before_a_wrong_value(model):
+    cells = f"model = {model}", "# Parameters\nseed = 3\nmodle = float('nan')\n"
+    wanted = "^this notebook has no 'modle', the nearest known name is 'model'$"
+    with pytest.raises(ValueError, match=wanted):
+        check_parameters(kernel(*cells, model=model), **CHECKS)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [],
+        ["model = 1"],
+        ["model = 1", "# Parameters\nseed = 3\nmodel = 2\n"],
+        ["model = 1", "# Parameters\nseed = 3\nPAPERMILL_OUTPUT_PATH = 'out.ipynb'\n"],
+        ["model = 1", "# parameters that I tried\nmodle = 2"],
+        ["model = 1", "import torch", "# Parameters\nmodle = 2"],
+        ["model = 1", "# Parameters\nseed = 1\n", CHECK_CELL, "# Parameters\nmine = 2\n"],
+        ["# Parameters\nmine = 2\n"],
+    ],
+)
+def test_own_cells_are_not_looked_at(cells):
+    check_parameters(kernel(*cells), **CHECKS)
+    check_parameters(kernel(*cells, CHECK_CELL), **CHECKS)  # run again
+
+
+@pytest.mark.parametrize("inputs", [None, (), [], "abcd", 3])
+def test_namespace_without_a_history_will_do(inputs):
+    check_parameters({"model": 1, "seed": 0, "In": inputs}, **CHECKS)
+    with pytest.raises(ValueError, match="^seed has no value, run the cell with the parameters"):
+        check_parameters({"model": 1}, **CHECKS)

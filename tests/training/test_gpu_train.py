@@ -1,0 +1,62 @@
+import json
+import runpy
+
+import pytest
+import torch
+from conftest import QUICK, ROOT
+
+from senorita_lib.evaluation import SPLITS
+from senorita_lib.model import HandPoseNet
+from senorita_lib.recipes import find_recipe
+
+
+@pytest.fixture(scope="module")
+def script():
+    return runpy.run_path(str(ROOT / "benchmarks" / "gpu_train.py"))
+
+
+def test_recipe_is_scaled_until_it_fits(script):
+    recipe = find_recipe("tiny")
+    speeds = {"pose": 100.0, "volume": 50.0, "refine": 40.0}  # 144 + 96 + 160 = 400 s
+    assert script["fit"](recipe, speeds, 500) == recipe
+    half = script["fit"](recipe, speeds, 200)
+    assert (half.pose_images, half.volume_images, half.refine_images) == (7_200, 2_400, 3_200)
+    assert half.milestones == (6_000, 9_600) and half.validate_images == 1_800
+    with pytest.raises(ValueError, match="10 s allow 480 images in Step 1, wanted"):
+        script["fit"](recipe, speeds, 10)
+
+
+def test_parts_join_to_the_weights_in_float16(script, tmp_path):
+    torch.manual_seed(0)
+    model, path = HandPoseNet(QUICK, torch.ones(20)), tmp_path / "model.safetensors"
+    script["write_parts"](model, path, part_bytes=20_000)
+    parts = sorted(tmp_path.iterdir())
+    assert len(parts) > 2 and all(part.stat().st_size <= 20_000 for part in parts)
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    wanted = model.state_dict()
+    for name, tensor in HandPoseNet.load(path).state_dict().items():
+        torch.testing.assert_close(tensor, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+def test_too_large_numbers_are_refused_by_name(tmp_path):
+    model = HandPoseNet(QUICK, torch.ones(20))
+    torch.nn.init.constant_(model.refiner.residual.weight, 1e6)
+    with pytest.raises(ValueError, match="residual.weight has 1e.06, wanted no more than 65504"):
+        model.save(tmp_path / "model.safetensors", half=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_short_run_leaves_its_result_and_its_weights(script, small_data, tmp_path):
+    recipe = QUICK.override(source="stream", pool=40, batch=2, pose_images=160)
+    values = json.loads(recipe.to_json())
+    given = [f"{name}={json.dumps(value)}" for name, value in values.items() if name != "name"]
+    folders = "--data", small_data, "--runs", tmp_path / "runs", "--results", tmp_path / "out"
+    arguments = ["tiny", "--minutes", 60, *folders, "--set", *given]
+    for _ in range(2):  # the second call finds all done
+        script["main"]([str(argument) for argument in arguments])
+    (path,) = (tmp_path / "out").glob("*.json")
+    result = json.loads(path.read_text())
+    assert set(result["errors"]["refined"]) == set(SPLITS)
+    assert result["images"] == {"pose": 160, "volume": 40, "refine": 48}  # time to spare
+    assert path.with_suffix(".safetensors.00").exists()
