@@ -14,7 +14,7 @@ import torch
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS, check_submission, mean_joint_error
-from senorita_lib.experiments.tables import load_results, scores, tables
+from senorita_lib.experiments.tables import load_results, paper_tables, results_table
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.model import HandPoseNet, weights_digest
 from senorita_lib.recipes import find_recipe
@@ -52,7 +52,7 @@ def test_all_stages_run_for_each_model(recipe, small_data, tmp_path, model, fusi
     assert any("L_3dske" in row for row in run.log)
     assert any("L_res_ori" in row and "w_res_ori" in row for row in run.log)
     assert set(run.result["errors"]["refined"]) == set(SPLITS)
-    first, second = tables(scores(load_results(tmp_path)))
+    first, second = paper_tables(results_table(load_results(tmp_path)), {})
     for split, mm in run.result["errors"]["refined"].items():
         assert first[f"Model {model}, refined"][split].mean == pytest.approx(mm)
         # One model is its own ensemble.
