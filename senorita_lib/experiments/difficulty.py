@@ -1,4 +1,4 @@
-"""What makes a frame hard: the palm's turn, the fingers' bend; and what a spread can warn of."""
+"""What makes a frame hard: how far the palm is turned, and how far the fingers are bent."""
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +37,3 @@ def finger_bend(joints: npt.ArrayLike) -> npt.NDArray[np.float64]:
     bones = bones.reshape(*bones.shape[:-2], 5, 4, 3)
     cosines = (bones[..., 1:, :] * bones[..., :-1, :]).sum(axis=-1)
     return np.degrees(np.arccos(cosines.clip(-1, 1))).sum(axis=-1)
-
-
-def remaining_error(errors: npt.ArrayLike, uncertainty: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Mean error over all frames, then without the most uncertain one, and so on, (N,).
-
-    Parameters
-    ----------
-    errors, uncertainty
-        (N,).
-    """
-    kept = np.asarray(errors, np.float64)[np.argsort(uncertainty, kind="stable")]
-    return (np.cumsum(kept) / np.arange(1, len(kept) + 1))[::-1]

@@ -4,7 +4,7 @@ Notebook 05 derives the same for one layer by hand.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ _ESTIMATOR = {f"backbone.{name}": "stem" for name in ("conv1", "bn1", "act", "ma
 _ESTIMATOR |= {f"backbone.layer{i}": f"level {i}" for i in (1, 2, 3, 4)}
 _REFINER = {"patch_stream": "patch stream", "patch_features": "patch FC"}
 _REFINER |= {"pose_stream": "pose stream", "residual": "last FC"}
+_BATCHES = (2, 3)  # two tell what is kept of each image, and what once
 
 
 class Cost(NamedTuple):
@@ -50,18 +51,21 @@ def estimator_costs(recipe: Recipe) -> dict[str, Cost]:
     shape = network.in_channels, recipe.image_size, recipe.image_size
     last = len(network.head) - 1 if network.integral else 0
     head = {f"head.{i}": "deconvolutions" if i < last else "heat maps" for i in range(10)}
-    return _costs(network, _ESTIMATOR | head, lambda n: (torch.empty(n, *shape, device="meta"),))
+    inputs = [(torch.empty(batch, *shape, device="meta"),) for batch in _BATCHES]
+    return _costs(network, _ESTIMATOR | head, inputs)
 
 
 def refiner_costs(recipe: Recipe) -> dict[str, Cost]:
     """The parts of the twenty bone networks (section 2.4), from the patches to the joints."""
     # Not on the meta device, which does not know autocast, not even when it is off.
-    network = HandPoseNet(recipe, torch.ones(20)).refiner.train()
-
-    def inputs(n: int) -> tuple[torch.Tensor, ...]:
-        uvd, mm = (torch.rand(n, 21, 3).requires_grad_(recipe.refiner_gradient) for _ in range(2))
-        return torch.zeros(n, 1, recipe.image_size, recipe.image_size), uvd, mm
-
+    network, side = HandPoseNet(recipe, torch.ones(20)).refiner.train(), recipe.image_size
+    inputs = [
+        (torch.zeros(batch, 1, side, side), *(torch.rand(batch, 21, 3) for _ in range(2)))
+        for batch in _BATCHES
+    ]
+    for _, *pose in inputs:
+        for joints in pose:
+            joints.requires_grad_(recipe.refiner_gradient)
     return _costs(network, _REFINER, inputs)
 
 
@@ -87,43 +91,44 @@ class _Counter(TorchDispatchMode):
 
 
 def _costs(
-    network: nn.Module, parts: Mapping[str, str], inputs: Callable[[int], tuple[torch.Tensor, ...]]
+    network: nn.Module, parts: Mapping[str, str], inputs: Sequence[tuple[torch.Tensor, ...]]
 ) -> dict[str, Cost]:
-    counter = _Counter(next(iter(parts.values())))
-    part_of: dict[int, str] = {}
+    first, *_ = parts.values()
+    counter = _Counter(first)
+    parameters: Counter[str] = Counter()
     for name, module in network.named_modules():
         for start, part in parts.items():
-            if name == start or name.startswith(f"{start}."):
-                part_of |= {id(p): part for p in module.parameters()}
+            if f"{name}.".startswith(f"{start}."):
                 module.register_forward_pre_hook(lambda *_, p=part: setattr(counter, "part", p))
+                parameters[part] += sum(p.numel() for p in module.parameters(recurse=False))
     own = {id(t.untyped_storage()) for t in (*network.parameters(), *network.buffers())}
     kept: list[Counter[str]] = []
-    for batch in (2, 3):
-        saved: dict[int, torch.UntypedStorage] = {}
+    saved: list[torch.Tensor] = []
 
-        def keep(tensor: torch.Tensor, saved: dict[int, Any] = saved) -> torch.Tensor:
-            saved[id(tensor.untyped_storage())] = tensor.untyped_storage()
-            return tensor
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved.append(tensor)
+        return tensor
 
-        given = inputs(batch)
-        counter.part = first = next(iter(parts.values()))
+    for tensors in inputs:
+        saved.clear()
         counter.macs.clear()
+        counter.part = first
         with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            network(*given)
+            network(*tensors)
+        storages = {id(t.untyped_storage()): t.untyped_storage() for t in saved}
         kept.append(Counter())
-        for key, storage in saved.items():
-            if key not in own:
-                part, _ = counter.made.get(key, (first, None))
-                kept[-1][part] += storage.nbytes()
-    two, three = kept
+        for key in storages.keys() - own:
+            part, *_ = counter.made.get(key, (first,))
+            kept[-1][part] += storages[key].nbytes()
+    (less, more), (one, two) = kept, _BATCHES
     return {
         part: Cost(
-            sum(p.numel() for p in network.parameters() if part_of[id(p)] == part),
-            counter.macs[part] // 3,
-            three[part] - two[part],
-            3 * two[part] - 2 * three[part],
+            parameters[part],
+            counter.macs[part] // two,
+            (more[part] - less[part]) // (two - one),
+            (two * less[part] - one * more[part]) // (two - one),
         )
-        for part in dict.fromkeys(part_of.values())
+        for part in parameters
     }
 
 

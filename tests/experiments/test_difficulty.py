@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from senorita_lib.datasets.synthetic.posedhand import GESTURES, posed_hand
-from senorita_lib.experiments.difficulty import finger_bend, palm_angle, remaining_error
+from senorita_lib.experiments.difficulty import finger_bend, palm_angle
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,3 @@ def test_bend_is_the_sum_of_turns():
 def test_gestures_differ_in_bend():
     bends = {name: finger_bend(np.asarray(posed_hand(turns))) for name, turns in GESTURES.items()}
     assert bends["open"].mean() < 60 < bends["fist"][1:].min()
-
-
-def test_the_remaining_error_leaves_out_the_most_uncertain_first():
-    np.testing.assert_allclose(remaining_error([1, 2, 6], [3, 1, 2]), [3, 4, 2])
-    errors = np.random.default_rng(0).gamma(4, 5, 200)
-    oracle = remaining_error(errors, errors)
-    assert (np.diff(oracle) <= 1e-9).all() and oracle[-1] == errors.min()
