@@ -227,7 +227,7 @@ def _refuse_unknown(values):
 RECIPES = {
     "paper": Recipe(pretrain=True),
     # What has measured better than the paper's choices, and only that: a seventh of eq. 4 (tiny,
-    # results/studies/volume_loss.json) and the initial pose's bone lengths (small,
+    # study volume_loss) and the initial pose's bone lengths (small,
     # benchmarks/bone_lengths.py). At the paper's size neither has been measured.
     "best": Recipe(name="best", pretrain=True, volume_weight=1 / 1400, bone_length="initial"),
     # The authors' choices where they are choices; what differs between models: _released.
