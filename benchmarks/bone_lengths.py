@@ -5,7 +5,7 @@ import numpy as np
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import format_table, split_errors
-from senorita_lib.paths import project_path
+from senorita_lib.files import project_path
 from senorita_lib.predictor import Predictor
 from senorita_lib.training.evaluate import predict_crops
 from senorita_lib.training.stages import crop_options

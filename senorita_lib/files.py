@@ -55,3 +55,15 @@ def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[N
         yield
     finally:
         lock.release()
+
+
+def project_path(path: str | os.PathLike[str]) -> Path:
+    """A relative path counted from the project's root, an absolute one as it is.
+
+    JupyterLab runs a notebook in ``notebooks/``, papermill where it was called: both mean the
+    same ``data/``. The root is the nearest folder at or above the working one that has a
+    ``pyproject.toml``, else the working folder.
+    """
+    here = Path.cwd()
+    roots = (folder for folder in (here, *here.parents) if (folder / "pyproject.toml").is_file())
+    return next(roots, here) / path

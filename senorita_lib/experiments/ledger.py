@@ -24,8 +24,7 @@ from senorita_lib.experiments.studies import run_study
 from senorita_lib.experiments.tables import estimates, load_trials, long_table, save_trials
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
-from senorita_lib.files import atomic_write
-from senorita_lib.paths import project_path
+from senorita_lib.files import atomic_write, project_path
 
 VERDICTS = ("supported", "not supported", "inconclusive")
 NOT_MEASURED = "not measured"

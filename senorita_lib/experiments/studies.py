@@ -23,8 +23,8 @@ from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import ensemble
 from senorita_lib.experiments.tables import long_table, read_run, save_trials, study_table
 from senorita_lib.experiments.trials import RECIPE, SEEDS, STUDIES, TRIALS, Trial
+from senorita_lib.files import project_path
 from senorita_lib.hand import joints_to_bones
-from senorita_lib.paths import project_path
 from senorita_lib.people.pretraining import starting_weights
 from senorita_lib.recipes import find_recipe
 from senorita_lib.training.loop import counted

@@ -23,8 +23,7 @@ import pandas as pd
 from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame_errors
 from senorita_lib.experiments.trials import STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import Estimate, bootstrap
-from senorita_lib.files import atomic_write
-from senorita_lib.paths import project_path
+from senorita_lib.files import atomic_write, project_path
 
 COLUMNS = ["trial", "model", "seed", "split", "frame", "pose", "mm"]
 Arrays: TypeAlias = dict[str, np.ndarray]
