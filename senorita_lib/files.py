@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders that one process at a time writes."""
+"""Files written whole or not at all, folders that one process writes, relative paths."""
 
 import os
 from collections.abc import Iterator
@@ -55,3 +55,17 @@ def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[N
         yield
     finally:
         lock.release()
+
+
+def project_path(path: str | os.PathLike[str]) -> Path:
+    """A relative path counted from this project's clone, else from the working folder.
+
+    JupyterLab runs a notebook in ``notebooks/`` and papermill where it was called: both mean the
+    same ``data/``. The clone is the nearest folder at or above the working one that has
+    ``notebooks/01_data_cropping.ipynb``. Absolute paths stay, ``~`` is the home folder.
+    """
+    here = Path.cwd()
+    clones = (
+        p for p in (here, *here.parents) if (p / "notebooks/01_data_cropping.ipynb").is_file()
+    )
+    return next(clones, here) / Path(path).expanduser()

@@ -2,7 +2,6 @@
 
 import ast
 import os
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,6 +13,7 @@ from pydantic import (
     create_model,
 )
 
+from senorita_lib.files import project_path as project_path
 from senorita_lib.recipes import explain
 
 _INJECTED = "# Parameters\n"  # first line of the cell that papermill inserts
@@ -106,20 +106,6 @@ def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
         return value
 
     return Annotated[Any, PlainValidator(check)]
-
-
-def project_path(path: str | os.PathLike[str]) -> Path:
-    """A relative path counted from this project's clone, else from the working folder.
-
-    JupyterLab runs a notebook in ``notebooks/`` and papermill where it was called: both mean the
-    same ``data/``. The clone is the nearest folder at or above the working one that has
-    ``notebooks/01_data_cropping.ipynb``. Absolute paths stay, ``~`` is the home folder.
-    """
-    here = Path.cwd()
-    clones = (
-        p for p in (here, *here.parents) if (p / "notebooks/01_data_cropping.ipynb").is_file()
-    )
-    return next(clones, here) / Path(path).expanduser()
 
 
 def _injected_names(inputs: object) -> set[str]:

@@ -198,7 +198,7 @@ class Recipe(BaseModel):
 RECIPES = {
     "paper": Recipe(pretrain=True),
     # Only what measured better than the paper's choices: a seventh of the weight of eq. 4 (tiny,
-    # results/studies/volume_loss.json) and the bone lengths of the initial pose (small,
+    # study volume_loss) and the bone lengths of the initial pose (small,
     # benchmarks/bone_lengths.py). Neither was measured at the paper's size.
     "best": Recipe(name="best", pretrain=True, volume_weight=1 / 1400, bone_length="initial"),
     # The authors' choices, as far as they are deliberate; _released has those of each model.

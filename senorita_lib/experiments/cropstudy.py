@@ -1,71 +1,51 @@
 """How well each way of cropping keeps the hand and drops the rest, where the truth is known."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import product
 
 import numpy as np
+import pandas as pd
 
 from senorita_lib.cropping import HandNotFoundError, crop_hand
+from senorita_lib.datasets.synthetic.frames import SyntheticHand
 
 WAYS = tuple(product(("otsu", "valley"), ("mass", "box")))  # foreground and centre
+COLUMNS = ("hand lost", "arm", "background", "off centre", "joints out", "bad frames")
 _SKIN_MM = 15  # a pixel this near to the exact surface shows it
 
 
-@dataclass(frozen=True)
-class CropQuality:
-    """What a way of cropping does to frames, means over them.
-
-    Attributes
-    ----------
-    lost : float
-        Share of the hand's pixels that the crop does not hold.
-    arm, background : float
-        Share of the crop's pixels that show the arm, or neither hand nor arm.
-    off_centre : float
-        Distance of the cube's centre from the middle of the hand's visible points, mm.
-    joints_out : float
-        Share of joints outside the crop's box or its cube.
-    bad : float
-        Share of frames that lose over a tenth of the hand, or in which none is found.
-    """
-
-    lost: float
-    arm: float
-    background: float
-    off_centre: float
-    joints_out: float
-    bad: float
-
-
-def compare_crops(hands, indices, split="train", *, slack=0.0):
+def compare_crops(
+    hands: SyntheticHand, indices: Iterable[int], split: str = "train", *, slack: float = 0.0
+) -> pd.DataFrame:
     """Crop synthetic frames in every way and compare with what their pixels really show.
 
     Parameters
     ----------
-    hands : SyntheticHand
-    indices : iterable of int
-    split : str
-    slack : float
-        How rough the boxes are, as a detector's: moved by normal draws with a standard deviation
-        of this share of their longer side, and on each side grown by up to twice as much.
+    slack
+        How rough the boxes are, like a detector's: they are moved by normal draws with a standard
+        deviation of this share of their longer side, and each side grows by up to twice as much.
 
     Returns
     -------
-    dict
-        (foreground, centre), as :func:`senorita_lib.cropping.crop_hand` takes them, to
-        :class:`CropQuality`.
+    DataFrame
+        A row for each foreground and centre, as :func:`~senorita_lib.cropping.crop_hand` takes
+        them. Means over the frames of: the share of the hand's pixels that the crop lost; the
+        shares of the crop's pixels that show the arm, and neither hand nor arm; the distance of
+        the cube's centre from the middle of the hand's visible points, mm; the share of joints
+        outside the crop's box or cube; and the share of frames that lost over a tenth of the
+        hand, or in which no hand was found.
     """
-    found = [_frame(hands, index, split, slack) for index in indices]
-    qualities = {}
-    for way, rows in zip(WAYS, np.moveaxis(np.array(found), 1, 0), strict=True):
-        lost, *others = rows.T
-        means = [float(np.nanmean(column)) for column in others]
-        qualities[way] = CropQuality(float(lost.mean()), *means, float((lost > 0.1).mean()))
-    return qualities
+    found = np.array([_frame(hands, index, split, slack) for index in indices])
+    bad = (found[..., :1] > 0.1).astype(float)
+    return pd.DataFrame(
+        np.nanmean(np.concatenate([found, bad], axis=-1), axis=0),
+        pd.MultiIndex.from_tuples(WAYS, names=("foreground", "centre")),
+        COLUMNS,
+    )
 
 
-def _frame(hands, index, split, slack):
-    """Rows of one frame, (ways, 5)."""
+def _frame(hands: SyntheticHand, index: int, split: str, slack: float) -> np.ndarray:
+    """One frame's values of ``COLUMNS`` but the last, (ways, 5)."""
     pose, frame = hands.pose(index, split), hands.frame(index, split)
     flesh = np.abs(frame.depth - hands.surface(pose)) < _SKIN_MM
     hand = flesh & hands.mask(pose)
@@ -93,22 +73,16 @@ def _frame(hands, index, split, slack):
                 1 - (kept & hand).sum() / hand.sum(),
                 (kept & flesh & ~hand).sum() / kept.sum(),
                 (kept & ~flesh).sum() / kept.sum(),
-                np.linalg.norm(crop.cube_centre - middle.mean(axis=0)),
+                float(np.linalg.norm(crop.cube_centre - middle.mean(axis=0))),
                 ((uvd < 0) | (uvd > 1)).any(axis=1).mean(),
             ]
         )
     return np.array(rows)
 
 
-def quality_table(qualities):
-    """The comparison as lines of text."""
-    lines = [
-        f"{'foreground':>10} {'centre':>6} {'hand lost':>10} {'arm':>7} {'background':>11}"
-        f" {'off centre':>11} {'joints out':>11} {'bad frames':>11}"
-    ]
-    for (foreground, centre), q in qualities.items():
-        lines.append(
-            f"{foreground:>10} {centre:>6} {q.lost:>10.2%} {q.arm:>7.1%} {q.background:>11.2%}"
-            f" {q.off_centre:>8.1f} mm {q.joints_out:>11.1%} {q.bad:>11.1%}"
-        )
-    return "\n".join(lines)
+def quality_table(quality: pd.DataFrame) -> str:
+    """The comparison as text."""
+    forms = ("{:.2%}", "{:.1%}", "{:.2%}", "{:.1f} mm", "{:.1%}", "{:.1%}")
+    formatters = {name: form.format for name, form in zip(COLUMNS, forms, strict=True)}
+    widths = [10, 6, 10, 7, 11, 11, 11, 11]
+    return quality.reset_index().to_string(index=False, formatters=formatters, col_space=widths)

@@ -1,58 +1,63 @@
-"""Training runs beside each other that differ in one thing, a few seeds each.
+"""Train the trials of a study, a few seeds each (:mod:`.trials` names them).
 
-``python -m senorita_lib.experiments.studies STUDY`` trains what is missing of one under
-``runs/studies`` and
-keeps its errors, frame by frame, under ``results/studies``, where the ledger of claims and the
-notebooks read them.
+``python -m senorita_lib.experiments.studies STUDY`` trains what is missing under
+``runs/studies``, keeps errors, frame by frame, in ``results/trials.csv.gz`` and prints the
+study's table. Killed, it goes on where it was.
 """
 
 import argparse
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
-from senorita_lib.evaluation import ensemble, frame_errors, split_errors
-from senorita_lib.experiments.study_files import save_study, study_table
-from senorita_lib.experiments.trials import RECIPE, SEEDS, STUDIES, TRIALS
+from senorita_lib.evaluation import ensemble
+from senorita_lib.experiments.tables import long_table, read_run, save_trials, study_table
+from senorita_lib.experiments.trials import RECIPE, SEEDS, STUDIES, TRIALS, Trial
+from senorita_lib.files import project_path
 from senorita_lib.hand import joints_to_bones
-from senorita_lib.paths import project_path
 from senorita_lib.people.pretraining import starting_weights
 from senorita_lib.recipes import find_recipe
 from senorita_lib.training.loop import counted
 from senorita_lib.training.stages import crop_options, train
 
 
-def run_study(name, data="data/hands19_synthetic", *, jobs=None, progress=True):
-    """Train and test all trials of a study; those that ``runs/studies`` holds whole are read.
+def run_study(
+    name: str,
+    data: str | os.PathLike[str] = "data/hands19_synthetic",
+    *,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Train and test all trials of a study; finished runs in ``runs/studies`` are only read.
 
-    A run does not know what stood for eq. 4: after a change to that, remove its folder.
+    A run does not know which function replaced eq. 4: after a change to it, remove its folder.
 
     Parameters
     ----------
-    name : str
-    data : path
+    name
+        A key of ``STUDIES``.
+    data
         Root of a labelled data set.
-    jobs : int, optional
-        Processes, one a core, each of one thread, so that the number of cores does not change the
-        numbers. Where there is a graphics card, or with 1, this one alone, as it is.
-    progress : bool
+    jobs
+        Processes of one thread each, one a core if not given; the numbers do not depend on it.
+        With 1, or with a graphics card, this process alone, with all its threads.
 
     Returns
     -------
-    study : dict
-        As in ``results/studies/NAME.json``: ``errors`` maps a trial to one {split: mm} for each
-        seed, of the pose that it is about, ``bone_lengths`` to mean bone lengths, true = 1, and
-        ``curves`` to the initial pose's validation errors, [images seen, mm] each.
-    frames : dict of arrays
-        As in ``NAME.npz``: ``splits`` (N,), and for "TRIAL, initial" and "TRIAL, refined" the
-        frames' mean joint errors, (seeds, N) mm.
+    table
+        The trials' rows of the long table, see :mod:`.tables`.
+    notes
+        As :func:`.tables.load_notes` returns them.
 
     Raises
     ------
@@ -61,134 +66,104 @@ def run_study(name, data="data/hands19_synthetic", *, jobs=None, progress=True):
     """
     if name not in STUDIES:
         raise ValueError(f"study is {name!r}, wanted one of {list(STUDIES)}")
-    data = project_path(data)
-    # What others begin with comes first.
-    trials = sorted(STUDIES[name], key=lambda trial: bool(TRIALS[trial].start))
-    wanted = [(_chain(trial), seed, data) for trial in trials for seed in SEEDS]
-    jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count())
-    with tqdm(total=len(wanted), desc=name, disable=not progress) as bar:
-        for _ in _train_all(wanted, jobs):
-            bar.update()
-    poses, about = {}, {}
+    trained = [trial for trial in STUDIES[name] if not TRIALS[trial].members]
+    # Trials that others start from come first.
+    trained.sort(key=lambda trial: bool(TRIALS[trial].start))
+    chains = [_chain(trial) for trial in trained]
+    jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    done = _train_all(chains, project_path(data), jobs)
+    for _ in tqdm(done, name, len(chains) * len(SEEDS), disable=not progress):
+        pass
+    runs = {(trial, seed): read_run(_folder(trial, seed)) for trial in trained for seed in SEEDS}
+    _, truth = next(iter(runs.values()))
+    tables = []
+    notes: dict[str, dict[str, Any]] = {}
     for trial in STUDIES[name]:
-        runs = [_read_run(_folder(trial, seed)) for seed in SEEDS]
-        for pose in dict.fromkeys(("initial", TRIALS[trial].pose)):
-            poses[f"{trial}, {pose}"] = [arrays[pose] for _, arrays in runs]
-        about[trial] = poses[f"{trial}, {TRIALS[trial].pose}"]
-    result, truth = runs[-1]
-    if name == "models":
-        merged = _merged(about)
-        about |= merged
-        poses |= {f"{trial}, refined": seeds for trial, seeds in merged.items()}
-    true, splits = truth["joints"], np.char.upper(truth["splits"])
-    errors = {
-        trial: [split_errors(p, true, splits) for p in seeds] for trial, seeds in about.items()
-    }
-    curves = {trial: [_curve(_folder(trial, s)) for s in SEEDS] for trial in STUDIES[name]}
-    lengths = {trial: [_bone_length(p, true) for p in seeds] for trial, seeds in about.items()}
-    frames = {key: frame_errors(seeds, true) for key, seeds in poses.items()}
-    study = {
-        "study": name,
-        "recipe": RECIPE,
-        "seeds": SEEDS,
-        "device": result["device"],
-        "torch": torch.__version__,
-        "frames": result["frames"],
-        "constant": result["errors"]["constant"],
-        "errors": errors,
-        "bone_lengths": lengths,
-        "curves": curves,
-    }
-    kept = {key: np.round(row, 2).astype(np.float32) for key, row in frames.items()}
-    return study, {"splits": splits} | kept
+        lengths, shown = [], TRIALS[trial]
+        for index, seed in enumerate(SEEDS):
+            if shown.members:
+                members = [(m, SEEDS[(index + shift) % len(SEEDS)]) for m, shift in shown.members]
+                joints = ensemble([runs[member][1]["refined"] for member in members], shown.merge)
+                poses = {"refined": joints}
+            else:
+                poses = {pose: runs[trial, seed][1][pose] for pose in ("initial", shown.pose)}
+            model = 0 if shown.members else shown.changes.get("model", 1)
+            tables.append(long_table(trial, model, seed, truth, poses))
+            lengths.append(_bone_length(poses[shown.pose], truth["joints"]))
+        notes[trial] = {"bone_lengths": lengths}
+        if not shown.members:
+            result, _ = runs[trial, SEEDS[0]]
+            notes[trial] |= {key: result[key] for key in ("device", "torch")}
+            notes[trial]["constant"] = result["errors"]["constant"]
+            notes[trial]["curves"] = [_curve(_folder(trial, seed)) for seed in SEEDS]
+    return pd.concat(tables), notes
 
 
-def _chain(name):
-    """A trial with its name, after the one that it begins with."""
+def _chain(name: str) -> list[tuple[str, Trial]]:
+    """A trial with its name, after the one that it starts from."""
     trial = TRIALS[name]
     return [*(_chain(trial.start) if trial.start else ()), (name, trial)]
 
 
-def _train_chain(chain, seed, data):
-    start = None
-    for name, trial in chain:
-        folder = _folder(name, seed)
-        used = find_recipe(RECIPE, seed=seed, **trial.changes)
-        if start is None:
-            start = starting_weights(used, _folder(name, seed).parent, progress=False)
-        options = {"start": start, "volume_loss": trial.volume_loss}
-        train(used, data, folder, progress=False, **options)
-        start = folder / "model.safetensors"
-
-
-def _folder(name, seed):
+def _folder(name: str, seed: int) -> Path:
     return project_path("runs/studies") / RECIPE / f"{name}, seed {seed}"
 
 
-def _train_all(wanted, jobs):
+def _train_chain(folders: list[Path], trials: list[Trial], seed: int, data: Path) -> None:
+    start = None
+    for folder, trial in zip(folders, trials, strict=True):
+        recipe = find_recipe(RECIPE, seed=seed, **trial.changes)
+        if start is None:
+            start = starting_weights(recipe, folder.parent, progress=False)
+        options = {"start": start, "volume_loss": trial.volume_loss}
+        train(recipe, data, folder, progress=False, **options)
+        start = folder / "model.safetensors"
+
+
+def _train_all(chains: list[list[tuple[str, Trial]]], data: Path, jobs: int) -> Iterator[None]:
+    calls = [
+        ([_folder(name, seed) for name, _ in chain], [trial for _, trial in chain], seed, data)
+        for chain in chains
+        for seed in SEEDS
+    ]
     if jobs == 1:
-        yield from (_train_chain(*one) for one in wanted)
+        for call in calls:
+            _train_chain(*call)
+            yield
         return
-    data = wanted[0][2]
-    ways = [crop_options(find_recipe(RECIPE, **chain[-1][1].changes)) for chain, *_ in wanted]
-    for options in {str(way): way for way in ways}.values():  # cropped here, and not by each
+    ways = [crop_options(find_recipe(RECIPE, **chain[-1][1].changes)) for chain in chains]
+    for options in {str(way): way for way in ways}.values():  # cropped once, not by each process
         load_crops(Hands19(data, "train"), progress=False, **options)
         load_crops(Hands19(data, "test", skip_degenerate=False), progress=False, **options)
-    options = {"initializer": torch.set_num_threads, "initargs": (1,)}
-    with ProcessPoolExecutor(jobs, get_context("spawn"), **options) as pool:
-        futures = [pool.submit(_train_chain, *one) for one in wanted]
-        try:
-            yield from (future.result() for future in as_completed(futures))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+        yield from Parallel(return_as="generator_unordered")(
+            delayed(_train_chain)(*call) for call in calls
+        )
 
 
-def _read_run(folder):
-    with np.load(folder / "predictions.npz") as arrays:
-        arrays = {name: arrays[name] for name in arrays.files}
-    return json.loads((folder / "result.json").read_text()), arrays
-
-
-def _curve(folder):
+def _curve(folder: Path) -> list[list[float]]:
     log = counted(json.loads((folder / "log.json").read_text()))
     key = "validation_initial_mm"
     return [[row["seen"], round(row[key], 2)] for row in log if key in row]
 
 
-def _merged(poses):
-    """Ensembles of the study ``models``: of different models with one seed, and the reverse."""
-    models = list(poses.values())
-    first = poses["Model 1"]
-    return {
-        "mean of four": [ensemble(group) for group in zip(*models, strict=True)],
-        "median of four": [ensemble(group, "median") for group in zip(*models, strict=True)],
-        "mean of Models 1 to 3": [ensemble(group) for group in zip(*models[:3], strict=True)],
-        "mean of three seeds of Model 1": [
-            ensemble([first[(seed + i) % len(first)] for i in range(3)])
-            for seed in range(len(first))
-        ],
-    }
-
-
-def _bone_length(joints, true):
+def _bone_length(joints: np.ndarray, true: np.ndarray) -> float:
     """Mean bone length, true = 1."""
     one, other = (np.linalg.norm(joints_to_bones(j), axis=-1).mean() for j in (joints, true))
     return float(one / other)
 
 
-def main():
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run studies, keep them and print their tables."""
     parser = argparse.ArgumentParser(
         prog="python -m senorita_lib.experiments.studies", description=__doc__
     )
     parser.add_argument("study", choices=STUDIES, nargs="+")
-    names = parser.parse_args().study
+    names = parser.parse_args(arguments).study
     write_synthetic(project_path("data/hands19_synthetic"))
     for name in names:
-        study, frames = run_study(name)
-        save_study(study, frames)
-        print(study_table(study), flush=True)
+        save_trials(*run_study(name))
+        print(study_table(name), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,47 +1,141 @@
-"""Tables 1 and 2 of trained models beside the paper's, from the files that runs leave.
+"""Measured errors as one long table, and Tables 1 and 2 of the paper from it.
 
-``python -m senorita_lib.experiments.tables`` prints those of the study ``models`` (several
-seeds), or of
-a folder of runs.
+A row of the long table is one pose of one test frame: ``trial``, ``model`` (1 to 4; 0 for an
+ensemble), ``seed``, ``split``, ``frame`` (its index in the test set), ``pose`` ("initial" or
+"refined") and ``mm`` (the mean error of its 21 joints). ``results/trials.csv.gz`` holds that of
+all studies.
+
+``python -m senorita_lib.experiments.tables`` prints Tables 1 and 2 of the study ``models``
+(several seeds), or of a folder of runs.
 """
 
 import argparse
+import gzip
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 
-from senorita_lib.evaluation import PAPER, ensemble, format_table, frame_errors
-from senorita_lib.experiments.study_files import load_study
-from senorita_lib.experiments.uncertainty import bootstrap
-from senorita_lib.paths import project_path
+from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame_errors
+from senorita_lib.experiments.trials import STUDIES, TRIALS
+from senorita_lib.experiments.uncertainty import Estimate, bootstrap
+from senorita_lib.files import atomic_write, project_path
+
+COLUMNS = ["trial", "model", "seed", "split", "frame", "pose", "mm"]
+Arrays: TypeAlias = dict[str, np.ndarray]
+Results: TypeAlias = dict[int, dict[int, tuple[dict[str, Any], Arrays]]]
+Rows: TypeAlias = dict[str, dict[str, Any]]
 
 
-class Scores(NamedTuple):
-    """Errors of models on the same test frames.
+def long_table(
+    trial: str, model: int, seed: int, truth: Mapping[str, np.ndarray], poses: Mapping[str, Any]
+) -> pd.DataFrame:
+    """The rows of one run.
 
-    Attributes
+    Parameters
     ----------
-    frames : dict
-        "Model 1, initial" and the like, and "ensemble of 4, mean" and "…, median", to the frames'
-        mean joint errors, (seeds, N) mm.
-    splits : array of str, (N,)
-    constant : dict
-        {split: mm} of the best constant pose.
+    truth
+        ``joints`` (N, 21, 3), camera frame, mm, and ``splits`` (N,).
+    poses
+        "initial", "refined" or both, (N, 21, 3), camera frame, mm.
     """
+    tables = []
+    for pose, mm in zip(poses, frame_errors(poses.values(), truth["joints"]), strict=True):
+        columns = {"trial": trial, "model": model, "seed": seed, "pose": pose}
+        columns |= {"split": np.char.upper(truth["splits"]), "frame": np.arange(len(mm)), "mm": mm}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables)[COLUMNS]
 
-    frames: dict
-    splits: np.ndarray
-    constant: dict
+
+def load_trials() -> pd.DataFrame:
+    """The long table of all studies, ``results/trials.csv.gz``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no study was run yet.
+    """
+    types = dict.fromkeys(("model", "seed", "frame"), int) | {"mm": np.float32}
+    return pd.read_csv(_kept("trials.csv.gz"), dtype=types)
 
 
-def load_results(folder):
+def load_notes(study: str = "") -> dict[str, Any]:
+    """What is kept of each trial, or of those of a study, beside its errors.
+
+    Returns
+    -------
+    dict
+        ``results/trials.json``: trial to its ``device``, ``torch``, ``constant`` ({split: mm} of
+        the best constant pose), ``bone_lengths`` (mean, true = 1, one a seed) and ``curves`` (for
+        each seed, where it was kept, the validation errors of the initial pose, [images seen,
+        mm]). An ensemble has lengths alone.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no study was run yet.
+    """
+    notes: dict[str, Any] = json.loads(_kept("trials.json").read_text())
+    return {name: notes[name] for name in STUDIES[study]} if study else notes
+
+
+def _kept(name: str) -> Path:
+    path = project_path(f"results/{name}")
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing, wanted it from python -m senorita_lib.experiments.studies STUDY"
+        )
+    return path
+
+
+def save_trials(table: pd.DataFrame, notes: Mapping[str, Any]) -> None:
+    """Keep some trials' rows and notes under ``results``, in place of what was kept of these."""
+    folder = project_path("results")
+    folder.mkdir(exist_ok=True)
+    if (folder / "trials.csv.gz").exists():
+        old = load_trials()
+        table = pd.concat([old[~old["trial"].isin(list(notes))], table])
+        notes = load_notes() | dict(notes)
+    # In the order of TRIALS, so that the same errors are the same bytes.
+    known = [name for name in TRIALS if name in notes]
+    table = table.sort_values(
+        ["trial", "pose", "seed", "frame"],
+        key=lambda column: column.map(known.index) if column.name == "trial" else column,
+    )
+    text = table.to_csv(index=False, float_format="%.2f", lineterminator="\n")
+    atomic_write(folder / "trials.csv.gz", gzip.compress(text.encode(), mtime=0))
+    text = json.dumps({name: notes[name] for name in known}, indent=1)
+    atomic_write(folder / "trials.json", text + "\n")
+
+
+def estimates(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, Estimate]]:
+    """Means and intervals: (trial, pose) to {split: Estimate}, all resampled together.
+
+    Raises
+    ------
+    ValueError
+        If some trials were tested on other frames than the others.
+    """
+    wide = table.pivot(index=["split", "frame"], columns=["trial", "pose", "seed"], values="mm")
+    if wide.isna().any(axis=None):
+        raise ValueError("trials were tested on different frames, wanted the same")
+    rows: dict[Any, np.ndarray] = {
+        key: wide[list(columns)].to_numpy().T
+        for key, columns in wide.columns.to_series().groupby(level=["trial", "pose"])
+    }
+    return bootstrap(rows, wide.index.get_level_values("split").to_numpy(str))
+
+
+def load_results(folder: str | os.PathLike[str]) -> Results:
     """Finished runs of one recipe: {model: {seed: (result, predictions)}}.
 
     Parameters
     ----------
-    folder : path
+    folder
         Searched with all below it for ``result.json`` with ``predictions.npz`` beside it.
 
     Raises
@@ -49,37 +143,32 @@ def load_results(folder):
     FileNotFoundError
         If there is none.
     ValueError
-        If runs differ in more than model and seed, or not even in these, or are of other test
-        frames or of frames without labels.
+        If runs differ in more than model and seed, or are the same in both, or if they were
+        tested on different frames or on frames without labels.
     """
-    found, first = {}, None
+    found: Results = {}
+    first: tuple[Path, dict[str, Any], Arrays] | None = None
     for path in sorted(Path(folder).rglob("result.json")):
-        result = json.loads(path.read_text())
+        result, arrays = read_run(path.parent)
+        recipe = result["recipe"]
         if not result["errors"]["refined"]:
             raise ValueError(
                 f"{path} was tested on frames without labels, wanted labelled ones: "
                 "its submission.zip is for the challenge's server"
             )
-        with np.load(path.with_name("predictions.npz")) as arrays:
-            arrays = {name: arrays[name] for name in arrays.files}
         first = first or (path, result, arrays)
-        other = [
-            name
-            for name in result["recipe"].keys() | first[1]["recipe"].keys()
-            if name not in ("model", "seed")
-            and result["recipe"].get(name) != first[1]["recipe"].get(name)
-        ]
-        if other:
-            raise ValueError(f"{path} has another {other[0]} than {first[0]}, wanted one recipe")
+        for name in recipe.keys() | first[1]["recipe"].keys():
+            if name not in ("model", "seed") and recipe.get(name) != first[1]["recipe"].get(name):
+                raise ValueError(f"{path} has another {name} than {first[0]}, wanted one recipe")
         if not np.array_equal(arrays["names"], first[2]["names"]):
             raise ValueError(f"{path} was tested on other frames than {first[0]}, wanted the same")
-        seeds = found.setdefault(result["recipe"]["model"], {})
-        if (seed := result["recipe"]["seed"]) in seeds:
+        seeds = found.setdefault(recipe["model"], {})
+        if recipe["seed"] in seeds:
             raise ValueError(
-                f"{path} is model {result['recipe']['model']} with seed {seed} once more, "
+                f"{path} is model {recipe['model']} with seed {recipe['seed']} once more, "
                 "wanted each once"
             )
-        seeds[seed] = result, arrays
+        seeds[recipe["seed"]] = result, arrays
     if not found:
         raise FileNotFoundError(
             f"{folder} holds no result.json, wanted a run of 04_train_refine.ipynb there"
@@ -87,55 +176,86 @@ def load_results(folder):
     return {model: dict(sorted(seeds.items())) for model, seeds in sorted(found.items())}
 
 
-def scores(results):
-    """The :class:`Scores` of :func:`load_results`, with an ensemble for each seed that all have."""
-    frames = {}
-    result, truth = next(iter(next(iter(results.values())).values()))
-    shared = [seed for seed in results[min(results)] if all(seed in s for s in results.values())]
-    for model, seeds in results.items():
-        for kind in ("initial", "refined"):
-            poses = [arrays[kind] for _, arrays in seeds.values()]
-            frames[f"Model {model}, {kind}"] = frame_errors(poses, truth["joints"])
-    for merge in ("mean", "median") if shared else ():
-        merged = [
-            ensemble([seeds[seed][1]["refined"] for seeds in results.values()], merge)
-            for seed in shared
-        ]
-        frames[f"ensemble of {len(results)}, {merge}"] = frame_errors(merged, truth["joints"])
-    return Scores(frames, truth["splits"], result["errors"]["constant"])
+def read_run(folder: Path) -> tuple[dict[str, Any], Arrays]:
+    """The result and the predictions of a finished run."""
+    with np.load(folder / "predictions.npz") as arrays:
+        return json.loads((folder / "result.json").read_text()), dict(arrays)
 
 
-def study_scores():
-    """The :class:`Scores` of the study ``models``."""
-    study, frames = load_study("models")
-    names = [name for name in frames if name.startswith("Model ")]
-    kept = {name: frames[name] for name in names}
-    for merge in ("mean", "median"):
-        kept[f"ensemble of 4, {merge}"] = frames[f"{merge} of four, refined"]
-    return Scores(kept, frames["splits"], study["constant"])
+def results_table(found: Results) -> pd.DataFrame:
+    """The long table of :func:`load_results`, with an ensemble for each seed that all have."""
+    tables, every = [], list(found.values())
+    _, truth = next(iter(every[0].values()))
+    for model, seeds in found.items():
+        for seed, (_, arrays) in seeds.items():
+            poses = {pose: arrays[pose] for pose in ("initial", "refined")}
+            tables.append(long_table(f"Model {model}", model, seed, truth, poses))
+    for seed in [seed for seed in every[0] if all(seed in seeds for seeds in every)]:
+        for merge in ("mean", "median"):
+            merged = {"refined": ensemble([seeds[seed][1]["refined"] for seeds in every], merge)}
+            tables.append(long_table(f"ensemble of {len(found)}, {merge}", 0, seed, truth, merged))
+    return pd.concat(tables)
 
 
-def tables(found):
-    """Tables 1 and 2: two dicts of rows for :func:`format_table`, the paper's among them.
+def paper_tables(table: pd.DataFrame, constant: Mapping[str, float]) -> tuple[Rows, Rows]:
+    """Tables 1 and 2 as rows for :func:`~senorita_lib.evaluation.format_table`, with the paper's.
 
     Parameters
     ----------
-    found : Scores
+    table
+        Of Models 1 to 4, or some, and their ensembles "ensemble of …, mean" or "…, median".
+    constant
+        {split: mm} of the best constant pose.
     """
-    estimates = bootstrap(found.frames, found.splits)
-    first, second = {"best constant pose": found.constant}, {}
-    for name, row in estimates.items():
-        if name.startswith("ensemble"):
-            second[name] = row
-            continue
-        first[name] = row
-        if name.endswith("refined"):
-            model = name.split(",")[0]
-            first[f"  paper's {model}"] = PAPER["table1"][model]
+    first: Rows = {"best constant pose": dict(constant)}
+    second: Rows = {}
+    for (trial, pose), row in estimates(table).items():
+        if trial.startswith("Model "):
+            first[f"{trial}, {pose}"] = row
+            if pose == "refined":
+                first[f"  paper's {trial}"] = PAPER["table1"][trial]
+        elif trial.endswith(("mean", "median")):
+            second[trial] = row
     return first, second | {"  paper's": PAPER["table2"]["Ours"]}
 
 
-def main(arguments=None):
+def models_tables() -> tuple[Rows, Rows]:
+    """Tables 1 and 2 of the study ``models``, see :func:`paper_tables`."""
+    table = load_trials()
+    table = table[table["trial"].isin(STUDIES["models"])]
+    return paper_tables(table, load_notes()["Model 1"]["constant"])
+
+
+def study_table(study: str) -> str:
+    """A study's trials: mean errors on each split, mm, and how they differ from the first trial.
+
+    ± is the standard deviation over seeds of the difference between runs of the same seed;
+    bones are the mean bone length, true = 1.
+    """
+    mm, notes = study_means(study), load_notes(study)
+    change = (mm["all"] - mm["all"].xs(STUDIES[study][0])).groupby("trial", sort=False)
+    shown = mm.groupby("trial", sort=False).mean().map("{:.2f}".format)
+    shown["difference"] = [
+        f"{mean:+.2f} ± {sd:.2f}" for mean, sd in zip(change.mean(), change.std(), strict=True)
+    ]
+    shown["bones"] = [f"{np.mean(note['bone_lengths']):.2f}" for note in notes.values()]
+    return shown.rename_axis(index=None, columns=None).to_string()
+
+
+def study_means(study: str) -> pd.DataFrame:
+    """Mean errors, mm, of a study's trials in the pose that each is about.
+
+    Rows are (trial, seed); columns the splits and "all", the mean over them.
+    """
+    table, wanted = load_trials(), STUDIES[study]
+    about = pd.MultiIndex.from_tuples([(trial, TRIALS[trial].pose) for trial in wanted])
+    table = table[table.set_index(["trial", "pose"]).index.isin(about)]
+    mm = table.astype({"mm": float}).pivot_table("mm", ["trial", "seed"], "split")
+    mm = mm.reindex(wanted, level="trial")[list(SPLITS)]
+    return mm.assign(all=mm.mean(axis=1))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print Tables 1 and 2."""
     parser = argparse.ArgumentParser(
         prog="python -m senorita_lib.experiments.tables", description=__doc__
@@ -143,15 +263,20 @@ def main(arguments=None):
     parser.add_argument("folder", nargs="?", help="of runs, such as runs/tiny")
     folder = parser.parse_args(arguments).folder
     try:
-        found = scores(load_results(project_path(folder))) if folder else study_scores()
+        if folder:
+            found = load_results(project_path(folder))
+            result, _ = next(iter(found[min(found)].values()))
+            first, second = paper_tables(results_table(found), result["errors"]["constant"])
+            most = max(map(len, found.values()))
+        else:
+            first, second = models_tables()
+            most = len(load_notes()["Model 1"]["bone_lengths"])
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
-    seeds = sorted({len(row) for row in found.frames.values()})
-    runs = f"{seeds[-1]} seeds merged" if seeds[-1] > 1 else "one run each"
-    table1, table2 = tables(found)
-    print(format_table(table1, f"Table 1. Mean joint error, mm, {runs}"))
+    runs = f"{most} seeds merged" if most > 1 else "one run each"
+    print(format_table(first, f"Table 1. Mean joint error, mm, {runs}"))
     print()
-    print(format_table(table2, "Table 2. Ensemble, mean joint error, mm"))
+    print(format_table(second, "Table 2. Ensemble, mean joint error, mm"))
 
 
 if __name__ == "__main__":

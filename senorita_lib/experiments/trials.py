@@ -1,36 +1,46 @@
-"""The ways to train that are compared, and which with which (:mod:`.studies`)."""
+"""The ways to train that are compared, and which with which (:mod:`.studies` trains them).
 
+A new study is a few more trials and a line in ``STUDIES``.
+"""
+
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from senorita_lib.release.gradient import GATED, released_volume_loss
 
 
 class Trial(NamedTuple):
-    """One way to train.
+    """One way to train, or, with ``members``, an ensemble of trials, which needs no training.
 
     Attributes
     ----------
-    changes : dict
-        Overrides of the recipe.
-    start : str
-        The trial whose weights, of the same seed, this one begins with.
-    volume_loss : callable, optional
-        What stands for eq. 4.
+    changes
+        Recipe overrides.
+    start
+        The trial whose weights, with the same seed, this one starts from.
+    volume_loss
+        Replaces eq. 4.
+    members
+        (trial, shift): an ensemble's number s has this trial's seed s + shift, in rotation.
+    merge
+        "mean" or "median" of the members' refined poses.
     """
 
-    changes: dict = {}
+    changes: dict[str, Any] = {}
     start: str = ""
-    volume_loss: object = None
+    volume_loss: Callable[..., Any] | None = None
+    members: tuple[tuple[str, int], ...] = ()
+    merge: str = "mean"
 
     @property
-    def pose(self):
-        """The pose that the trial is about: the refined one, unless it trains no refiner."""
+    def pose(self) -> str:
+        """The pose that the trial is about: "refined", or "initial" if it trains no refiner."""
         return "initial" if self.changes.get("refine_images") == 0 else "refined"
 
 
 _ONE, _TWO = {"refine_images": 0}, {"pose_images": 0, "volume_images": 0}
-_VOLUMES = GATED | {"gamma": 0.05 * 200 / 16}  # its Model 1's, in cells of tiny's 16³
+_VOLUMES = GATED | {"gamma": 0.05 * 200 / 16}  # Model 1's, in cells of tiny's 16³
 _DETACHED, _RAW = {"refiner_gradient": False}, {"orientation": "raw"}
 _ADAPTIVE, _PATCHES = {"balance": "adaptive"}, {"patches": "released"}
 STEP_1 = "Step 1, with eq. 4"
@@ -63,6 +73,13 @@ _MODELS = {
     "Model 3": Trial({"model": 3}),
     "Model 4": Trial({"model": 4}),
 }
+_FOUR = tuple((f"Model {model}", 0) for model in (1, 2, 3, 4))
+_ENSEMBLES = {
+    "ensemble of 4, mean": Trial(members=_FOUR),
+    "ensemble of 4, median": Trial(members=_FOUR, merge="median"),
+    "ensemble of Models 1 to 3": Trial(members=_FOUR[:3]),
+    "ensemble of 3 seeds of Model 1": Trial(members=tuple(("Model 1", i) for i in range(3))),
+}
 _INPUTS = {
     "valley foreground": Trial(_ONE | {"foreground": "valley"}),
     "crop about the box's centre": Trial(_ONE | {"centre": "box"}),
@@ -79,7 +96,7 @@ _OTHER_METHOD = {
         _TWO | _DETACHED | {"head": "regression"}, "regression, without eq. 4"
     ),
 }
-# Validated more often, for the curves; eq. 4 comes in as it does without.
+# Validated more often, for the curves; eq. 4 joins at the same time as without that.
 _OFTEN, _PEOPLE = {"validate_images": 1_200}, {"pretrain": True}
 _FEW = {"validation_share": 0.9}  # trained on 400 frames, validated on the others
 _PRETRAINING = {
@@ -96,12 +113,12 @@ _PRETRAINING_4 = {
     "Model 4, from people": Trial(_ONE | _OFTEN | _PEOPLE | {"model": 4}),
 }
 TRIALS = _VOLUME_LOSS | _REFINEMENT | _MODELS | _INPUTS | _SECOND_INPUT | _OTHER_METHOD
-TRIALS |= _PRETRAINING | _PRETRAINING_FEW | _PRETRAINING_4
-# The first of each is what the others are compared with.
+TRIALS |= _PRETRAINING | _PRETRAINING_FEW | _PRETRAINING_4 | _ENSEMBLES
+# The first of each is what the others are compared with. A trial may belong to several studies.
 STUDIES = {
     "volume_loss": list(_VOLUME_LOSS),
     "refinement": [STEP_1, *_REFINEMENT],
-    "models": [f"Model {m}" for m in (1, 2, 3, 4)],
+    "models": [*(name for name, _ in _FOUR), *_ENSEMBLES],
     "inputs": [STEP_1, *_INPUTS],
     "second_input": ["Model 2, Step 1", *_SECOND_INPUT],
     "other_method": list(_OTHER_METHOD),
@@ -109,5 +126,5 @@ STUDIES = {
     "pretraining_few": list(_PRETRAINING_FEW),
     "pretraining_model_4": list(_PRETRAINING_4),
 }
-RECIPE = "tiny"  # of all of them: γ, weights and images above are its
+RECIPE = "tiny"  # of all trials: the γ, weights and images above are meant for it
 SEEDS = (0, 1, 2, 3)

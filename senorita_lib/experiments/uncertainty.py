@@ -1,61 +1,67 @@
-"""How sure a mean error is: test frames resampled, training seeds by Student's t.
+"""How sure a mean error is: test frames are resampled, training seeds add Student's t.
 
-All rows of a table are resampled together, so that the difference of two of them is paired:
-the same frames, the same seeds.
+All rows of a table are resampled together, so that the difference of two rows is paired: the same
+frames, the same seeds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from senorita_lib.evaluation import SPLITS
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and what it is in resampled data.
+    """A mean and its resampled values. The difference of two is one, too, paired draw by draw.
 
     Attributes
     ----------
-    mean : float
+    mean
         mm.
-    samples : array, (draws,)
-        mm. The difference of two estimates is one, too, paired draw by draw.
+    samples
+        (draws,), mm.
     """
 
     mean: float
-    samples: np.ndarray
+    samples: npt.NDArray[np.float64]
 
-    def __sub__(self, other):
+    def __sub__(self, other: "Estimate") -> "Estimate":
         return Estimate(self.mean - other.mean, self.samples - other.samples)
 
-    def interval(self):
-        """The lower and upper end of the middle 95 % of the samples, mm."""
-        return tuple(np.quantile(self.samples, [0.025, 0.975]).tolist())
+    def interval(self) -> tuple[float, float]:
+        """The ends of the 95 % interval, mm: quantiles of the samples."""
+        low, high = np.quantile(self.samples, [0.025, 0.975]).tolist()
+        return low, high
 
 
-def bootstrap(rows, splits, *, draws=1000, seed=0):
+def bootstrap(
+    rows: Mapping[Key, npt.ArrayLike], splits: npt.ArrayLike, *, draws: int = 1000, seed: int = 0
+) -> dict[Key, dict[str, Estimate]]:
     """Mean errors of each split, and how much they vary with frames and seeds.
 
-    Frames are drawn with replacement within each split (bootstrap). S seeds are too few for that,
-    so what they add is Student's t with S - 1 degrees of freedom, times the standard error of
-    their mean; of one seed the frames alone tell. ``benchmarks/coverage.py`` prints how often
-    such intervals hold the truth. Frames count as independent, which those of one video are not:
-    there the intervals are too narrow.
+    Frames are drawn with replacement within each split (bootstrap). S seeds are too few for that:
+    they add Student's t with S - 1 degrees of freedom, times the standard error of their mean;
+    one seed adds nothing. ``benchmarks/coverage.py`` prints how often such intervals hold the
+    truth. Frames count as independent; those of one video are not, and there the intervals are
+    too narrow.
 
     Parameters
     ----------
-    rows : dict
+    rows
         Name to the mean joint error of each frame, (N,) or (seeds, N) mm.
-    splits : array of str, (N,)
-        Of each frame, in either case.
-    draws : int
-    seed : int
+    splits
+        (N,), names of the frames' splits, in either case.
 
     Returns
     -------
     dict
-        Name to {split: Estimate}, of the splits that are there in the paper's order; "all" is
+        Name to {split: Estimate} for the splits that are there, in the paper's order; "all" is
         the mean over them.
 
     Raises
@@ -64,8 +70,8 @@ def bootstrap(rows, splits, *, draws=1000, seed=0):
         If a row has another number of frames or errors that are not finite, or no split is known.
     """
     splits = np.char.upper(np.asarray(splits))
-    rows = {name: np.atleast_2d(np.asarray(row, np.float64)) for name, row in rows.items()}
-    for name, row in rows.items():
+    stacks = {name: np.atleast_2d(np.asarray(row, np.float64)) for name, row in rows.items()}
+    for name, row in stacks.items():
         if row.ndim != 2 or row.shape[1] != len(splits) or not np.isfinite(row).all():
             raise ValueError(
                 f"errors of {name!r} have shape {row.shape}, wanted (seeds, {len(splits)}), finite"
@@ -73,7 +79,7 @@ def bootstrap(rows, splits, *, draws=1000, seed=0):
     present = [name for name in SPLITS if (splits == name).any()]
     if not present:
         raise ValueError(f"splits are {sorted(set(splits.tolist()))}, wanted some of {SPLITS}")
-    stacked = np.concatenate(list(rows.values()))
+    stacked = np.concatenate(list(stacks.values()))
     means, samples = {}, {}
     for split in present:
         part = stacked[:, splits == split]
@@ -82,7 +88,7 @@ def bootstrap(rows, splits, *, draws=1000, seed=0):
     means["all"] = np.mean(list(means.values()), axis=0)
     samples["all"] = np.mean(list(samples.values()), axis=0)
     estimates, first = {}, 0
-    for name, row in rows.items():
+    for name, row in stacks.items():
         used = slice(first, first := first + len(row))
         weights = _seed_weights(len(row), draws, seed)
         estimates[name] = {
@@ -94,7 +100,9 @@ def bootstrap(rows, splits, *, draws=1000, seed=0):
     return estimates
 
 
-def _frame_samples(errors, draws, rng):
+def _frame_samples(
+    errors: npt.NDArray[np.float64], draws: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
     """Means (draws, rows) of errors (rows, N) over frames drawn with replacement."""
     frames = errors.shape[1]
     means = np.empty((draws, len(errors)))
@@ -104,11 +112,11 @@ def _frame_samples(errors, draws, rng):
     return means
 
 
-def _seed_weights(seeds, draws, seed):
+def _seed_weights(seeds: int, draws: int, seed: int) -> npt.NDArray[np.float64]:
     """How much each seed counts in each draw, (draws, seeds), 1 in all.
 
-    Of any values of the seeds, the weighted means are distributed about their mean as Student's
-    t times their standard error; of all rows by the same weights, so that pairs stay pairs.
+    For any values of the seeds, the weighted means are distributed about their mean like
+    Student's t times their standard error. All rows get the same weights, so pairs stay pairs.
     """
     if seeds == 1:
         return np.ones((draws, 1))

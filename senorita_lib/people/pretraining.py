@@ -20,10 +20,9 @@ import torch
 from tqdm.auto import tqdm
 
 from senorita_lib.estimator import PoseEstimator
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, project_path
 from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
-from senorita_lib.paths import project_path
 from senorita_lib.people.batches import BodyBatches, People, find_people
 from senorita_lib.people.crops import BodySet, cut_body, to_camera, to_uvd
 from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS

@@ -2,14 +2,7 @@ import numpy as np
 import pytest
 
 from senorita_lib.datasets.synthetic.posedhand import GESTURES, posed_hand
-from senorita_lib.experiments.difficulty import (
-    finger_bend,
-    palm_angle,
-    rank_correlation,
-    remaining_error,
-)
-
-ERRORS = np.random.default_rng(0).gamma(4, 5, 200)
+from senorita_lib.experiments.difficulty import finger_bend, palm_angle
 
 
 @pytest.mark.parametrize(
@@ -37,19 +30,5 @@ def test_bend_is_the_sum_of_turns():
 
 
 def test_gestures_differ_in_bend():
-    names = list(GESTURES)
-    bends = {name: finger_bend(np.asarray(posed_hand(GESTURES[name]))) for name in names}
+    bends = {name: finger_bend(np.asarray(posed_hand(turns))) for name, turns in GESTURES.items()}
     assert bends["open"].mean() < 60 < bends["fist"][1:].min()
-
-
-def test_rank_correlation_knows_ties_and_any_rising_function():
-    assert rank_correlation(ERRORS, np.exp(ERRORS / 9)) == pytest.approx(1)
-    assert rank_correlation(ERRORS, -ERRORS) == pytest.approx(-1)
-    # Ranks 1.5, 1.5, 3, 4 against 1, 2, 3, 4.
-    assert rank_correlation([1, 1, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / 22.5**0.5)
-
-
-def test_the_remaining_error_leaves_out_the_most_uncertain_first():
-    np.testing.assert_allclose(remaining_error([1, 2, 6], [3, 1, 2]), [3, 4, 2])
-    oracle = remaining_error(ERRORS, ERRORS)
-    assert (np.diff(oracle) <= 1e-9).all() and oracle[-1] == ERRORS.min()

@@ -1,161 +1,104 @@
-"""What sizing.py derives by hand is what torch counts, to the last parameter, MAC and byte."""
-
-from collections import Counter
+"""The counts are those that pencil and paper give, and those of the modules themselves."""
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from senorita_lib.experiments import sizing
-from senorita_lib.experiments.sizing import estimator_rows, refiner_rows
-from senorita_lib.experiments.sizing_check import measure
-from senorita_lib.figures.sizing import sizing_figure
+from senorita_lib.datasets import Hands19  # noqa: F401
+from senorita_lib.experiments.sizing import (
+    Cost,
+    estimator_costs,
+    refiner_costs,
+    total,
+    training_bytes,
+    training_flops,
+)
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
 
-BATCH = 2
+
+def stem(c_in, width, side):
+    """By hand: 7 x 7 convolution, batch norm, ReLU, max pool."""
+    half, quarter = (side // 2) ** 2, (side // 4) ** 2
+    weights = 7 * 7 * c_in * width
+    kept = 4 * c_in * side**2 + 2 * 4 * width * half + (4 + 8) * width * quarter
+    return Cost(weights + 2 * width, weights * half, kept, 2 * 4 * width)
 
 
-def build(recipe, device="cpu"):
-    torch.manual_seed(0)
-    with torch.device(device):
-        return HandPoseNet(recipe, torch.linspace(20, 70, 20)).train()
+def connected(c_in, c_out, bones=20):
+    """By hand: a fully connected layer, batch norm and ReLU of each bone."""
+    return Cost(bones * (c_in * c_out + 3 * c_out), bones * c_in * c_out, 0, 2 * 4 * bones * c_out)
 
 
-def measure_estimator(recipe, network, device="cpu", batch=BATCH):
-    shape = batch, network.estimator.in_channels, recipe.image_size, recipe.image_size
-    return measure(network.estimator, torch.zeros(shape, device=device))
+# Derived by hand layer by layer, once, and equal to torch's count: parameters, MACs, bytes.
+PAPER = {
+    1: Cost(34_340_736, 8_626_634_752, 145_227_776, 219_392),
+    2: Cost(34_550_848, 12_069_109_760, 162_791_424, 219_392),
+    4: Cost(34_651_200, 13_713_276_928, 171_180_032, 219_392),
+}
 
 
-def initial_pose(recipe):
-    """What the refiner reads: image, joints in uvd and mm, with a gradient if it flows on."""
-    generator = torch.Generator().manual_seed(0)
-    image = 2 * torch.rand(BATCH, 1, recipe.image_size, recipe.image_size, generator=generator) - 1
-    uvd = torch.rand(BATCH, 21, 3, generator=generator)
-    return image, *(x.requires_grad_(recipe.refiner_gradient) for x in (uvd, 200 * uvd))
+@pytest.mark.parametrize("model", PAPER)
+def test_papers_estimators(model):
+    recipe = find_recipe("paper", model=model)
+    costs = estimator_costs(recipe)
+    assert total(costs.values()) == PAPER[model]
+    assert list(costs) == [
+        "stem",
+        *(f"level {i}" for i in (1, 2, 3, 4)),
+        "deconvolutions",
+        "heat maps",
+    ]
+    with torch.device("meta"):
+        network = HandPoseNet(recipe, torch.ones(20)).estimator
+    assert costs["stem"] == stem(network.in_channels, 64, 256)
+    cells = 4 * 21 * 64**3  # the softmax is what the heat maps keep
+    assert costs["heat maps"][1:3] == (256 * 21 * 64 * 64**2, cells)
+    assert sum(p.numel() for p in network.parameters()) == total(costs.values()).parameters
 
 
-def derived(rows, batch=BATCH):
-    sums = sizing.total(rows)
-    return sums.parameters, batch * sums.macs, sizing.kept_bytes(rows, batch)
-
-
-@pytest.mark.parametrize("model", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", ["tiny", "small", "paper", "best", "released"])
-def test_each_recipe_has_the_derived_size(name, model):
-    """On the meta device, where the paper's size costs nothing."""
-    recipe = find_recipe(name, model=model)
-    network = build(recipe, "meta")
-    measured = measure_estimator(recipe, network, "meta")
-    assert measured == derived(estimator_rows(recipe))
-    parameters = sum(p.numel() for p in network.refiner.parameters())
-    assert parameters == sizing.total(refiner_rows(recipe)).parameters
-
-
-def test_paper_has_its_parameters():
+def test_papers_refiner():
     recipe = find_recipe("paper")
-    assert sizing.total(estimator_rows(recipe)).parameters == 34_340_736
-    assert sizing.total(refiner_rows(recipe)).parameters == 64_712_380
+    costs = refiner_costs(recipe)
+    assert total(costs.values()) == Cost(64_712_380, 106_930_540, 17_999_760, 190_160)
+    flat = recipe.patch_channels * ((92 // 4) ** 2 + (44 // 2) ** 2 + 22**2)
+    assert costs["patch FC"]._replace(kept=0) == connected(flat, recipe.hidden)
+    assert costs["last FC"].parameters == 20 * (2 * recipe.hidden * 3 + 3)
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"),
+    ("changes", "kept", "once"),
     [
-        ("tiny", {}),
-        ("tiny", {"model": 4, "block": "bottleneck", "layers": (1, 2, 1, 1)}),
-        ("tiny", {"model": 4, "fusion": "stems"}),
-        ("tiny", {"model": 3, "fusion": "stems", "block": "bottleneck"}),
-        ("tiny", {"image_size": 96, "head": "regression"}),
-        ("small", {"model": 2}),
+        ({}, 898_000, 50_000),
+        ({"refiner_gradient": False}, 897_600, 49_680),
+        ({"orientation": "raw", "pose_stream": False}, 850_880, 14_160),
+        ({"bone_length": "initial"}, 898_560, 50_320),
     ],
 )
-def test_real_estimator_keeps_the_derived_bytes(name, changes):
-    recipe = find_recipe(name, **changes)
-    network, rows = build(recipe), estimator_rows(recipe)
-    assert measure_estimator(recipe, network) == derived(rows)
-    assert measure_estimator(recipe, network, batch=3) == derived(rows, 3)
+def test_what_the_refiner_keeps_of_an_image(changes, kept, once):
+    """Derived by hand: five numbers for each unit vector, and what its options add."""
+    assert total(refiner_costs(find_recipe("tiny", **changes)).values())[2:] == (kept, once)
 
 
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        ("tiny", {}),
-        ("tiny", {"refiner_gradient": False}),
-        ("tiny", {"bone_length": "initial"}),
-        ("tiny", {"bone_length": "initial", "refiner_gradient": False}),
-        ("tiny", {"orientation": "raw", "pose_stream": False}),
-        ("tiny", {"orientation": "raw", "patches": "released", "refiner_gradient": False}),
-        ("small", {"pose_stream": False}),
-        ("paper", {}),
-    ],
-)
-def test_real_refiner_keeps_the_derived_bytes(name, changes):
-    """Not on the meta device, which knows no autocast, not even one that is switched off."""
-    recipe = find_recipe(name, **changes)
-    assert measure(build(recipe).refiner, *initial_pose(recipe)) == derived(refiner_rows(recipe))
-
-
-def test_whole_network_adds_only_its_frames_of_reference(crops):
-    """From uvd to the camera frame: three values for each joint, one for each image."""
-    recipe = find_recipe("tiny")
-    network, rows = build(recipe), estimator_rows(recipe) + refiner_rows(recipe)
-    parameters, macs, kept = derived(rows, len(crops))
-    assert measure(network, crops) == (parameters, macs, kept + 4 * len(crops) * (21 * 3 + 1))
+def test_other_heads_and_stems():
+    costs = estimator_costs(find_recipe("tiny", head="regression"))
+    assert costs["heat maps"] == Cost(128 * 63 + 63, 128 * 63, 4 * 128, 0)
+    assert "deconvolutions" not in costs
+    two = estimator_costs(find_recipe("tiny", model=4, fusion="stems"))
+    assert total(two.values()) == Cost(845_648, 86_425_600, 2_113_536, 9_664)
 
 
 def test_backward_pass_has_the_forwards_macs_twice_less_the_stems():
     recipe = find_recipe("tiny")
-    network, rows = build(recipe), estimator_rows(recipe)
-    inputs = torch.zeros(BATCH, 3, 64, 64)
-    counter = FlopCounterMode(display=False)
-    with counter:
-        network.estimator(inputs).sum().backward()
-    stem = next(row.macs for row in rows if row.macs)
-    assert counter.get_total_flops() == 2 * BATCH * (3 * sizing.total(rows).macs - stem)
-
-
-def test_refiners_backward_pass_has_less_than_twice_its_forward():
-    """FC layers' MACs twice; the convolutions' and the chain's once, as their inputs need none.
-
-    torch's counter takes the gradient of a grouped convolution's weights for that of a full
-    one, 20 times as much (it forgets the groups there, forward it does not).
-    """
-    recipe = find_recipe("tiny")
-    network, macs = build(recipe), Counter()
-    for row in refiner_rows(recipe):
-        kind = "chain" if "chain" in row.name else "FC" if len(row.shape) == 2 else "convolution"
-        macs[kind] += 2 * BATCH * row.macs
-    counter = FlopCounterMode(display=False)
-    joints_mm = network.refiner(*initial_pose(recipe)).joints_mm
-    with counter:
-        joints_mm.sum().backward()
-    counts = {str(op): flops for op, flops in counter.get_flop_counts()["Global"].items()}
-    assert counts["aten.convolution_backward"] == 20 * macs["convolution"]
-    assert counts["aten.bmm"] == 2 * macs["FC"] + macs["chain"]
+    costs, network = estimator_costs(recipe), HandPoseNet(recipe, torch.ones(20)).estimator
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(2, 3, 64, 64)).sum().backward()
+    macs = 3 * total(costs.values()).macs - costs["stem"].macs
+    assert counter.get_total_flops() == 2 * 2 * macs
 
 
 def test_bytes_and_operations_of_training():
-    recipe = find_recipe("paper")
-    rows = estimator_rows(recipe)
-    sums = sizing.total(rows)
-    assert sizing.kept_bytes(rows, 6) - sizing.kept_bytes(rows, 5) == sums.kept
-    assert sizing.training_bytes(rows, 6) == 12 * sums.parameters + 6 * sums.kept + sums.once
-    refiner = sizing.total(refiner_rows(recipe))
-    images = 70_000 * 6, 18_000 * 4
-    wanted = 6 * (sum(images) * sums.macs + images[1] * refiner.macs)
-    assert sizing.training_flops(recipe) == wanted
-
-
-def test_parts_add_up_and_are_drawn():
-    recipe = find_recipe("tiny")
-    rows = estimator_rows(recipe) + refiner_rows(recipe)
-    parts = sizing.by_part(rows)
-    assert list(parts)[0] == "stem" and list(parts)[-1] == "last FC"
-    assert sizing.total(parts.values())[3:] == sizing.total(rows)[3:]
-    panels = sizing_figure({"one": rows, "two": rows}).axes
-    for panel, field in zip(panels, ("parameters", "macs", "kept"), strict=True):
-        widths = [patch.get_width() for patch in panel.patches]
-        assert len(widths) == 2 * len(parts)
-        assert sum(widths) * 10 ** (9 if field == "macs" else 6) == pytest.approx(
-            2 * getattr(sizing.total(rows), field)
-        )
+    assert training_bytes(Cost(10, 0, 7, 5), 6) == 12 * 10 + 6 * 7 + 5
+    one, other, images = Cost(0, 11, 0, 0), Cost(0, 2, 0, 0), (70_000 * 6, 18_000 * 4)
+    wanted = 6 * (sum(images) * 11 + images[1] * 2)
+    assert training_flops(find_recipe("paper"), one, other) == wanted

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from senorita_lib.evaluation import SPLITS, ensemble, joint_errors, mean_joint_error
-from senorita_lib.experiments import studies, study_files
+from senorita_lib.datasets import Hands19  # noqa: F401
+from senorita_lib.evaluation import SPLITS, ensemble, joint_errors
+from senorita_lib.experiments import studies, tables
 from senorita_lib.experiments.trials import SEEDS, STUDIES, TRIALS, Trial
 from senorita_lib.model import HandPoseNet
 from senorita_lib.release.gradient import released_volume_loss
@@ -27,14 +28,17 @@ def small_studies(monkeypatch, tmp_path):
         "Model 1": Trial(STEP_2, "with"),
         "raw": Trial(STEP_2 | {"orientation": "raw"}, "with"),
         "Model 2": Trial(STEP_2 | STEP_1 | {"refine_images": 8, "model": 2}),
+        "both": Trial(members=(("Model 1", 0), ("Model 2", 0))),
+        "three": Trial(members=tuple(("Model 1", i) for i in range(3))),
     }
     names = {
         "first": ["without", "with", "released"],
         "second": ["with", "Model 1", "raw"],
-        "models": ["Model 1", "Model 2"],
+        "models": ["Model 1", "Model 2", "both", "three"],
     }
-    monkeypatch.setattr(studies, "TRIALS", trials)
-    monkeypatch.setattr(studies, "STUDIES", names)
+    for module in (studies, tables):
+        monkeypatch.setattr(module, "TRIALS", trials)
+        monkeypatch.setattr(module, "STUDIES", names)
     monkeypatch.setattr(studies, "SEEDS", (0, 1))
     monkeypatch.chdir(tmp_path)
     return Path("runs/studies/tiny")
@@ -45,37 +49,45 @@ def run(small_data):
     return partial(studies.run_study, data=small_data, jobs=1, progress=False)
 
 
+def rows(table, trial, pose="initial"):
+    """(seeds, N) mm."""
+    table = table[(table["trial"] == trial) & (table["pose"] == pose)]
+    return table.pivot(index="seed", columns="frame", values="mm").to_numpy()
+
+
 def test_trials_differ_in_what_they_say_and_are_not_trained_twice(small_studies, run):
-    study, frames = run("first")
-    assert {name: len(seeds) for name, seeds in study["errors"].items()} == {
-        "without": 2, "with": 2, "released": 2,
-    }  # fmt: skip
-    first, other, released = (study["errors"][name] for name in ("without", "with", "released"))
-    assert first[0] != first[1] and first[0] != other[0] != released[0]
-    assert all(0 < length < 2 for runs in study["bone_lengths"].values() for length in runs)
-    assert set(frames) == {"splits", "without, initial", "with, initial", "released, initial"}
+    table, notes = run("first")
+    poses = table[["trial", "pose", "seed"]].drop_duplicates()
+    assert [tuple(pose) for pose in poses.to_numpy()] == [
+        (trial, "initial", seed) for trial in ("without", "with", "released") for seed in (0, 1)
+    ]
+    first, other, released = (rows(table, name) for name in ("without", "with", "released"))
+    assert not np.array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], other[0]) and not np.array_equal(other[0], released[0])
+    assert all(0 < length < 2 for note in notes.values() for length in note["bone_lengths"])
+    assert set(notes["with"]["constant"]) == set(SPLITS)
     for seed in (0, 1):
         with np.load(small_studies / f"with, seed {seed}" / "predictions.npz") as arrays:
             off = joint_errors(arrays["initial"], arrays["joints"]).mean(axis=1)
-            assert np.array_equal(np.char.upper(arrays["splits"]), frames["splits"])
-        np.testing.assert_allclose(frames["with, initial"][seed], off, atol=0.0051)
-        for split in SPLITS:
-            mean = off[frames["splits"] == split].mean()
-            assert other[seed][split] == pytest.approx(mean)
+            splits = table[(table["trial"] == "with") & (table["seed"] == seed)]["split"]
+            assert np.array_equal(np.char.upper(arrays["splits"]), splits)
+        np.testing.assert_allclose(other[seed], off)
     times = {path: path.stat().st_mtime_ns for path in small_studies.glob("*/model.safetensors")}
     again, same = run("first")
-    assert json.dumps(again) == json.dumps(study)
-    assert all(np.array_equal(frames[name], same[name]) for name in frames)
+    assert json.dumps(same) == json.dumps(notes) and again.equals(table)
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    tables.save_trials(table, notes)
+    assert tables.load_notes() == notes and len(tables.load_trials()) == len(table)
+    assert tables.study_table("first").splitlines()[3].startswith("released ")
 
 
 def test_trials_begin_with_what_they_name(small_studies, run):
-    study, frames = run("second")
-    assert list(study["errors"]) == ["with", "Model 1", "raw"]
-    assert {"Model 1, initial", "Model 1, refined", "with, initial"} < set(frames)
-    assert "with, refined" not in frames
+    table, notes = run("second")
+    assert list(notes) == ["with", "Model 1", "raw"]
+    assert len(rows(table, "Model 1")) == len(rows(table, "Model 1", "refined")) == 2
+    assert not len(rows(table, "with", "refined"))
     for seed in (0, 1):
-        folders = [small_studies / f"{name}, seed {seed}" for name in study["errors"]]
+        folders = [small_studies / f"{name}, seed {seed}" for name in notes]
         initial, paper, raw = (
             HandPoseNet.load(folder / "model.safetensors").state_dict() for folder in folders
         )
@@ -87,37 +99,23 @@ def test_trials_begin_with_what_they_name(small_studies, run):
 
 
 def test_models_have_their_ensembles(small_studies, run):
-    study, frames = run("models")
+    table, _ = run("models")
     poses = {}
     for model in (1, 2):
         for seed in (0, 1):
             path = small_studies / f"Model {model}, seed {seed}" / "predictions.npz"
             with np.load(path) as arrays:
                 poses[model, seed], true = arrays["refined"], arrays["joints"]
-    for seed in (0, 1):
-        merged = ensemble([poses[1, seed], poses[2, seed]])
-        wanted = joint_errors(merged, true).mean(axis=1)
-        np.testing.assert_allclose(frames["mean of four, refined"][seed], wanted, atol=0.0051)
-    found = frames["mean of three seeds of Model 1, refined"]
-    for row, seeds in zip(found, ((0, 1, 0), (1, 0, 1)), strict=True):  # of two, by turns
-        merged = ensemble([poses[1, seed] for seed in seeds])
-        assert row.mean() == pytest.approx(mean_joint_error(merged, true), abs=0.01)
-    assert set(study["constant"]) == set(SPLITS)
-
-
-def test_what_is_kept_is_read_again(small_studies, run):
-    study, frames = run("first")
-    study_files.save_study(study, frames)
-    again, same = study_files.load_study("first")
-    assert again == json.loads(json.dumps(study))
-    assert all(np.array_equal(frames[name], same[name]) for name in frames)
-    path = Path("results/studies/first.npz")
-    path.write_bytes(path.read_bytes() + b"1")
-    with pytest.raises(ValueError, match=r"first.npz is not the one that first.json was written"):
-        study_files.load_study("first")
-    path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"first.npz is missing, wanted it from python"):
-        study_files.load_study("first")
+    assert table.groupby("trial")["model"].unique().map(list).to_dict() == {
+        "Model 1": [1], "Model 2": [2], "both": [0], "three": [0],
+    }  # fmt: skip
+    for seed, turns in enumerate(((0, 1, 0), (1, 0, 1))):  # of two seeds, by turns
+        for name, merged in (
+            ("both", ensemble([poses[1, seed], poses[2, seed]])),
+            ("three", ensemble([poses[1, turn] for turn in turns])),
+        ):
+            wanted = joint_errors(merged, true).mean(axis=1)
+            np.testing.assert_allclose(rows(table, name, "refined")[seed], wanted)
 
 
 @pytest.mark.slow
@@ -125,39 +123,22 @@ def test_two_processes_train_the_same_as_one(small_studies, run, monkeypatch, tm
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as each process has; with more, rounding differs and grows
     try:
-        _, alone = run("second")
+        alone, _ = run("second")
     finally:
         torch.set_num_threads(threads)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    _, together = run("second", jobs=2)
-    for name in set(alone) - {"splits"}:
-        np.testing.assert_array_equal(alone[name], together[name])
-
-
-def test_table_has_means_and_the_difference_of_the_same_seeds():
-    def errors(*values):
-        return [dict.fromkeys(SPLITS, value) for value in values]
-
-    study = {"errors": {"a": errors(10.0, 20.0, 30.0), "bb": errors(12.0, 21.0, 30.0)}}
-    study["bone_lengths"] = {"a": [1.0, 1.0, 1.0], "bb": [0.8, 0.9, 1.0]}
-    head, first, second = study_files.study_table(study).splitlines()
-    assert head.split() == [*SPLITS, "all", "difference", "bones"]
-    assert first.split() == ["a", *["20.00"] * 6, "+0.00", "±", "0.00", "1.00"]
-    assert second.split() == ["bb", *["21.00"] * 6, "+1.00", "±", "1.00", "0.90"]
+    together, _ = run("second", jobs=2)
+    assert together.equals(alone)
 
 
 def test_every_trial_belongs_to_a_study_and_names_a_known_start():
     assert {name for names in STUDIES.values() for name in names} == set(TRIALS)
-    assert all(trial.start in TRIALS for trial in TRIALS.values() if trial.start)
+    for trial in TRIALS.values():
+        assert {trial.start, *(name for name, _ in trial.members)} - {""} <= set(TRIALS)
     assert len(SEEDS) >= 3
 
 
-def test_unknown_and_missing_studies_are_named(monkeypatch, tmp_path):
+def test_an_unknown_study_is_named():
     with pytest.raises(ValueError, match="study is 'volumes', wanted one of"):
         studies.run_study("volumes")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        FileNotFoundError, match=r"python -m senorita_lib.experiments.studies volume_loss"
-    ):
-        study_files.load_study("volume_loss")

@@ -4,11 +4,25 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from senorita_lib.evaluation import PAPER, SPLITS
-from senorita_lib.experiments.tables import format_table, load_results, main, scores, tables
+from senorita_lib.datasets import Hands19  # noqa: F401
+from senorita_lib.evaluation import PAPER, SPLITS, format_table
+from senorita_lib.experiments import tables
+from senorita_lib.experiments.tables import (
+    estimates,
+    load_notes,
+    load_results,
+    load_trials,
+    main,
+    paper_tables,
+    results_table,
+    study_table,
+)
+from senorita_lib.experiments.trials import RECIPE as STUDIED
+from senorita_lib.experiments.trials import SEEDS, STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import bootstrap
 
 RECIPE = {"name": "tiny", "model": 1, "seed": 0, "batch": 16}
+CONSTANT = dict.fromkeys(SPLITS, 50.0)
 
 
 def write_run(folder, model, seed, offset, frames=20, **changes):
@@ -18,7 +32,7 @@ def write_run(folder, model, seed, offset, frames=20, **changes):
     arrays |= {"splits": np.array(SPLITS * (frames // 5)), "refined": true + [0, 0, offset - 4]}
     folder.mkdir(parents=True)
     np.savez(folder / "predictions.npz", **arrays)
-    errors = dict.fromkeys(("constant", "initial", "refined"), dict.fromkeys(SPLITS, 50.0))
+    errors = dict.fromkeys(("constant", "initial", "refined"), CONSTANT)
     result = {"recipe": RECIPE | {"model": model, "seed": seed} | changes, "errors": errors}
     (folder / "result.json").write_text(json.dumps(result))
 
@@ -28,7 +42,9 @@ def test_seeds_are_merged_and_the_ensemble_takes_them_one_by_one(tmp_path):
     write_run(tmp_path / "again" / "model_1", 1, 1, 14)
     write_run(tmp_path / "model_2", 2, 0, -10)
     write_run(tmp_path / "again" / "model_2", 2, 1, -2)
-    first, second = tables(scores(load_results(tmp_path)))
+    table = results_table(load_results(tmp_path))
+    assert list(table) == tables.COLUMNS
+    first, second = paper_tables(table, CONSTANT)
     for split in SPLITS:
         assert first["Model 1, initial"][split].mean == pytest.approx(12)
         assert first["Model 1, refined"][split].mean == pytest.approx(8)
@@ -43,11 +59,14 @@ def test_seeds_are_merged_and_the_ensemble_takes_them_one_by_one(tmp_path):
 def test_ensembles_are_of_the_seeds_that_all_models_have(tmp_path):
     for model, seed, offset in ((1, 1, 10), (1, 0, 14), (2, 5, 3), (2, 1, -10)):
         write_run(tmp_path / f"{model}_{seed}", model, seed, offset)
-    found = scores(load_results(tmp_path))
-    assert found.frames["Model 2, refined"].shape == (2, 20)
-    np.testing.assert_allclose(found.frames["ensemble of 2, mean"], np.full((1, 20), 4))
+    table = results_table(load_results(tmp_path))
+    assert table.groupby("trial")["seed"].unique().map(list).to_dict() == {
+        "Model 1": [0, 1], "Model 2": [1, 5],
+        "ensemble of 2, mean": [1], "ensemble of 2, median": [1],
+    }  # fmt: skip
+    np.testing.assert_allclose(table[table["trial"] == "ensemble of 2, mean"]["mm"], 4)
     write_run(tmp_path / "3_7", 3, 7, 0)
-    assert "ensemble of 3, mean" not in scores(load_results(tmp_path)).frames
+    assert set(results_table(load_results(tmp_path))["trial"]) == {f"Model {m}" for m in (1, 2, 3)}
 
 
 def test_runs_that_cannot_stand_in_one_table_are_refused(tmp_path):
@@ -66,6 +85,57 @@ def test_runs_that_cannot_stand_in_one_table_are_refused(tmp_path):
         load_results(tmp_path / "c")
 
 
+def test_trials_tested_on_different_frames_are_refused():
+    table = load_trials()
+    table = table[table["trial"].isin(["Model 1", "Model 2"])]
+    with pytest.raises(ValueError, match="trials were tested on different frames, wanted the same"):
+        estimates(table[(table["trial"] == "Model 1") | (table["frame"] < 400)])
+
+
+def test_the_kept_table_has_every_trial_and_seed():
+    table, notes = load_trials(), load_notes()
+    assert list(table) == tables.COLUMNS and list(notes) == list(TRIALS)
+    groups = table.groupby(["trial", "pose", "seed"], sort=False).size()
+    assert (groups == 500).all()
+    assert set(groups.index) == {
+        (name, pose, seed)
+        for name, trial in TRIALS.items()
+        for pose in ((trial.pose,) if trial.members else {"initial", trial.pose})
+        for seed in SEEDS
+    }
+    assert STUDIED == "tiny" and table["mm"].between(1, 300).all()
+
+
+def test_saving_replaces_the_rows_of_its_trials_alone(tmp_path, monkeypatch):
+    table, notes = load_trials(), load_notes()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"trials.csv.gz is missing, wanted it from python"):
+        load_trials()
+    tables.save_trials(table.sample(frac=1, random_state=0), notes)
+    for name in ("trials.csv.gz", "trials.json"):  # rows in another order are the same bytes
+        assert (tmp_path / "results" / name).read_bytes() == (ROOT / "results" / name).read_bytes()
+    one = table[table["trial"] == "Model 3"]
+    tables.save_trials(one.assign(mm=one["mm"] + 1), {"Model 3": {"bone_lengths": [2.0]}})
+    again, same = load_trials(), table["trial"] != "Model 3"
+    np.testing.assert_array_equal(again[same]["mm"], table[same]["mm"])
+    np.testing.assert_allclose(again[~same]["mm"], one["mm"] + 1, atol=1e-3)
+    assert load_notes() == notes | {"Model 3": {"bone_lengths": [2.0]}}
+
+
+def test_a_studys_table_compares_seed_by_seed():
+    table = load_trials()
+    table = table[(table["pose"] == "initial")].groupby(["trial", "seed", "split"])["mm"].mean()
+    mm = {name: table[name].groupby("seed").mean() for name in STUDIES["inputs"]}
+    head, *lines = study_table("inputs").splitlines()
+    assert head.split() == [*SPLITS, "all", "difference", "bones"]
+    for name, line in zip(STUDIES["inputs"], lines, strict=True):
+        change = mm[name] - mm[STUDIES["inputs"][0]]
+        *means, mean, difference, _, deviation, bones = line.removeprefix(name).split()
+        assert len(means) == 5 and mean == f"{mm[name].mean():.2f}"
+        assert (difference, deviation) == (f"{change.mean():+.2f}", f"{change.std():.2f}")
+        assert bones == f"{np.mean(load_notes()[name]['bone_lengths']):.2f}"
+
+
 def test_table_lines_up():
     lines = format_table({"one": {"EXTRAP": 1.234}, "longer": {"VIEWP": 10}}, "T").splitlines()
     assert lines[2].split() == ["one", "1.23", "-", "-", "-", "-"]
@@ -82,9 +152,7 @@ def test_table_lines_up():
 def test_readme_shows_what_the_command_prints(capsys):
     main([])
     printed = capsys.readouterr().out
-    readme = (ROOT / "README.md").read_text()
-    assert f"```\n{printed}```" in readme
-    assert "`python -m senorita_lib.experiments.tables` prints this" in readme
+    assert f"```\n{printed}```" in (ROOT / "README.md").read_text()
     assert len(printed.splitlines()) > 15
 
 

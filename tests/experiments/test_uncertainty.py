@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from senorita_lib.evaluation import SPLITS
 from senorita_lib.experiments.uncertainty import _seed_weights, bootstrap
@@ -41,42 +42,36 @@ def test_a_constant_shift_is_certain():
     off = bootstrap(rows, splits)
     for split in (*SPLITS, "all"):
         difference = off["b"][split] - off["a"][split]
-        assert difference.mean == pytest.approx(10)
-        assert difference.interval() == pytest.approx((10, 10))
+        assert (difference.mean, *difference.interval()) == pytest.approx((10, 10, 10))
         low, high = off["a"][split].interval()
         assert low < off["a"][split].mean < high and high - low > 1
 
 
-def test_paired_intervals_are_narrower_than_of_unlike_frames():
-    """What both models find hard falls out of their difference."""
+def test_frames_alone_are_scipys_bootstrap():
+    """Of a mean, and of a difference of paired means, which is much surer."""
     rng = np.random.default_rng(0)
-    hard = rng.gamma(4, 5, 500)
-    rows = {"a": hard + rng.normal(0, 1, 500), "b": hard + rng.normal(1, 1, 500)}
-    estimates = bootstrap(rows, np.tile(SPLITS, 100))
-    low, high = (estimates["b"]["all"] - estimates["a"]["all"]).interval()
-    assert 0.7 < low < 1 < high < 1.3
-    low, high = estimates["b"]["all"].interval()
-    assert high - low > 1.5
+    hard = rng.gamma(4, 5, 400)
+    a, b = hard + rng.normal(0, 1, 400), hard + rng.normal(1, 1, 400)
+    off = bootstrap({"a": a, "b": b}, ["interp"] * 400, draws=10_000)
+    difference = off["b"]["INTERP"] - off["a"]["INTERP"]
+    for ours, values in ((off["a"]["INTERP"], a), (difference, b - a)):
+        theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=10_000)
+        width = np.ptp(theirs.confidence_interval)
+        assert ours.samples.std() == pytest.approx(theirs.standard_error, rel=0.05)
+        np.testing.assert_allclose(ours.interval(), theirs.confidence_interval, atol=0.05 * width)
+    assert np.ptp(difference.interval()) < 0.3 * np.ptp(off["a"]["INTERP"].interval())
 
 
-def test_frames_alone_give_the_textbook_width():
-    errors = np.random.default_rng(0).normal(30, 8, 4000)
-    low, high = bootstrap({"a": errors}, np.full(4000, "interp"), draws=4000)["a"][
-        "INTERP"
-    ].interval()
-    assert high - low == pytest.approx(2 * 1.96 * errors.std() / 4000**0.5, rel=0.06)
-
-
-@pytest.mark.parametrize(("seeds", "quantile"), [(3, 4.303), (5, 2.776)])
-def test_seeds_add_students_t(seeds, quantile):
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_seeds_add_students_t(seeds):
     """Frames alike: what is left is t times the standard error of the seeds' mean."""
     means = np.array([1.0, 2.0, 6.0, 4.0, 2.5])[:seeds]
     errors = np.repeat(means[:, None], 5, axis=1)
-    low, high = bootstrap({"a": errors}, SPLITS, draws=50_000)["a"]["all"].interval()
-    reach = quantile * means.std(ddof=1) / seeds**0.5
-    assert (low, high) == pytest.approx(
-        (means.mean() - reach, means.mean() + reach), abs=0.1 * reach
-    )
+    found = bootstrap({"a": errors}, SPLITS, draws=50_000)["a"]["all"]
+    scale = means.std(ddof=1) / seeds**0.5
+    wanted = stats.t.interval(0.95, seeds - 1, means.mean(), scale)
+    np.testing.assert_allclose(found.interval(), wanted, atol=0.1 * np.ptp(wanted) / 2)
+    assert stats.kstest((found.samples - means.mean()) / scale, "t", (seeds - 1,)).pvalue > 0.01
 
 
 def test_splits_are_drawn_independently():

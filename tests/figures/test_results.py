@@ -1,15 +1,16 @@
 """Figures of results show the values that they are given."""
 
-import json
-
 import numpy as np
 import pytest
 from matplotlib.colors import same_color
 
-from senorita_lib.evaluation import POSES, SPLITS, joint_errors, success_curve
+from senorita_lib.datasets import Hands19  # noqa: F401
+from senorita_lib.evaluation import POSES, SPLITS, joint_errors
+from senorita_lib.experiments.tables import load_notes, study_means
+from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.figures import results as plots
-from senorita_lib.figures.style import FINGER_COLOURS, MUTED_COLOURS, WRIST_COLOUR, png
+from senorita_lib.figures.style import FINGER_COLOURS, WRIST_COLOUR, png
 from senorita_lib.hand import JOINT_FINGER, JOINT_NAMES
 
 
@@ -61,28 +62,6 @@ def test_a_split_without_frames_leaves_its_place_empty():
     assert len(dot.get_xdata()) == 1 and abs(dot.get_xdata()[0] - 2) < 0.5
 
 
-def test_curves_are_the_success_curves(poses):
-    initial, refined, true = poses
-    curves_of = {"Model 1": initial, "ensemble": refined}
-    figure, plot = plots.curves_figure(curves_of, true), plots.curves_plot(curves_of, true)
-    thresholds = np.arange(81)
-    wanted = [
-        100 * success_curve(pose, true, thresholds, by)
-        for by in ("frame_max", "frame_mean", "joint")
-        for pose in (initial, refined)
-    ]
-    drawn = [line for axes in figure.axes for line in axes.lines]
-    for line, trace, curve in zip(drawn, plot.data, wanted, strict=True):
-        np.testing.assert_allclose(line.get_ydata(), curve)
-        np.testing.assert_allclose(trace.y, curve, rtol=1e-6)
-        assert (trace.x0, trace.dx) == (0, 1) and trace.line.color == line.get_color()
-        assert trace.name in trace.hovertemplate
-    assert [t.name for t in plot.data if t.showlegend] == list(curves_of)
-    assert drawn[0].get_color() == MUTED_COLOURS[0] != drawn[1].get_color()
-    assert len(json.dumps(plot.to_plotly_json(), indent=1)) < 15_000
-    assert png(figure).startswith(b"\x89PNG")
-
-
 def test_joint_bars_go_from_the_palm_outwards_finger_by_finger(poses):
     initial, refined, true = poses
     figure = plots.joint_bars_figure(initial, refined, true)
@@ -104,30 +83,37 @@ def test_joint_bars_go_from_the_palm_outwards_finger_by_finger(poses):
     assert png(figure).startswith(b"\x89PNG")
 
 
+def comparison(label, difference, low, high, **changes):
+    row = {"one": "a", "other": label, "split": "all", "decides": True, "label": label}
+    return row | {"difference": difference, "low": low, "high": high} | changes
+
+
 CLAIMS = [
     {
         "claim": "A claim that is so long that it does not fit into one line of the figure",
         "verdict": "supported",
         "comparisons": [
-            {"name": "EXTRAP", "difference": -2.0, "low": -3.0, "high": -1.0},
-            {"name": "VIEWP", "difference": -12.0, "low": -13.0, "high": -11.0},
+            comparison("Model 2", -2.0, -3.0, -1.0),
+            comparison("Model 3", -12.0, -13.0, -11.0, split="VIEWP"),
+            comparison("Model 3", -9.0, -13.0, -11.0, decides=False),
         ],
     },
     {
         "claim": "A short one",
-        "verdict": "cannot be told",
-        "comparisons": [{"name": "all", "difference": 0.5, "low": -1.0, "high": 2.0}],
+        "verdict": "inconclusive",
+        "comparisons": [comparison("others", 0.5, -1.0, 2.0)],
     },
+    {"claim": "Not measured", "verdict": "not measured", "comparisons": []},
 ]
 
 
-def test_the_ledger_has_a_line_for_each_comparison():
+def test_the_ledger_has_a_line_for_each_pair_that_decides():
     figure = plots.ledger_figure(CLAIMS)
     (axes,) = figure.axes
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     intervals = [list(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 1.4]
     texts = [text.get_text() for text in axes.texts]
-    words = ("supported", "EXTRAP", "VIEWP", "cannot be told", "all")
+    words = ("supported", "Model 2", "Model 3", "inconclusive", "others")
     assert [text for text in texts if text in words] == list(words)
     assert any("\n" in text for text in texts)
     assert axes.get_xlim()[0] < -13
@@ -136,6 +122,16 @@ def test_the_ledger_has_a_line_for_each_comparison():
     assert dots[0].get_markerfacecolor() == dots[0].get_color()
     assert dots[-1].get_markerfacecolor() == "white"  # zero is in its interval
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_claim_of_several_splits_has_the_line_of_their_mean():
+    splits = [
+        comparison("Model 1", mm, mm - 1, mm + 1, split=split, decides=split != "all")
+        for mm, split in enumerate([*SPLITS, "all"])
+    ]
+    figure = plots.ledger_figure([CLAIMS[1] | {"comparisons": splits}])
+    (dot,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert dot.get_xdata()[0] == 5
 
 
 def test_the_ledger_overlaps_and_clips_nothing():
@@ -147,3 +143,61 @@ def test_the_ledger_overlaps_and_clips_nothing():
     for i, box in enumerate(boxes):
         assert page.x0 <= box.x0 < box.x1 <= page.x1 and page.y0 <= box.y0 < box.y1 <= page.y1
         assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+RNG = np.random.default_rng(0)
+ERRORS = RNG.uniform(5, 60, 400)
+FRAMES = np.resize(np.char.lower(SPLITS), 400)  # as the data set writes them
+
+
+def test_an_interval_is_1_96_standard_errors():
+    mean, low, high = plots.mean_interval([1, 2, 3, 4])
+    error = np.std([1, 2, 3, 4], ddof=1) / 2
+    assert (mean, low, high) == pytest.approx((2.5, 2.5 - 1.96 * error, 2.5 + 1.96 * error))
+    assert np.isnan(plots.mean_interval([3])[1])
+
+
+def test_refinement_counts_changes_by_split():
+    change = RNG.normal(-1, 3, 400)
+    figure = plots.refinement_figure(ERRORS, ERRORS + change, FRAMES)
+    assert len(figure.axes) == 5
+    for split, axes in zip(SPLITS, figure.axes, strict=True):
+        inside = change[np.isin(FRAMES, split.lower())]
+        assert sum(bar.get_width() for bar in axes.patches[:-1]) == len(inside)
+        for bar in axes.patches[:-1]:
+            low = bar.get_y() + bar.get_height() / 2 - 0.5
+            count = ((inside >= low - 1e-9) & (inside < low + 1 - 1e-9)).sum()
+            assert bar.get_width() == count
+        zero, mean = axes.lines
+        assert set(zero.get_ydata()) == {0}
+        assert mean.get_ydata()[0] == pytest.approx(inside.mean())
+        band = axes.patches[-1]
+        ends = band.get_y(), band.get_y() + band.get_height()
+        assert ends == pytest.approx(plots.mean_interval(inside)[1:])
+        assert axes.get_title().startswith(split)
+        assert axes.texts[1].get_text() == f"{100 * (inside < 0).mean():.0f} % better"
+    assert png(figure).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("change", [0, 1])
+def test_a_change_of_all_frames_alike_is_drawn_for_the_splits_that_are_there(change):
+    some = FRAMES != "shape"
+    figure = plots.refinement_figure(ERRORS[some], ERRORS[some] + change, FRAMES[some])
+    assert len(figure.axes) == 4
+    texts = [t.get_text() for t in figure.axes[0].texts]
+    assert texts == [f"{100 * change} % worse", "0 % better"]
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_study_has_a_dot_for_each_seed():
+    left, right = plots.study_figure("volume_loss").axes
+    means, notes = study_means("volume_loss"), load_notes()
+    names = [label.get_text() for label in left.get_yticklabels()]
+    assert names == STUDIES["volume_loss"]
+    for axes, values in (
+        (left, [means["all"].xs(name) for name in names]),
+        (right, [notes[name]["bone_lengths"] for name in names]),
+    ):
+        dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
+        np.testing.assert_allclose(dots, values)
+    assert left.get_xlim()[1] < 50 and [text.get_text() for text in left.texts] == ["136 mm →"]
