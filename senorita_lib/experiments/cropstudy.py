@@ -1,7 +1,7 @@
 """How well each way of cropping keeps the hand and drops the rest, where the truth is known."""
 
 from collections.abc import Iterable
-from itertools import product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,8 @@ import pandas as pd
 from senorita_lib.cropping import HandNotFoundError, crop_hand
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 
-WAYS = tuple(product(("otsu", "valley"), ("mass", "box")))  # foreground and centre
+Way = tuple[Literal["otsu", "valley"], Literal["mass", "box"]]  # foreground and centre
+WAYS: tuple[Way, ...] = (("otsu", "mass"), ("otsu", "box"), ("valley", "mass"), ("valley", "box"))
 COLUMNS = ("hand lost", "arm", "background", "off centre", "joints out", "bad frames")
 _SKIN_MM = 15  # a pixel this near to the exact surface shows it
 
@@ -67,7 +68,7 @@ def _frame(hands: SyntheticHand, index: int, split: str, slack: float) -> np.nda
         row, column = np.nonzero(crop.steps["hand_depth"])
         kept = np.zeros_like(hand)
         kept[row + int(crop.box[1]), column + int(crop.box[0])] = True
-        uvd = crop.to_uvd(frame.joints)
+        uvd = crop.to_uvd(np.asarray(frame.joints))
         rows.append(
             [
                 1 - (kept & hand).sum() / hand.sum(),

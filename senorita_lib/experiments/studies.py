@@ -115,8 +115,8 @@ def _train_chain(folders: list[Path], trials: list[Trial], seed: int, data: Path
         recipe = find_recipe(RECIPE, seed=seed, **trial.changes)
         if start is None:
             start = starting_weights(recipe, folder.parent, progress=False)
-        options = {"start": start, "volume_loss": trial.volume_loss}
-        train(recipe, data, folder, progress=False, **options)
+        loss = trial.volume_loss
+        train(recipe, data, folder, progress=False, start=start, volume_loss=loss)
         start = folder / "model.safetensors"
 
 

@@ -44,7 +44,7 @@ def long_table(
         "initial", "refined" or both, (N, 21, 3), camera frame, mm.
     """
     tables = []
-    for pose, mm in zip(poses, frame_errors(poses.values(), truth["joints"]), strict=True):
+    for pose, mm in zip(poses, frame_errors(list(poses.values()), truth["joints"]), strict=True):
         columns = {"trial": trial, "model": model, "seed": seed, "pose": pose}
         columns |= {"split": np.char.upper(truth["splits"]), "frame": np.arange(len(mm)), "mm": mm}
         tables.append(pd.DataFrame(columns))

@@ -5,7 +5,7 @@ A new study is a few more trials and a line in ``STUDIES``.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from senorita_lib.release.gradient import GATED, released_volume_loss
 
@@ -24,14 +24,14 @@ class Trial(NamedTuple):
     members
         (trial, shift): an ensemble's number s has this trial's seed s + shift, in rotation.
     merge
-        "mean" or "median" of the members' refined poses.
+        How the members' refined poses become one.
     """
 
     changes: dict[str, Any] = {}
     start: str = ""
     volume_loss: Callable[..., Any] | None = None
     members: tuple[tuple[str, int], ...] = ()
-    merge: str = "mean"
+    merge: Literal["mean", "median"] = "mean"
 
     @property
     def pose(self) -> str:
