@@ -19,6 +19,7 @@ _WORDS = {
     r"^(Input should be|Value error,|Tuple should have) ": "",
     r" after validation, not .*": "",
     r"a valid integer": "a whole number",
+    r"^Field required": "more items",
 }
 
 
@@ -127,9 +128,7 @@ class Recipe(BaseModel):
 
     # Augmentation: degrees, factors, px
     rotation: float = 30.0
-    scale: Annotated[
-        tuple[PositiveFloat, ...], Strict(False), Field(min_length=2, max_length=2)
-    ] = (0.75, 1.25)  # fmt: skip
+    scale: Annotated[tuple[PositiveFloat, PositiveFloat], Strict(False)] = (0.75, 1.25)
     scale_probability: float = 0.5
     shift: float = 5.0
 

@@ -115,7 +115,6 @@ def pretrain(
         raise ValueError(
             f"pretrain_images is {recipe.pose_images}, wanted at least a batch of {recipe.batch}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
     everybody = People(_open(people, recipe.image_size, progress))

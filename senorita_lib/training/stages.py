@@ -183,7 +183,8 @@ class Trainer(Loop):
         lengths = torch.from_numpy(np.linalg.norm(bones, axis=-1).mean(axis=0))
         self.model = HandPoseNet(recipe, lengths).to(device)
         if self.precision == "bfloat16":
-            self.model.estimator.to(memory_format=torch.channels_last)
+            # torch's stub does not know it
+            self.model.estimator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.begin_stage()
 
     def plan(self) -> tuple[int, int]:
