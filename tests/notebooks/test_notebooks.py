@@ -67,6 +67,7 @@ def check(path, name, value):
     defaults, checks = map(source, code_cells(json.loads(path.read_text("utf-8")))[:2])
     namespace = {"In": ["", defaults, f"# Parameters\n{name} = {value!r}\n", checks]}
     exec(defaults, namespace)
+    namespace["data"] = str(ROOT)  # any folder: the data set need not have been written
     exec(namespace["In"][2], namespace)
     exec(checks, namespace)
 
