@@ -11,9 +11,9 @@ export JUPYTER_PATH := $(CURDIR)/.venv/share/jupyter
 export IPYTHONDIR := $(CURDIR)/.venv/ipython
 # Waiting OpenMP threads sleep instead of spinning: benchmarks/openmp.py has the figures.
 export OMP_WAIT_POLICY ?= PASSIVE
-# Test files side by side, one a core; long ones (the notebooks) first.
+# Test files side by side, one a core; what starts kernels comes first, on one core.
 JOBS ?= $(shell nproc)
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
 
 .PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock clean
@@ -51,9 +51,10 @@ test: env data ## all tests, the notebooks' outputs included (ARGS= more for pyt
 test-quick: env ## the tests without the slow ones, no notebooks
 	$(PYTEST) tests -m "not slow" $(ARGS)
 
-lint: env ## ruff, over code and notebooks
+lint: env ## ruff, over code and notebooks, and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 lab: env data ## open the notebooks in JupyterLab (ARGS="--no-browser" on a remote machine, "--allow-root" as root)
 	cd notebooks && ../$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/01_data_cropping.ipynb $(ARGS)

@@ -36,6 +36,17 @@ QUICK = find_recipe(
 )
 
 
+def pytest_collection_modifyitems(items):
+    """With xdist, a file stays on one worker, and all that start kernels on the same one.
+
+    Kernels that start at the same moment may be given one port (nteract/papermill#511).
+    """
+    for item in items:
+        name = item.path.relative_to(ROOT).as_posix()
+        kernels = name.endswith(".ipynb") or "/browser/" in name or name.endswith("_papermill.py")
+        item.add_marker(pytest.mark.xdist_group("kernels" if kernels else name))
+
+
 @pytest.fixture(scope="session")
 def golden():
     """Opens outputs of the authors' code, which are not part of the project."""
