@@ -46,8 +46,7 @@ def skeleton_volume_loss(
     bones, size, gamma, distance, ends, compiled
         As in :func:`~senorita_lib.renderer.render_skeleton`; gamma receives no gradient.
     difference
-        "l1": eq. 4. "smooth_l1": as in the release. Voxels never differ by more than 1, so smooth
-        L1 is half the square.
+        "l1": eq. 4. "smooth_l1": as in the release; half the square, as no voxels differ by > 1.
 
     Returns
     -------
@@ -61,12 +60,10 @@ def skeleton_volume_loss(
     bones = check_bones(bones)
     check_joints("predicted_voxel", predicted_voxel, bones)
     check_joints("target_voxel", target_voxel, bones)
-    one, two = ((tuple(v.shape), str(v.device)) for v in (predicted_voxel, target_voxel))
+    one, two = (f"{tuple(v.shape)} on {v.device}" for v in (predicted_voxel, target_voxel))
     if one != two or not len(predicted_voxel):
-        raise ValueError(
-            f"predicted_voxel and target_voxel are {one[0]} on {one[1]} and {two[0]} on {two[1]}, "
-            "wanted the same and at least one pose"
-        )
+        found = f"predicted_voxel and target_voxel are {one} and {two}"
+        raise ValueError(f"{found}, wanted the same and at least one pose")
     check_options(size, gamma, distance=distance, ends=ends, difference=difference)
     if isinstance(gamma, Tensor) and gamma.requires_grad:
         raise ValueError(
