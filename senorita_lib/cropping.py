@@ -101,14 +101,12 @@ class CropBatch(_CropGeometry):
         crops = list(crops)
         if not crops:
             raise ValueError("crops is empty, wanted at least one HandCrop")
-        if any(crop.camera != crops[0].camera for crop in crops):
+        if len({crop.camera for crop in crops}) > 1:
             raise ValueError("crops come from several cameras, wanted one")
-        if any(crop.image.shape != crops[0].image.shape for crop in crops):
+        if len({crop.image.shape for crop in crops}) > 1:
             raise ValueError("crops have several sizes, wanted one")
-        images, boxes, centres = (
-            torch.from_numpy(np.stack([getattr(crop, name) for crop in crops]))
-            for name in ("image", "box", "cube_centre")
-        )
+        parts = zip(*((crop.image, crop.box, crop.cube_centre) for crop in crops), strict=True)
+        images, boxes, centres = (torch.from_numpy(np.stack(part)) for part in parts)
         return cls(images[:, None], boxes, centres, crops[0].camera)
 
     def __len__(self) -> int:
@@ -175,11 +173,10 @@ def crop_checked(
     exact_side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
     x, y = map(int, steps["rough_centre"][:2] - exact_side / 2)
     side = int(exact_side)
-    too_small, too_large = side < 8, side > 4 * max(camera.width, camera.height)
-    if too_small or too_large:
+    if side < 8 or side > 4 * max(camera.width, camera.height):
         raise HandNotFoundError(
             f"depth_mm has the hand at {coarse_z:.0f} mm, where it would be {side} px wide, "
-            f"wanted a hand {'nearer to' if too_small else 'farther from'} the camera"
+            f"wanted a hand {'nearer to' if side < 8 else 'farther from'} the camera"
         )
     box_depth = steps["box_depth"] = _cut(depth, x, y, side)
     hand = np.where(np.abs(box_depth.astype(np.float32) - coarse_z) <= CUBE_MM / 2, box_depth, 0)
@@ -188,8 +185,7 @@ def crop_checked(
     steps["hand_depth"] = hand
 
     mask = hand > 0
-    count = np.count_nonzero(mask)
-    if count == 0:
+    if not (count := np.count_nonzero(mask)):
         raise HandNotFoundError(f"box {_show(box)} holds no hand around {coarse_z:.0f} mm")
     moments = cv2.moments(mask.astype(np.uint8), binaryImage=True)
     u, v = moments["m10"] / count + x, moments["m01"] / count + y
@@ -306,9 +302,8 @@ def _rough_centre(
     if rows.size == 0:
         raise HandNotFoundError(f"box ({x}, {y}, {x + side}, {y + side}) holds no depth at all")
     # Ties go to the left, then up: the order in which the release searches.
-    distance = np.abs(rows - side // 2) + np.abs(columns - side // 2)
-    if centre == "mass":
-        distance = (rows - side // 2) ** 2 + (columns - side // 2) ** 2
+    power = 2 if centre == "mass" else 1
+    distance = np.abs(rows - side // 2) ** power + np.abs(columns - side // 2) ** power
     ties = np.flatnonzero(distance == distance.min())
     nearest = ties[np.lexsort((rows[ties], columns[ties]))[0]]
     z = float(front[rows[nearest], columns[nearest]])

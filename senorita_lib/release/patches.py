@@ -57,10 +57,8 @@ def released_patches(
 def pooling_windows(sizes: Sequence[int]) -> list[int]:
     """Sides of the windows that pool the first of ``sizes`` to each; ValueError if not whole."""
     if any(size < 1 or sizes[0] % size for size in sizes):
-        raise ValueError(
-            f"sizes are {tuple(sizes)}, wanted the first to be a multiple of each of the others, "
-            "as released patches are pooled from it"
-        )
+        wanted = "the first to be a multiple of the others, as released patches are pooled from it"
+        raise ValueError(f"sizes are {tuple(sizes)}, wanted {wanted}")
     return [sizes[0] // size for size in sizes]
 
 

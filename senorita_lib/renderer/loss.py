@@ -1,7 +1,4 @@
-"""Eq. 4: the distance between the skeleton volumes of two poses (paper, section 2.3).
-
-Loss and exact gradient come out of one pass over the voxels; compiled, no volume is ever in memory.
-"""
+"""Eq. 4: the distance between the skeleton volumes of two poses (paper, section 2.3)."""
 
 from typing import Any
 
@@ -66,10 +63,8 @@ def skeleton_volume_loss(
         raise ValueError(f"{found}, wanted the same and at least one pose")
     check_options(size, gamma, distance=distance, ends=ends, difference=difference)
     if isinstance(gamma, Tensor) and gamma.requires_grad:
-        raise ValueError(
-            "gamma requires a gradient, wanted a constant: the loss alone would drive it to "
-            "infinity, where all volumes are empty"
-        )
+        why = "the loss alone would drive it to infinity, where all volumes are empty"
+        raise ValueError(f"gamma requires a gradient, wanted a constant: {why}")
     poses = [predicted_voxel, target_voxel.detach()]
     (bone, true), *rest = kernel_arguments(poses, bones, size, gamma)
     if compiled is None:
