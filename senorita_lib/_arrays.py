@@ -1,7 +1,4 @@
-"""For functions that accept NumPy arrays and torch tensors.
-
-NumPy is imported only when an array turns up: the renderer needs torch alone.
-"""
+"""NumPy arrays and torch tensors alike; NumPy comes late, as the renderer needs torch alone."""
 
 from typing import TYPE_CHECKING, TypeVar
 

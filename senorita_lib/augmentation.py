@@ -1,9 +1,7 @@
 """Random rotation, scaling and translation of image, box and joints together (section 3.1).
 
-A rotation is a roll of the camera about its optical axis, a scaling or translation
-another crop box. So the augmented sample is one that a camera could have taken: its
-joints stay metric, its bones keep their lengths, and every frame of the coordinate
-contract still fits together.
+A rotation is a roll of the camera about its optical axis, a scaling or translation another crop
+box: a camera could have taken the augmented sample, and all coordinate frames still fit together.
 """
 
 import math
@@ -40,9 +38,8 @@ def draw(
 ) -> Draws:
     """Draw a batch of augmentations, with a generator on the CPU whatever the device.
 
-    ``angle`` is the largest rotation, degrees, either way; ``scale`` the range of the scaling, done
-    with probability ``scale_probability``; ``shift`` the largest translation along u and v, px of
-    a 256 px image.
+    ``angle`` is the largest rotation, degrees, ``shift`` the largest translation along u and v, px
+    of 256, either way; ``scale`` is the range of the scaling, of probability ``scale_probability``.
     """
     unit = torch.rand(batch, 5, generator=generator)
     scaled = scale[0] + (scale[1] - scale[0]) * unit[:, 1]
@@ -56,8 +53,7 @@ def draw(
 def augment(crops: CropBatch, joints_mm: Tensor, draws: Draws) -> tuple[CropBatch, Tensor]:
     """Apply augmentations to crops and their joints (B, 21, 3), camera frame, mm.
 
-    Images are resampled bilinearly, background where nothing was; box and cube move along. The
-    joints are returned in the camera frame of the rolled camera.
+    Images are resampled bilinearly; the result is in the camera frame of the rolled camera.
     """
     image = crops.image
     radians = draws.angle.to(image) * (math.pi / 180)

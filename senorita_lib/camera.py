@@ -1,7 +1,6 @@
-"""Pinhole camera: camera-frame millimetres to pixels and back.
+"""Pinhole camera: camera frame (x right, y down, z forward, mm) to pixel frame and back.
 
-Camera frame: x right, y down, z forward, mm. Pixel frame: u right, v down, whole
-numbers at pixel centres; u = fx x / z + cx, v = fy y / z + cy.
+Pixel frame: u right, v down, whole numbers at pixel centres; u = fx x / z + cx, v = fy y / z + cy.
 """
 
 import math

@@ -51,10 +51,7 @@ class _CropGeometry:
         return box[0], box[1], box[2] - box[0], centre[2] + CUBE_MM / 2
 
     def to_uvd(self, xyz: Array) -> Array:
-        """Camera frame (..., 3), of a batch (B, joints, 3), mm, to uvd.
-
-        u, v across the box, d through the cube; inside both they lie in [0, 1].
-        """
+        """Camera frame (..., 3), of a batch (B, joints, 3), mm, to uvd; [0, 1] within the cube."""
         uvz = self.camera.project(xyz)
         u, v, z = uvz[..., 0], uvz[..., 1], uvz[..., 2]
         x1, y1, side, far = self._frame(z)
@@ -76,24 +73,15 @@ class _CropGeometry:
 
 @dataclass(frozen=True)
 class HandCrop(_CropGeometry):
-    """One cropped hand.
+    """One cropped hand, float32.
 
-    Attributes
-    ----------
-    image
-        (size, size), float32, image frame: near face of the cube +1, far face and background -1.
-    box
-        (4,), float32: x1, y1, x2, y2 of the square crop, pixel frame.
-    cube_centre
-        (3,), float32: centre of mass, camera frame, mm.
-    steps
-        Every intermediate: ``square`` (x, y, side), ``square_depth``, ``threshold``,
-        ``foreground``, ``rough_centre`` (u, v, z), ``coarse_z``, ``box_depth``, ``hand_depth``.
+    ``steps`` holds every intermediate: ``square`` (x, y, side), ``square_depth``, ``threshold``,
+    ``foreground``, ``rough_centre`` (u, v, z), ``coarse_z``, ``box_depth``, ``hand_depth``.
     """
 
-    image: np.ndarray
-    box: np.ndarray
-    cube_centre: np.ndarray
+    image: np.ndarray  # (size, size), image frame: near face of the cube +1, far face, nothing -1
+    box: np.ndarray  # (4,): x1, y1, x2, y2 of the square crop, pixel frame
+    cube_centre: np.ndarray  # (3,): centre of mass, camera frame, mm
     camera: Camera = SR300
     steps: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -113,14 +101,12 @@ class CropBatch(_CropGeometry):
         crops = list(crops)
         if not crops:
             raise ValueError("crops is empty, wanted at least one HandCrop")
-        if any(crop.camera != crops[0].camera for crop in crops):
+        if len({crop.camera for crop in crops}) > 1:
             raise ValueError("crops come from several cameras, wanted one")
-        if any(crop.image.shape != crops[0].image.shape for crop in crops):
+        if len({crop.image.shape for crop in crops}) > 1:
             raise ValueError("crops have several sizes, wanted one")
-        images, boxes, centres = (
-            torch.from_numpy(np.stack([getattr(crop, name) for crop in crops]))
-            for name in ("image", "box", "cube_centre")
-        )
+        parts = zip(*((crop.image, crop.box, crop.cube_centre) for crop in crops), strict=True)
+        images, boxes, centres = (torch.from_numpy(np.stack(part)) for part in parts)
         return cls(images[:, None], boxes, centres, crops[0].camera)
 
     def __len__(self) -> int:
@@ -128,8 +114,8 @@ class CropBatch(_CropGeometry):
 
     def to(self, device: str | torch.device) -> Self:
         """The batch on another device."""
-        names = ("image", "box", "cube_centre")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        image, box, centre = (x.to(device) for x in (self.image, self.box, self.cube_centre))
+        return replace(self, image=image, box=box, cube_centre=centre)
 
 
 def crop_hand(
@@ -185,13 +171,12 @@ def crop_checked(
     steps["coarse_z"] = coarse_z
 
     exact_side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
-    x, y = (int(v) for v in steps["rough_centre"][:2] - exact_side / 2)
+    x, y = map(int, steps["rough_centre"][:2] - exact_side / 2)
     side = int(exact_side)
-    too_small, too_large = side < 8, side > 4 * max(camera.width, camera.height)
-    if too_small or too_large:
+    if side < 8 or side > 4 * max(camera.width, camera.height):
         raise HandNotFoundError(
             f"depth_mm has the hand at {coarse_z:.0f} mm, where it would be {side} px wide, "
-            f"wanted a hand {'nearer to' if too_small else 'farther from'} the camera"
+            f"wanted a hand {'nearer to' if side < 8 else 'farther from'} the camera"
         )
     box_depth = steps["box_depth"] = _cut(depth, x, y, side)
     hand = np.where(np.abs(box_depth.astype(np.float32) - coarse_z) <= CUBE_MM / 2, box_depth, 0)
@@ -200,8 +185,7 @@ def crop_checked(
     steps["hand_depth"] = hand
 
     mask = hand > 0
-    count = np.count_nonzero(mask)
-    if count == 0:
+    if not (count := np.count_nonzero(mask)):
         raise HandNotFoundError(f"box {_show(box)} holds no hand around {coarse_z:.0f} mm")
     moments = cv2.moments(mask.astype(np.uint8), binaryImage=True)
     u, v = moments["m10"] / count + x, moments["m01"] / count + y
@@ -226,8 +210,7 @@ def otsu_threshold(depth: np.ndarray) -> int:
         return 0
     threshold, _ = cv2.threshold(values.reshape(1, -1), 0, 0, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     far = values > threshold
-    one_group = far.all() or not far.any()
-    if one_group or values[far].mean() - values[~far].mean() < _LEAST_GAP_MM:
+    if far.all() or not far.any() or values[far].mean() - values[~far].mean() < _LEAST_GAP_MM:
         return 0
     return int(threshold)
 
@@ -283,9 +266,9 @@ def checked_box(box_xyxy: object, camera: Camera) -> np.ndarray:
     x1, y1, x2, y2 = box = box.clip(-1e6, 1e6)
     if int(x2 - x1) < 1 or int(y2 - y1) < 1:
         raise ValueError(f"box {_show(box)} is empty, wanted x1 < x2 and y1 < y2")
-    if x2 <= 0 or y2 <= 0 or x1 >= camera.width or y1 >= camera.height:
-        image = f"{camera.width} x {camera.height} image"
-        raise ValueError(f"box {_show(box)} lies outside the {image}")
+    width, height = camera.width, camera.height
+    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        raise ValueError(f"box {_show(box)} lies outside the {width} x {height} image")
     return box
 
 
@@ -319,9 +302,8 @@ def _rough_centre(
     if rows.size == 0:
         raise HandNotFoundError(f"box ({x}, {y}, {x + side}, {y + side}) holds no depth at all")
     # Ties go to the left, then up: the order in which the release searches.
-    distance = np.abs(rows - side // 2) + np.abs(columns - side // 2)
-    if centre == "mass":
-        distance = (rows - side // 2) ** 2 + (columns - side // 2) ** 2
+    power = 2 if centre == "mass" else 1
+    distance = np.abs(rows - side // 2) ** power + np.abs(columns - side // 2) ** power
     ties = np.flatnonzero(distance == distance.min())
     nearest = ties[np.lexsort((rows[ties], columns[ties]))[0]]
     z = float(front[rows[nearest], columns[nearest]])
@@ -341,12 +323,8 @@ def _image(hand: np.ndarray, mask: np.ndarray, z: float, size: int) -> np.ndarra
     scale = len(hand) / size
     inverse = np.array([[scale, 0, scale / 2], [0, scale, scale / 2]])
     near = np.where(mask, np.clip((z - hand) / CUBE_MM + 0.5, 0, 1), 0)  # 1 near, 0 far
-    warped = cv2.warpAffine(
-        np.dstack([near, mask]).astype(np.float32),
-        inverse,
-        (size, size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    both = np.dstack([near, mask]).astype(np.float32)
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+    warped = cv2.warpAffine(both, inverse, (size, size), flags=flags, borderMode=border)
     near, share = cv2.split(warped)
     return np.where(share >= 0.5, 2 * near / np.maximum(share, 0.5) - 1, -1)

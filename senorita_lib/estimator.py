@@ -57,21 +57,12 @@ class PoseEstimator(nn.Module):
     With the defaults this is the paper's network: ResNet-50, three 4 x 4 deconvolutions of
     256 channels, one heat map of 64 x 64 x 64 for each of 21 joints at 256 px.
 
-    Parameters
-    ----------
-    in_channels
-        See :func:`senorita_lib.representations.input_channels`.
-    layers, widths
-        Number of residual blocks and their width, for each of the four levels.
-    head_channels
-        Width of the deconvolutions.
-    depth_bins
-        Cells of the heat maps along d; along u and v they have a quarter of the image.
-    head
-        "integral" (paper): heat maps and their expectation. "regression": of the pose itself, the
-        direct regression of Sun et al. (2018): mean over the last level's cells, one linear layer.
-    backbone
-        What makes the network below the head, called as :func:`resnet` is.
+    ``in_channels`` are those of :func:`senorita_lib.representations.input_channels`; ``layers``
+    and ``widths`` the number of residual blocks and their width at each of the four levels;
+    ``head_channels`` the width of the deconvolutions; ``depth_bins`` the heat maps' cells along d
+    (along u and v they have a quarter of the image). The ``head`` is "integral" (paper), heat maps
+    and their expectation, or "regression", the direct one of Sun et al. (2018): mean over the last
+    level's cells, one linear layer. ``backbone`` makes what lies below, called as :func:`resnet`.
     """
 
     def __init__(
@@ -97,9 +88,8 @@ class PoseEstimator(nn.Module):
         if self.integral:
             self.head = _deconvolutions(channels, head_channels, joints * depth_bins)
         else:
-            self.head = nn.Sequential(
-                nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, joints * 3)
-            )
+            linear = nn.Linear(channels, joints * 3)
+            self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
         self.apply(_xavier)
 
     def forward(self, inputs: Tensor) -> Tensor:

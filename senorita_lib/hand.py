@@ -1,18 +1,15 @@
 """The hand's 21 joints and 20 bones, in HANDS19 order.
 
-Joints are ``(..., 21, 3)``, bones ``(..., 20, 3)``; every function takes NumPy
-arrays and torch tensors, in any frame (see :mod:`senorita_lib`).
+Joints are ``(..., 21, 3)``, bones ``(..., 20, 3)``, in any frame (see :mod:`senorita_lib`) and
+unit; NumPy arrays or torch tensors.
 """
 
 from senorita_lib._arrays import Array, like
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 
-JOINT_NAMES = (
-    "wrist",
-    *(f"{finger}_mcp" for finger in FINGERS),
-    *(f"{finger}_{part}" for finger in FINGERS for part in ("pip", "dip", "tip")),
-)
+_REST = tuple(f"{finger}_{part}" for finger in FINGERS for part in ("pip", "dip", "tip"))
+JOINT_NAMES = ("wrist", *(f"{finger}_mcp" for finger in FINGERS), *_REST)
 
 # (child, parent), tip to wrist, finger by finger.
 BONES = (
@@ -50,14 +47,9 @@ def joints_to_bones(joints: Array) -> Array:
 
 
 def bones_to_joints(wrist: Array, bones: Array) -> Array:
-    """Joints (..., 21, 3) from a wrist (..., 3) and bone vectors (..., 20, 3).
-
-    The inverse of :func:`joints_to_bones`; both have the same frame and unit.
-    """
+    """Joints (..., 21, 3) from a wrist (..., 3) and bones: undoes :func:`joints_to_bones`."""
     if tuple(bones.shape[-2:]) != (20, 3) or wrist.shape[-1] != 3:
-        raise ValueError(
-            f"wrist and bones have shapes {tuple(wrist.shape)} and {tuple(bones.shape)}, "
-            "wanted (..., 3) and (..., 20, 3)"
-        )
+        found = f"{tuple(wrist.shape)} and {tuple(bones.shape)}"
+        raise ValueError(f"wrist and bones have shapes {found}, wanted (..., 3) and (..., 20, 3)")
     joints: Array = wrist[..., None, :] + like(_CHAIN, bones) @ bones
     return joints

@@ -42,27 +42,18 @@ def identity(values: Tensor) -> Tensor:
 def balance_weights(
     losses: Sequence[Tensor], outputs: Sequence[Tensor], reduce: Reduce = identity
 ) -> Tensor:
-    """Weights with which all losses have gradients of one magnitude at their own outputs.
+    """Weights, detached, with which all losses have gradients of one magnitude at their outputs.
 
-    Parameters
-    ----------
-    losses
-        Scalars.
-    outputs
-        For each loss the output neurons that it judges, part of its graph.
-    reduce
-        Mean over the processes that share a batch.
-
-    Returns
-    -------
-        (len(losses),), detached; the first is 1. A loss whose gradient is zero gets weight 1; if
-        the first's is, the others get 0. The gradient of a mean L1 distance is constant, so for
-        eq. 3, 5 and 6 these weights depend on units and sizes, not on how training goes.
+    ``outputs`` are for each scalar loss the output neurons that it judges, part of its graph;
+    ``reduce`` is the mean over the processes that share a batch. The first weight is 1. A loss
+    whose gradient is zero gets weight 1; if the first's is, the others get 0. The gradient of a
+    mean L1 distance is constant, so for eq. 3, 5 and 6 these weights depend on units and sizes,
+    not on how training goes.
     """
-    magnitudes = []
-    for loss, output in zip(losses, outputs, strict=True):
-        (gradient,) = torch.autograd.grad(loss, output, retain_graph=True)
-        magnitudes.append(gradient.abs().mean())
+    magnitudes = [
+        torch.autograd.grad(loss, output, retain_graph=True)[0].abs().mean()
+        for loss, output in zip(losses, outputs, strict=True)
+    ]
     shared = reduce(torch.stack(magnitudes))
     weights = shared[0] / shared
     return torch.where(weights.isfinite(), weights, 1.0)
@@ -77,8 +68,7 @@ def step1_losses(
 ) -> tuple[Losses, Tensor]:
     """What Step 1 minimises: eq. 3, then with eq. 4; by name, and their weighted sum.
 
-    ``volume_loss`` is eq. 4 of both poses in the voxel frame of a volume with so many ``cells``
-    along each side; ``weight`` is its weight, that of eq. 3 being 1.
+    ``volume_loss`` is eq. 4 of both poses, voxel frame of ``cells`` a side; eq. 3 has weight 1.
     """
     losses = {"L_jt": pose_loss(predicted_uvd, true_uvd)}
     if volume_loss is None:
@@ -110,8 +100,8 @@ def step2_losses(
 ) -> tuple[Losses, Tensor]:
     """What Step 2 minimises: eq. 3, 5 and 6, balanced by :func:`balance_weights`.
 
-    ``true_mm`` is (B, 21, 3), camera frame, mm. ``refined_pose_weight`` is the weight of eq. 6, on
-    top of the balance; 0 trains without it. Returns losses and weights by name, and their sum.
+    ``refined_pose_weight`` is the weight of eq. 6 on top of the balance; 0 trains without it.
+    Poses are (B, 21, 3), camera frame, mm. Returns losses and weights by name, and their sum.
     """
     losses, outputs = step2_terms(uvd, refined, crops, true_mm)
     values = list(losses.values())

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -33,10 +35,7 @@ class Prediction(NamedTuple):
 
 
 class HandPoseNet(nn.Module):
-    """Estimator and refiner as a recipe describes them.
-
-    ``bone_lengths`` (20,) are the mean bone lengths of the training set, mm.
-    """
+    """Estimator and refiner of a recipe, given the training set's mean bone lengths (20,), mm."""
 
     def __init__(self, recipe: Recipe, bone_lengths: Tensor) -> None:
         super().__init__()
@@ -45,18 +44,17 @@ class HandPoseNet(nn.Module):
         second = second_stem_channels(*self.inputs) if recipe.fusion == "stems" else 0
         channels = input_channels(*self.inputs)
         self.estimator = make_estimator(recipe, channels, backbone=two_stems(second))
-        options: dict[str, Any] = {
-            "patch_sizes": recipe.patch_sizes,
-            "hidden": recipe.hidden,
-            "channels": recipe.patch_channels,
-            "length": recipe.bone_length,
-            "pose_stream": recipe.pose_stream,
-        }
-        if (recipe.patches, recipe.orientation) == ("rectangle", "unit"):
-            self.refiner = BoneRefiner(bone_lengths, **options)
-        else:
-            options |= {"patches": recipe.patches, "orientation": recipe.orientation}
-            self.refiner = Refiner(bone_lengths, **options)
+        kind: Callable[..., BoneRefiner] = BoneRefiner
+        if (recipe.patches, recipe.orientation) != ("rectangle", "unit"):
+            kind = partial(Refiner, patches=recipe.patches, orientation=recipe.orientation)
+        self.refiner = kind(
+            bone_lengths,
+            patch_sizes=recipe.patch_sizes,
+            hidden=recipe.hidden,
+            channels=recipe.patch_channels,
+            length=recipe.bone_length,
+            pose_stream=recipe.pose_stream,
+        )
 
     def forward(self, crops: CropBatch, refine: bool = True) -> Prediction:
         """Initial and, unless ``refine`` is false, refined pose."""
@@ -115,10 +113,7 @@ def read_weights(path: PathLike, kind: str) -> tuple[Recipe, dict[str, Tensor]]:
 
 
 def weights_digest(path: PathLike) -> str:
-    """A digest of a file's tensors and their names.
-
-    The files themselves differ: safetensors writes the metadata in any order.
-    """
+    """A digest of a file's tensors and their names: safetensors writes metadata in any order."""
     digest = hashlib.sha256()
     with safe_open(path, "pt") as file:
         for name in sorted(file.keys()):
@@ -144,6 +139,6 @@ def _as_half(name: str, tensor: Tensor) -> Tensor:
         return tensor
     narrow = tensor.half()
     if not narrow.isfinite().all():
-        largest = f"{tensor.abs().max():.3g}"
-        raise ValueError(f"{name} has {largest}, wanted no more than 65504 in float16")
+        largest = tensor.abs().max()
+        raise ValueError(f"{name} has {largest:.3g}, wanted no more than 65504 in float16")
     return narrow

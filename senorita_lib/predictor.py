@@ -50,16 +50,9 @@ class Predictor:
     ) -> Self:
         """A trained network.
 
-        Parameters
-        ----------
-        checkpoint
-            ``model.safetensors``, the folder of the run that wrote it, or the name of weights
-            that come with the package, see :mod:`senorita_lib.weights`.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If there is no such file or name, or it cannot be used.
+        ``checkpoint`` is ``model.safetensors``, the folder of the run that wrote it, or the name
+        of weights that come with the package, see :mod:`senorita_lib.weights`.
+        Raises ``FileNotFoundError`` without such a file or name, ``ValueError`` if it is damaged.
         """
         path = Path(checkpoint)
         if path.is_dir():
@@ -78,11 +71,9 @@ class Predictor:
         depth_mm
             (camera.height, camera.width), mm, 0 where nothing returned.
         box
-            Rough box around the hand, x1, y1, x2, y2, pixel frame; without it the nearest
-            object is taken for the hand.
+            Rough box around the hand, x1, y1, x2, y2, pixel frame; by default found.
         left
-            Whether it is a left hand: the networks know right ones, and see it in a mirror. Of
-            the result only ``crop`` is mirrored.
+            Whether it is a left hand, which the networks see in a mirror; ``crop`` stays mirrored.
 
         Raises
         ------
@@ -99,9 +90,8 @@ class Predictor:
             seen_by = replace(camera, cx=camera.width - 1 - camera.cx)
             x1, y1, x2, y2 = box
             box = np.array([camera.width - x2, y1, camera.width - x1, y2])
-        crop = crop_checked(
-            depth, box, seen_by, recipe.foreground, recipe.centre, recipe.image_size
-        )
+        how = recipe.foreground, recipe.centre, recipe.image_size
+        crop = crop_checked(depth, box, seen_by, *how)
         with torch.inference_mode():
             prediction = self.model(CropBatch.stack([crop]).to(self.device))
         mirror = np.array([-1 if left else 1, 1, 1], np.float32)
@@ -115,12 +105,8 @@ class Predictor:
 def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:
     """A box x1, y1, x2, y2, pixel frame, around the hand, as wide as a hand is at its depth.
 
-    Hand and arm must be what is nearest to the camera.
-
-    Raises
-    ------
-    ValueError
-        If ``depth_mm`` cannot be used; :class:`.HandNotFoundError` if no surface is large enough.
+    Hand and arm must be what is nearest to the camera. Raises ``ValueError`` if ``depth_mm``
+    cannot be used, :class:`.HandNotFoundError` if no surface is large enough.
     """
     return _find_box(checked_depth(depth_mm, camera), camera)
 
@@ -136,11 +122,10 @@ def _find_box(depth: np.ndarray, camera: Camera) -> np.ndarray:
     blob = labels == nearest.argmax()
     points = np.argwhere(blob)[:, ::-1].astype(np.float32)
     side = SIDE_PX * NOMINAL_MM / float(np.median(depth[blob])) * camera.fx / SR300.fx
-    if len(points) < _LEAST_SHARE * side * side:
-        raise HandNotFoundError(
-            f"depth_mm has {len(points)} connected pixels nearest, at {front} mm, wanted a hand's "
-            f"{_LEAST_SHARE * side * side:.0f} or more"
-        )
+    least = _LEAST_SHARE * side * side
+    if len(points) < least:
+        found = f"depth_mm has {len(points)} connected pixels nearest, at {front} mm"
+        raise HandNotFoundError(f"{found}, wanted a hand's {least:.0f} or more")
     # An arm comes in over the image's border, or from below; the hand is at its other end.
     limits = np.array([camera.width, camera.height]) - 4
     root = points[((points < 3) | (points > limits)).any(axis=1)]

@@ -19,8 +19,7 @@ _STAGES = ((5, 4), (5, 2), (3, 1))
 def bone_patch_boxes(joints_uv: Tensor) -> Tensor:
     """Rectangles around each bone's two joints: centre u, v and size along u, v, (B, 20, 4).
 
-    The joints are (B, 21, 2 or more), all in the uvd frame. Width and height are padded to at
-    least 10 of 256 px, then enlarged by half.
+    Joints (B, 21, 2 or more); both in the uvd frame. Sizes are at least 10 of 256 px, times 1.5.
     """
     ends = joints_uv[:, list(BONES), :2]
     low, high = ends.amin(dim=2), ends.amax(dim=2)
@@ -32,10 +31,9 @@ def crop_bone_patches(
 ) -> list[Tensor]:
     """Cut each bone's box out of the depth image, at several scales.
 
+    Image (B, 1, S, S), image frame, joints (B, 21, 2 or more), uvd frame, to a tensor
+    (B, 20, size, size), image frame, for each size, px; background (-1) outside the image.
     No gradient flows to the joints through the place of the cut.
-
-    The image is (B, 1, S, S), image frame, the joints are (B, 21, 2 or more), uvd frame. Returns
-    for each size, px, a tensor (B, 20, size, size), image frame; background (-1) outside the image.
     """
     if image.ndim != 4 or image.shape[1] != 1 or image.shape[2] != image.shape[3]:
         raise ValueError(f"image has shape {tuple(image.shape)}, wanted (B, 1, S, S)")
@@ -75,21 +73,11 @@ class BoneRefiner(nn.Module):
     *initial pose stream*; together they give a residual orientation. The refined unit
     orientations times the bone lengths, chained from the initial wrist, are the refined pose.
 
-    Parameters
-    ----------
-    bone_lengths
-        (20,): mean bone lengths of the training set, mm.
-    patch_sizes
-        Sides of the patches at the three scales, px.
-    hidden
-        Width of the fully connected layers (the first of the pose stream has half of it).
-    channels
-        Channels of the patch stream.
-    length
-        Bone lengths of the refined pose: "train", those of the training set (paper), or
-        "initial", those of the initial pose.
-    pose_stream
-        False leaves out the initial pose stream, as in the refinement that the paper builds upon.
+    ``bone_lengths`` (20,) are the mean ones of the training set, mm; with ``length="initial"`` the
+    refined pose has those of the initial pose instead. ``patch_sizes`` are the patches' sides at
+    the three scales, px; ``channels`` is the width of the patch stream, ``hidden`` that of the
+    fully connected layers (the first of the pose stream has half of it). ``pose_stream=False``
+    leaves out the initial pose stream, as in the refinement that the paper builds upon.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
 """The four input representations and Models 1-4 (paper, section 2.1 and Fig. 2).
 
-All are made from the cropped depth image, its box and its cube, batched, on the device
-of the batch; S is the side of the crop. Everything has the range of the image frame:
-near +1, far -1, and -1 where there is nothing.
+All are made from a batch of crops of side S, on its device, and have the range of the image
+frame: near +1, far -1, and -1 where there is nothing.
 """
 
 import torch
@@ -114,9 +113,9 @@ def _cells(coordinates: Tensor, n: int) -> Tensor:
 def layer_depth(crops: CropBatch, layers: int = LAYERS) -> Tensor:
     """(3) Multi-layer depth, (B, layers, S, S): layer k keeps the depths behind plane k.
 
-    The planes cut the cube from near to far into ``layers`` slices, so that the first
-    layer is the whole hand and the last its farthest slice. In one depth image a ray has no
-    second hit, so the multi-hit tracing that the paper speaks of could find nothing more.
+    The planes cut the cube from near to far: the first layer is the whole hand, the last its
+    farthest slice. In one depth image a ray has no second hit, so the multi-hit tracing that the
+    paper speaks of could find nothing more.
     """
     maps = _empty(crops, layers)
     _write_layers(maps, crops.image)

@@ -11,11 +11,7 @@ from senorita_lib.hand import joints_to_bones
 
 
 def draws(angle=0.0, scale=1.0, shift=(0.0, 0.0)):
-    return Draws(
-        angle=torch.full((4,), angle),
-        scale=torch.full((4,), scale),
-        shift=torch.tensor([shift] * 4),
-    )
+    return Draws(*(torch.tensor([value] * 4) for value in (angle, scale, shift)))
 
 
 def test_nothing_drawn_changes_nothing(crops, hand):
@@ -26,44 +22,11 @@ def test_nothing_drawn_changes_nothing(crops, hand):
     assert torch.equal(moved_joints, joints)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"angle": 25.0},
-        {"scale": 0.8},
-        {"shift": (0.03, -0.02)},
-        {"angle": -30.0, "scale": 1.2, "shift": (0.02, 0.01)},
-    ],
-)
-def test_image_and_joints_move_together(crops, hand, change):
-    """Bright dots drawn at joints are found again at the moved joints."""
-    joints = torch.from_numpy(hand)
-    image = torch.full((4, 1, 256, 256), -1.0)
-    uvd = crops.to_uvd(joints)
-    dots = uvd[:, :5] * 0.5 + 0.25  # well inside
-    joints = crops.to_camera(dots)
-    for sample in range(4):
-        for u, v, _ in dots[sample]:
-            column, row = round(float(u) * 256 - 0.5), round(float(v) * 256 - 0.5)
-            image[sample, 0, row - 3 : row + 4, column - 3 : column + 4] = 1
-    marked = type(crops)(image, crops.box, crops.cube_centre)
-    moved, moved_joints = augment(marked, joints, draws(**change))
-    places = moved.to_uvd(moved_joints)
-    np.testing.assert_allclose(places[..., 2], dots[..., 2], atol=1e-5)
-    for sample in range(4):
-        for u, v, _ in places[sample]:
-            column, row = float(u) * 256 - 0.5, float(v) * 256 - 0.5
-            window = moved.image[sample, 0, round(row) - 1 : round(row) + 2]
-            assert window[:, round(column) - 1 : round(column) + 2].min() > 0.9
-
-
 def test_bones_keep_their_lengths_and_frames_fit(crops, hand):
     joints = torch.from_numpy(hand)
     moved, moved_joints = augment(crops, joints, draws(20.0, 1.2, (0.02, 0.0)))
     before, after = (joints_to_bones(j).norm(dim=-1) for j in (joints, moved_joints))
     np.testing.assert_allclose(after, before, rtol=1e-5)
-    round_trip = moved.to_camera(moved.to_uvd(moved_joints))
-    np.testing.assert_allclose(round_trip, moved_joints, atol=1e-3)
     centre = moved.to_uvd(moved.cube_centre[:, None])
     assert (centre - 0.5).abs().max() < 0.1
 
@@ -75,11 +38,6 @@ def test_draws_have_the_papers_ranges():
     scaled = drawn.scale[drawn.scale != 1]
     assert 0.75 <= scaled.min() < 0.76 and 1.24 < scaled.max() <= 1.25
     assert 0.47 < len(scaled) / 4000 < 0.53
-
-
-def test_draws_depend_on_the_seed_alone():
-    one, two = (draw(8, torch.Generator().manual_seed(5)) for _ in range(2))
-    assert torch.equal(one.angle, two.angle) and torch.equal(one.shift, two.shift)
 
 
 @pytest.fixture
@@ -109,8 +67,7 @@ def test_recorded_draws_of_the_release_give_its_joints(released):
     difference = data["joint2d_local"] * 256 - ours
     assert np.ptp(difference, axis=1).max() < 0.001  # px of the 256
     # Their canvas grows with the rotation and is cut at a centre truncated to whole pixels.
-    assert difference.min() >= 0
-    assert difference.max() < 1
+    assert difference.min() >= 0 and difference.max() < 1
 
 
 def test_recorded_draws_of_the_release_give_its_images(released):
@@ -126,5 +83,4 @@ def test_recorded_draws_of_the_release_give_its_images(released):
         difference = np.abs(one - other)[hand]
         assert hand.sum() > 3000
         # Levels of 255; theirs is bicubic, in 8 bits, and resampled three times.
-        assert difference.mean() < 1
-        assert np.percentile(difference, 95) < 3
+        assert difference.mean() < 1 and np.percentile(difference, 95) < 3

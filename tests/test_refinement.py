@@ -6,12 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from senorita_lib.hand import BONES, joints_to_bones
-from senorita_lib.refinement import (
-    BoneRefiner,
-    bone_patch_boxes,
-    crop_bone_patches,
-    orientations,
-)
+from senorita_lib.refinement import BoneRefiner, bone_patch_boxes, crop_bone_patches, orientations
 from senorita_lib.release.refiner import Refiner
 
 KINDS = {"unit": BoneRefiner, "raw": partial(Refiner, patches="rectangle", orientation="raw")}
@@ -57,23 +52,12 @@ def test_patches_outside_the_image_are_background():
     assert (patches[0] == -1).all()
 
 
-def test_each_bone_has_a_network_of_its_own(refiner, crops, hand):
-    """Changing one bone's patch and orientation changes no other bone's residual."""
-    refiner.eval()
-    torch.nn.init.normal_(refiner.residual.weight)
-    joints = torch.from_numpy(hand)
-    uvd = crops.to_uvd(joints)
-    first = refiner(crops.image, uvd, joints).residual_orientation
-    moved = joints.clone()
-    moved[:, 8] += torch.tensor([9.0, -7, 5])  # the thumb's tip: bone 0 alone
-    second = refiner(crops.image, crops.to_uvd(moved), moved).residual_orientation
-    changed = (first - second).abs().amax(dim=(0, 2)) > 1e-6
-    assert changed.tolist() == [True] + [False] * 19
-
-
 def test_gives_unit_orientations_times_training_lengths(refiner, crops, hand):
     joints = torch.from_numpy(hand)
     refined = refiner(crops.image, crops.to_uvd(joints), joints)
+    refined.joints_mm.square().sum().backward()
+    # (A bias before a batch norm has a gradient of zero, but it has one.)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in refiner.parameters())
     bones = joints_to_bones(refined.joints_mm)
     np.testing.assert_allclose(
         bones.detach().norm(dim=-1), refiner.bone_lengths.expand(4, -1), rtol=1e-4
@@ -89,15 +73,6 @@ def test_zero_residual_with_initial_lengths_is_the_initial_pose(crops, hand):
     joints = torch.from_numpy(hand)
     refined = refiner(crops.image, crops.to_uvd(joints), joints)
     np.testing.assert_allclose(refined.joints_mm.detach(), joints, atol=1e-3)
-
-
-def test_gradient_reaches_the_initial_pose_and_every_parameter(refiner, crops, hand):
-    joints = torch.from_numpy(hand).requires_grad_()
-    refined = refiner(crops.image, crops.to_uvd(joints), joints)
-    refined.joints_mm.square().sum().backward()
-    assert joints.grad.abs().sum() > 0
-    # (A bias before a batch norm has a gradient of zero, but it has one.)
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in refiner.parameters())
 
 
 def test_bones_without_length_stay_finite(refiner, crops):

@@ -1,23 +1,15 @@
 """The release's foreground: a histogram heuristic in place of Otsu's threshold.
 
-The paper says Otsu's method (:func:`senorita_lib.cropping.otsu_threshold`). The authors' release
-computes it, but then uses the heuristic below.
+The release computes :func:`senorita_lib.cropping.otsu_threshold`, but then uses what is below.
 """
 
 import numpy as np
 
 
 def valley_threshold(depth: np.ndarray) -> int:
-    """The empty valley of the depth histogram behind the hand.
+    """The empty valley of the depth histogram behind the hand, mm, of a window (H, W), uint16 mm.
 
-    Parameters
-    ----------
-    depth
-        (H, W), uint16, mm, 0 where nothing returned.
-
-    Returns
-    -------
-        Largest depth, mm, that counts as foreground; 0 for no threshold.
+    It is the largest depth that counts as foreground; 0 for no threshold.
     """
     values = depth[depth > 0]
     if values.size == 0:
@@ -61,16 +53,14 @@ def _valley_between_peaks(histogram: np.ndarray, total: int) -> int | None:
     ]
     if len(peaks) < 2:
         return None
-    first = peaks[-3] if len(peaks) > 3 and n > 380 else peaks[-2]
-    last = peaks[-1]
+    first, last = peaks[-3 if len(peaks) > 3 and n > 380 else -2], peaks[-1]
 
     def leaves_enough(i: int) -> bool:
         return bool(0.1 * total < histogram[i:].sum() < 0.6 * total)
 
     near = max((last - first + 1) // 4, 1)
     lows = []
-    i = first
-    while i < last:
+    for i in range(first, last):
         if histogram[i]:
             around = histogram[max(first, i - near + 1) : min(last, i + near)]
             if histogram[i] <= around.min():
@@ -79,7 +69,6 @@ def _valley_between_peaks(histogram: np.ndarray, total: int) -> int | None:
             end = min(last, i + 4)
             if (histogram[i:end] <= 1).all() and leaves_enough(end):
                 return i
-        i += 1
     # The release takes the shallowest of these minima, not the deepest.
     lowest = max(lows, key=lambda low: histogram[low], default=None)
     return lowest if lowest is not None and leaves_enough(lowest) else None

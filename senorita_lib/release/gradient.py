@@ -36,16 +36,13 @@ def released_gradient(
     ``summed`` shares are added up: the release's formula without its assignment. With ``smooth``
     it is the gradient of smooth L1 instead of L1.
     """
-    drawn, wanted = _draw(predicted_voxel, target_voxel, size, gamma)
+    drawn, wanted = _draw(predicted_voxel, target_voxel, size=size, gamma=gamma)
     off = (drawn - wanted) if smooth else (drawn - wanted).sign()
     return _gradient(predicted_voxel, drawn, off, gamma, summed)
 
 
-def _draw(
-    predicted: Tensor, target: Tensor, size: tuple[int, int, int], gamma: float
-) -> list[Tensor]:
-    poses = predicted.detach(), target.detach()
-    return [render_skeleton(p, size=size, gamma=gamma, compiled=False, **GATED) for p in poses]
+def _draw(*poses: Tensor, **options: Any) -> list[Tensor]:
+    return [render_skeleton(p.detach(), compiled=False, **options, **GATED) for p in poses]
 
 
 def _gradient(predicted: Tensor, drawn: Tensor, off: Tensor, gamma: float, summed: bool) -> Tensor:
@@ -74,9 +71,8 @@ def _gradient(predicted: Tensor, drawn: Tensor, off: Tensor, gamma: float, summe
             else:
                 last = inside.shape[1] - 1 - inside.flip(1).int().argmax(dim=1)
                 kept = share.flatten(1, 3)[torch.arange(len(share)), last]
-                gradient[:, joint] = torch.where(
-                    inside.any(dim=1, keepdim=True), kept, gradient[:, joint]
-                )
+                seen = inside.any(dim=1, keepdim=True)
+                gradient[:, joint] = torch.where(seen, kept, gradient[:, joint])
     return gradient * unit / len(joints)
 
 
@@ -84,7 +80,7 @@ class _Released(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, predicted: Tensor, target: Tensor, *options: Any) -> Tensor:
         size, gamma, summed = options
-        drawn, wanted = _draw(predicted, target, size, gamma)
+        drawn, wanted = _draw(predicted, target, size=size, gamma=gamma)
         off = drawn - wanted
         ctx.save_for_backward(_gradient(predicted, drawn, off.sign(), gamma, summed))
         return off.abs().sum() / len(predicted)
@@ -103,10 +99,7 @@ def released_volume_loss(
     gamma: float,
     summed: bool = False,
 ) -> Tensor:
-    """Eq. 4 of the release's volumes, with :func:`released_gradient` for a gradient.
-
-    Called as :func:`~senorita_lib.renderer.skeleton_volume_loss` is.
-    """
+    """Eq. 4 of the release's volumes, with :func:`released_gradient` for a gradient."""
     apply: Any = _Released.apply
     loss: Tensor = apply(predicted_voxel, target_voxel, size, gamma, summed)
     return loss

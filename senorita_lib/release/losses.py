@@ -16,10 +16,8 @@ def adaptive_loss(predicted: Tensor, true: Tensor, reduce: Reduce = identity) ->
     unit. No gradient flows to ``true``; ``reduce`` is the mean over processes.
     """
     if predicted.shape != true.shape:
-        raise ValueError(
-            f"predicted and true have shapes {tuple(predicted.shape)} and {tuple(true.shape)}, "
-            "wanted the same"
-        )
+        shapes = f"{tuple(predicted.shape)} and {tuple(true.shape)}"
+        raise ValueError(f"predicted and true have shapes {shapes}, wanted the same")
     off = predicted - true.detach()
     mean = reduce(off.detach().abs().mean()).clamp_min(torch.finfo(off.dtype).tiny)
     return (off / mean * off).sum() / len(off)
@@ -33,10 +31,9 @@ def adaptive_step2_losses(
     refined_pose_weight: float = 1.0,
     reduce: Reduce = identity,
 ) -> tuple[Losses, Tensor]:
-    """In place of :func:`senorita_lib.losses.step2_losses`, called alike.
+    """In place of :func:`senorita_lib.losses.step2_losses`, whose eq. 3, 5 and 6 it returns too.
 
-    Minimised is the sum of :func:`adaptive_loss` over uv, depth, residual orientation and refined
-    pose; eq. 3, 5 and 6 are returned to be compared with.
+    Minimised is the sum of :func:`adaptive_loss` of uv, depth, residual orientation and pose.
     """
     losses, _ = step2_terms(uvd, refined, crops, true_mm)
     true_uvd, wanted = crops.to_uvd(true_mm), true_residual(refined, true_mm)

@@ -17,11 +17,11 @@ _REACH = 50 / 256
 
 
 def released_boxes(joints_uv: Tensor, image_size: int) -> Tensor:
-    """Square boxes around each bone's two joints, whole pixels wide.
+    """Square boxes around each bone's two joints (B, 21, 2 or more), whole pixels wide.
 
-    With the joints (B, 21, 2 or more) at ``image_size * uv`` px, without the half pixel of the
-    kit's contract: ``side = int(1.5 * max(10 px of 256, int(|du|), int(|dv|)))``, around the
-    joints' midpoint. Returns centre u, v and the side, twice, (B, 20, 4), uvd frame.
+    With joints at ``image_size * uv`` px, without the half pixel of the kit's contract:
+    ``side = int(1.5 * max(10 px of 256, int(|du|), int(|dv|)))``, around their midpoint.
+    Returns centre u, v and the side, twice, (B, 20, 4), uvd frame.
     """
     centre, side = _squares(image_size * joints_uv[:, list(BONES), :2], image_size)
     return torch.cat([centre, side, side], dim=-1) / image_size
@@ -30,12 +30,12 @@ def released_boxes(joints_uv: Tensor, image_size: int) -> Tensor:
 def released_patches(
     image: Tensor, joints_uv: Tensor, sizes: Sequence[int] = (96, 48, 24)
 ) -> list[Tensor]:
-    """Called as :func:`~senorita_lib.refinement.crop_bone_patches`, but as the release does it.
+    """:func:`~senorita_lib.refinement.crop_bone_patches` as the release does it.
 
     The pixels of the box, first to last, and one empty row and column behind them are resized
-    bilinearly to the first size. Pixels farther from the bone than a line of 100 px (of 256)
-    between its joints, in whole pixels, would cover are background; so is what lies outside the
-    image. The other sizes are average-pooled from the first, which must be a multiple of them.
+    bilinearly to the first size. Pixels that a line of 100 px (of 256) between the bone's joints,
+    in whole pixels, would not cover are background, as outside the image. The other sizes are
+    average-pooled from the first, which must be a multiple of them.
     """
     windows = pooling_windows(sizes)
     image_size = image.shape[-1]
@@ -57,10 +57,8 @@ def released_patches(
 def pooling_windows(sizes: Sequence[int]) -> list[int]:
     """Sides of the windows that pool the first of ``sizes`` to each; ValueError if not whole."""
     if any(size < 1 or sizes[0] % size for size in sizes):
-        raise ValueError(
-            f"sizes are {tuple(sizes)}, wanted the first to be a multiple of each of the others, "
-            "as released patches are pooled from it"
-        )
+        wanted = "the first to be a multiple of the others, as released patches are pooled from it"
+        raise ValueError(f"sizes are {tuple(sizes)}, wanted {wanted}")
     return [sizes[0] // size for size in sizes]
 
 

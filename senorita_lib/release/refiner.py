@@ -13,9 +13,8 @@ from senorita_lib.release.patches import pooling_windows, released_patches
 class Refiner(BoneRefiner):
     """A :class:`~senorita_lib.refinement.BoneRefiner` that does one or both as the release does.
 
-    Released patches are those of :func:`~senorita_lib.release.patches.released_patches`. Raw
-    orientations are the bone vectors themselves, mm: the refined bone is the initial bone plus the
-    residual, and bone lengths are not used.
+    Raw orientations are the bone vectors themselves, mm: the refined bone is the initial bone plus
+    the residual, and bone lengths are not used.
     """
 
     def __init__(

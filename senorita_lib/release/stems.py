@@ -19,18 +19,14 @@ _DEPTH = CHANNELS["depth"]  # the first channels of every input
 def second_stem_channels(model: int, layers: int = LAYERS, voxel_depth: int = VOXEL_DEPTH) -> int:
     """How many channels, counted from the last, the second stem reads in Model 1-4.
 
-    The first stem reads the depth image. In Models 2 and 3 the second reads it once more, in
-    Model 4 not; Model 1 has nothing else and so no second stem: 0.
+    The depth image, which the first reads, in Models 2 and 3 but not in 4; 0 for none in Model 1.
     """
     channels = input_channels(model, layers, voxel_depth)
     return channels - _DEPTH if model in (1, 4) else channels
 
 
 def two_stems(second: int) -> Callable[..., nn.Module]:
-    """A ``backbone`` for PoseEstimator whose first level reads two stems, [second, depth].
-
-    ``second`` is the number of channels of the second one, see :func:`second_stem_channels`.
-    """
+    """A ``backbone`` for PoseEstimator: stems [second, depth], see :func:`second_stem_channels`."""
     return partial(_two_stems, second) if second else resnet
 
 
@@ -53,9 +49,8 @@ def _two_stems(
     # shortcut (of a basic block: the identity) goes on from the depth stem.
     first: Any = backbone.get_submodule("layer1.0")  # MONAI's blocks have no types
     old = first.conv1
-    first.conv1 = nn.Conv2d(
-        2 * width, old.out_channels, old.kernel_size, padding=old.padding, bias=False
-    )
+    shape = old.out_channels, old.kernel_size
+    first.conv1 = nn.Conv2d(2 * width, *shape, padding=old.padding, bias=False)
     shortcut = nn.Sequential()
     shortcut.add_module("channels", _Channels(slice(-width, None)))
     for name, module in (first.downsample or nn.Sequential()).named_children():

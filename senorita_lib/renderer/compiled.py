@@ -22,18 +22,12 @@ class Compiled:
     Each kind of call (types, options) is compiled once, for all shapes; the compiler keeps on
     disk what it made. Where that fails (without a C++ compiler, say) a warning says so once, and
     ``uncompiled``, by default the same function, answers from then on.
-    With ``dynamic=False`` each shape is compiled too.
     """
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        uncompiled: Callable[..., Any] | None = None,
-        *,
-        dynamic: bool = True,
+        self, function: Callable[..., Any], uncompiled: Callable[..., Any] | None = None
     ) -> None:
         self.function, self.uncompiled = function, uncompiled or function
-        self.dynamic = dynamic
         self.refused: str | None = None  # why it could not be compiled
         self._known: set[tuple[object, ...]] = set()  # kinds of call that are compiled
 
@@ -41,10 +35,9 @@ class Compiled:
     def _fused(self) -> Callable[..., Any]:
         known = torch._inductor.list_options()  # other versions may name them otherwise
         options = {name: value for name, value in _INLINE.items() if name in known}
-        return torch.compile(self.function, fullgraph=True, dynamic=self.dynamic, options=options)
+        return torch.compile(self.function, fullgraph=True, dynamic=True, options=options)
 
-    def __call__(self, *arguments: Any) -> Any:
-        """The function, compiled where that works."""
+    def __call__(self, *arguments: Any) -> Any:  # noqa: D102
         if self.refused is None:
             try:
                 kind = self._kind(arguments)
@@ -71,8 +64,7 @@ class Compiled:
         for argument in arguments:
             for part in argument if isinstance(argument, tuple) else (argument,):
                 if isinstance(part, torch.Tensor):
-                    shape = part.ndim if self.dynamic else part.shape
-                    kind.append((part.dtype, part.device, part.requires_grad, shape))
+                    kind.append((part.dtype, part.device, part.requires_grad, part.ndim))
                 else:
                     kind.append(part)
         return tuple(kind)

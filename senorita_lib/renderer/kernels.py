@@ -2,8 +2,8 @@
 
 N bones give volumes (N, D, H, W). ``centres`` are the voxel centres along x, y and z:
 (p - parent) · bone and |p - q|^2 are sums over the axes, so no tensor (..., 3) is needed.
-For large volumes each function is compiled into one pass, which takes seconds at the first call
-and then a third of the time; the loss then needs no memory for volumes.
+For large volumes each function is compiled into one pass, which takes a third of the time; the
+loss then needs no memory for volumes.
 """
 
 import math

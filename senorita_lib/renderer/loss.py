@@ -1,7 +1,4 @@
-"""Eq. 4: the distance between the skeleton volumes of two poses (paper, section 2.3).
-
-Loss and exact gradient come out of one pass over the voxels; compiled, no volume is ever in memory.
-"""
+"""Eq. 4: the distance between the skeleton volumes of two poses (paper, section 2.3)."""
 
 from typing import Any
 
@@ -46,8 +43,7 @@ def skeleton_volume_loss(
     bones, size, gamma, distance, ends, compiled
         As in :func:`~senorita_lib.renderer.render_skeleton`; gamma receives no gradient.
     difference
-        "l1": eq. 4. "smooth_l1": as in the release. Voxels never differ by more than 1, so smooth
-        L1 is half the square.
+        "l1": eq. 4. "smooth_l1": as in the release; half the square, as no voxels differ by > 1.
 
     Returns
     -------
@@ -61,18 +57,14 @@ def skeleton_volume_loss(
     bones = check_bones(bones)
     check_joints("predicted_voxel", predicted_voxel, bones)
     check_joints("target_voxel", target_voxel, bones)
-    one, two = ((tuple(v.shape), str(v.device)) for v in (predicted_voxel, target_voxel))
+    one, two = (f"{tuple(v.shape)} on {v.device}" for v in (predicted_voxel, target_voxel))
     if one != two or not len(predicted_voxel):
-        raise ValueError(
-            f"predicted_voxel and target_voxel are {one[0]} on {one[1]} and {two[0]} on {two[1]}, "
-            "wanted the same and at least one pose"
-        )
+        found = f"predicted_voxel and target_voxel are {one} and {two}"
+        raise ValueError(f"{found}, wanted the same and at least one pose")
     check_options(size, gamma, distance=distance, ends=ends, difference=difference)
     if isinstance(gamma, Tensor) and gamma.requires_grad:
-        raise ValueError(
-            "gamma requires a gradient, wanted a constant: the loss alone would drive it to "
-            "infinity, where all volumes are empty"
-        )
+        why = "the loss alone would drive it to infinity, where all volumes are empty"
+        raise ValueError(f"gamma requires a gradient, wanted a constant: {why}")
     poses = [predicted_voxel, target_voxel.detach()]
     (bone, true), *rest = kernel_arguments(poses, bones, size, gamma)
     if compiled is None:

@@ -39,10 +39,7 @@ def plain_volumes(
     distance: Distance = "squared",
     ends: Ends = "clamp",
 ) -> Tensor:
-    """Eq. 1 and 2 as they are written: slow, to be read and to be compared with.
-
-    Arguments and result are those of :func:`render_skeleton`.
-    """
+    """Eq. 1 and 2 as they are written: slow, to compare :func:`render_skeleton` with."""
     z, y, x = torch.meshgrid(*(torch.arange(n) for n in size), indexing="ij")
     p = torch.stack([x, y, z], dim=-1).to(joints_voxel)  # (D, H, W, 3)
     volumes = []
@@ -80,11 +77,10 @@ def render_skeleton(
     Parameters
     ----------
     joints_voxel
-        (B, J, 3), voxel frame, cells: x, y, z along W, H, D. They may lie outside; beyond
-        100,000 cells they count as lying there. Half precision is computed in single.
+        (B, J, 3), voxel frame, cells: x, y, z along W, H, D; outside too, up to 100,000 cells.
+        Half precision is computed in single.
     bones
-        Pairs (child, parent) of joint indices; a bone of length zero is drawn as a point (with
-        ``gate`` not at all).
+        Pairs (child, parent) of joint indices. Without length: a point (with ``gate`` nothing).
     size
         (D, H, W), cells.
     gamma
@@ -94,9 +90,9 @@ def render_skeleton(
     ends
         "clamp": bones with round caps (eq. 2). "gate": 0 beyond a bone's two ends (release).
     compiled
-        Whether ``torch.compile`` makes one kernel of it: by default from half a million voxels
-        on, all bones counted, as one pose has in 32³. The first call then takes seconds, so it
-        is worth it for hundreds of calls. Uncompiled, the result can be differentiated twice.
+        Whether ``torch.compile`` makes one kernel of it, which takes seconds at the first call; by
+        default from half a million voxels on, all bones counted (one pose in 32³ has more).
+        Uncompiled, the result can be differentiated twice.
 
     Returns
     -------
@@ -105,8 +101,8 @@ def render_skeleton(
     Raises
     ------
     ValueError
-        If an argument has another shape or value, or a joint on the CPU is not finite.
-        (Elsewhere that is not checked, and its volumes are not finite either.)
+        If an argument has another shape or value, or a joint on the CPU (alone checked) is not
+        finite.
     """
     bones = check_bones(bones)
     check_joints("joints_voxel", joints_voxel, bones)
@@ -171,8 +167,7 @@ def check_joints(name: str, joints: Tensor, bones: Bones) -> None:
 def check_options(size: Size, gamma: float | Tensor, **choices: str) -> None:
     """``ValueError`` if an option is none."""
     for name, value in choices.items():
-        wanted = get_args(_CHOICES[name])
-        if value not in wanted:
+        if value not in (wanted := get_args(_CHOICES[name])):
             raise ValueError(f"{name} is {value!r}, wanted one of {wanted}")
     try:
         fine = len(size) == 3 and min(map(operator.index, size)) > 0

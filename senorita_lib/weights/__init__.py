@@ -13,12 +13,7 @@ FOLDER = Path(__file__).parent
 def find_weights(name: str) -> Path:
     """The file of weights that come with the package, such as ``small``.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there are none of that name.
-    ValueError
-        If the file is not what its card says.
+    Raises ``FileNotFoundError`` if there are none, ``ValueError`` if their card says otherwise.
     """
     path, card = FOLDER / f"{name}.safetensors", FOLDER / f"{name}.json"
     if not card.is_file():

@@ -15,10 +15,7 @@ from senorita_lib.weights import FOLDER, file_digest
 def pack(
     run: str | os.PathLike[str], name: str, folder: str | os.PathLike[str] = FOLDER
 ) -> dict[str, Any]:
-    """Write ``NAME.safetensors``, a run's weights as float16, and ``NAME.json``, their card.
-
-    The card holds the run's result, images seen, times and the file's sha256.
-    """
+    """Write ``NAME.safetensors``, a run's weights as float16, and ``NAME.json``, their card."""
     run, folder = Path(run), Path(folder)
     weights = folder / f"{name}.safetensors"
     HandPoseNet.load(run / "model.safetensors").save(weights, half=True)
@@ -39,13 +36,11 @@ def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
     rows = {label: card["errors"][key] for key, label in POSES.items()}
     seen = ", ".join(f"{images:,} ({stage})" for stage, images in card["images"].items())
     minutes = sum(card["seconds"].values()) / 60
-    return "\n".join(
-        [
-            f"recipe {recipe['name']}, Model {recipe['model']}, seed {recipe['seed']}, "
-            f"{card['bytes'] / 1e6:.1f} MB, sha256 {card['sha256'][:12]}…",
-            f"images seen: {seen}; {minutes:.0f} minutes on {card['device']}",
-            format_table(rows, "mean joint error on synthetic test frames, mm"),
-        ]
+    table = format_table(rows, "mean joint error on synthetic test frames, mm")
+    return (
+        f"recipe {recipe['name']}, Model {recipe['model']}, seed {recipe['seed']}, "
+        f"{card['bytes'] / 1e6:.1f} MB, sha256 {card['sha256'][:12]}…\n"
+        f"images seen: {seen}; {minutes:.0f} minutes on {card['device']}\n{table}"
     )
 
 

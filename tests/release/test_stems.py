@@ -12,10 +12,6 @@ def with_stems(channels, second, **options):
     return PoseEstimator(channels, backbone=two_stems(second), **options)
 
 
-def parameters(module):
-    return sum(p.numel() for p in module.parameters())
-
-
 @pytest.mark.parametrize(
     ("model", "layers", "count"),
     [(1, 64, 34_340_736), (2, 64, 34_564_480), (3, 64, 34_464_128), (4, 32, 34_555_072)],
@@ -24,7 +20,7 @@ def test_two_stems_have_the_releases_parameters(model, layers, count):
     channels, second = input_channels(model, layers), second_stem_channels(model, layers)
     assert second == {1: 0, 2: 70, 3: 38, 4: 67}[model]
     with torch.device("meta"):
-        assert parameters(with_stems(channels, second)) == count
+        assert sum(p.numel() for p in with_stems(channels, second).parameters()) == count
 
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
@@ -49,7 +45,5 @@ def test_stems_read_their_own_channels(block):
 
 
 def test_a_stem_of_channels_that_are_not_there_is_refused():
-    with pytest.raises(ValueError, match="inputs have 3 channels, wanted 9"):
-        with_stems(9, 6, block="basic", **SMALL)(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match="second is 10, wanted 0 to 9"):
         with_stems(9, 10, block="basic", **SMALL)

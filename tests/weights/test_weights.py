@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,18 +30,15 @@ def test_card_tells_the_file(small):
     assert path.stat().st_size == card["bytes"] <= 16_000_000
     # Of a value that came to be later, the card says nothing.
     assert json.loads(small.model.recipe.to_json()).items() >= card["recipe"].items()
-    assert set(card["errors"]["refined"]) == set(SPLITS)
+    errors = card["errors"]
+    assert set(errors["refined"]) == set(SPLITS)
+    # It beats the best constant pose by far.
+    assert all(errors["refined"][split] < 0.6 * errors["constant"][split] for split in SPLITS)
 
 
 def test_model_card_holds_what_the_command_prints():
     text = (weights.FOLDER / "small.md").read_text()
     assert re.search(r"```\n(.*?)\n```", text, re.S)[1] == describe("small")
-
-
-def test_small_beats_the_best_constant_pose_by_far():
-    errors = json.loads((weights.FOLDER / "small.json").read_text())["errors"]
-    for split in SPLITS:
-        assert errors["refined"][split] < 0.6 * errors["constant"][split], split
 
 
 def test_small_predicts_frames_that_it_never_saw(small):
@@ -58,9 +56,7 @@ def test_left_hand_is_a_right_one_in_a_mirror(small):
     # A box of whole pixels is those columns: mirror them one by one.
     x1, y1, x2, y2 = map(int, frame.box)
     columns = SR300.width - 1 - np.arange(x1, x2)
-    mirrored = SR300.__class__(
-        SR300.fx, SR300.fy, SR300.width - 1 - SR300.cx, SR300.cy, SR300.width, SR300.height
-    )
+    mirrored = replace(SR300, cx=SR300.width - 1 - SR300.cx)
     box = columns.min(), y1, columns.max() + 1, y2
     left = small.predict(frame.depth[:, ::-1], mirrored, box, left=True)
     np.testing.assert_allclose(left.joints_mm, right.joints_mm * [-1, 1, 1], atol=1e-3)
@@ -68,14 +64,6 @@ def test_left_hand_is_a_right_one_in_a_mirror(small):
     np.testing.assert_array_equal(left.crop.image, right.crop.image)
     bones = [np.linalg.norm(joints_to_bones(pose.joints_mm), axis=1) for pose in (left, right)]
     np.testing.assert_allclose(*bones, rtol=1e-4)
-
-
-def test_boxes_of_left_hands_are_refused_as_given(small):
-    depth = np.full((480, 640), 500, np.uint16)
-    with pytest.raises(ValueError, match=r"\(1, 2, 3\), wanted four finite numbers"):
-        small.predict(depth, SR300, (1, 2, 3), left=True)
-    with pytest.raises(ValueError, match="700.* lies outside"):
-        small.predict(depth, SR300, (700, 10, 800, 100), left=True)
 
 
 def test_unknown_names_and_damaged_files_are_refused(tmp_path, monkeypatch):
