@@ -81,8 +81,8 @@ def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
     page.box(6.2, 3.55, 3.9, 1.5, style.GREY)
     page.write(6.2, 4.12, "Integral regression network", 9, weight="bold")
     backbone, head = (
-        [call.output for name, call in seen.calls.items() if name.rpartition(".")[0] == parent]
-        for parent in ("estimator.backbone", "estimator.head")
+        [call.output for call in seen.children(f"estimator.{part}")]
+        for part in ("backbone", "head")
     )
     # In the head are a deconvolution, its norm and its ReLU three times, then a convolution.
     for x, stages, name in (
@@ -221,9 +221,7 @@ def refiner_figure(
     axes.plot(*pixels[list(BONES[bone])].T, color=colour, lw=3)
     released = model.recipe.patches == "released"
     boxes = released_boxes(seen.uvd, len(image)) if released else bone_patch_boxes(seen.uvd)
-    u, v, width, height = (boxes[0, bone] * len(image)).tolist()
-    corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
-    style.draw_box(axes, corners - 0.5, colour)
+    style.draw_patch_boxes(axes, boxes[:1, bone].cpu(), len(image), [colour])
     page.arrow((2.07, 3.4), (2.58, 3.4))
     _draw_patch_stream(page, seen, bone)
     _draw_pose_stream(page, seen, bone)
@@ -262,8 +260,7 @@ def _draw_patch_stream(page: Page, seen: Flow, bone: int) -> None:
 
 def _draw_pose_stream(page: Page, seen: Flow, bone: int) -> None:
     """The initial orientation, and its way through the fully connected layers."""
-    layers = [call for name, call in seen.calls.items()
-              if name.rpartition(".")[0] == "refiner.pose_stream"]  # fmt: skip
+    layers = seen.children("refiner.pose_stream")
     if not layers:
         page.write(5.65, 0.9, "no initial pose stream in this recipe")
         return

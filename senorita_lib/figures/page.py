@@ -43,6 +43,10 @@ class Flow(NamedTuple):
     refined: Refinement
     true_mm: torch.Tensor | None
 
+    def children(self, parent: str) -> list[Call]:
+        """The calls of a module's children."""
+        return [call for name, call in self.calls.items() if name.rpartition(".")[0] == parent]
+
     def pixels(self, joints_mm: torch.Tensor) -> np.ndarray:
         """Joints (1, 21, 3), camera frame, mm, in pixels of the crop, (21, 2)."""
         size = self.crops.image.shape[-1]

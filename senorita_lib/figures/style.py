@@ -201,9 +201,11 @@ def draw_box(axes: Axes, box: ArrayLike, colour: str = "#ffffff") -> None:
     axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=colour, lw=1.5)
 
 
-def draw_patch_boxes(axes: Axes, boxes: ArrayLike, size: int) -> None:
-    """Outlines of the patches (20, 4), centre and size in uv, over an image of ``size`` px."""
-    for (u, v, width, height), colour in zip(np.asarray(boxes), BONE_COLOURS, strict=True):
+def draw_patch_boxes(
+    axes: Axes, boxes: ArrayLike, size: int, colours: Sequence[str] = BONE_COLOURS
+) -> None:
+    """Outlines of patches (N, 4), centre and size in uv, over an image of ``size`` px."""
+    for (u, v, width, height), colour in zip(np.asarray(boxes), colours, strict=True):
         corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
         draw_box(axes, corners * size - 0.5, colour)
 
