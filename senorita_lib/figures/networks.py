@@ -80,10 +80,8 @@ def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
     page.caption(3.15, 2.95, f"input channels: {lines[0]}", *lines[1:], inputs)
     page.box(6.2, 3.55, 3.9, 1.5, style.GREY)
     page.write(6.2, 4.12, "Integral regression network", 9, weight="bold")
-    backbone, head = (
-        [call.output for call in seen.children(f"estimator.{part}")]
-        for part in ("backbone", "head")
-    )
+    backbone = [call.output for call in seen.children("estimator.backbone")]
+    head = [call.output for call in seen.children("estimator.head")]
     # In the head are a deconvolution, its norm and its ReLU three times, then a convolution.
     for x, stages, name in (
         (5.3, backbone[-4:], "levels of the ResNet"),
