@@ -50,15 +50,12 @@ def open_browser(home: Path) -> Iterator[playwright.Browser]:
     names = [os.environ["CHROME"]] if "CHROME" in os.environ else BROWSERS
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        wanted = "sudo apt-get install chromium, or CHROME=/path/to/chrome"
-        unavailable(f"none of {', '.join(names)} is installed: {wanted}")
+        unavailable(f"none of {', '.join(names)} is installed, CHROME can name another one")
     with playwright.sync_playwright() as driver:
         try:
-            browser = driver.chromium.launch(
-                executable_path=path,
-                args=["--enable-unsafe-swiftshader"],  # WebGL where there is no GPU
-                env={**os.environ, "HOME": str(home)},
-            )
+            software = ["--enable-unsafe-swiftshader"]  # WebGL where there is no GPU
+            env = os.environ | {"HOME": str(home)}
+            browser = driver.chromium.launch(executable_path=path, args=software, env=env)
         except playwright.Error as error:  # Ubuntu's chromium-browser, say, which asks for a snap
             unavailable(f"{path} does not start, CHROME can name another one: {error.message}")
         with browser:
@@ -85,28 +82,26 @@ def start_lab(folder: Path, browser: playwright.Browser) -> Iterator[Lab]:
     # Jupyter finds its settings, data and kernels' files below HOME.
     own = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "IPYTHON", "XDG"))}
     own |= {
-        "HOME": str(folder),
+        "HOME": str(folder), "JUPYTER_TOKEN": token, "PYTHONPATH": str(ROOT),
         "JUPYTER_PATH": str(Path(sys.prefix, "share", "jupyter")),  # `python3` is this very Python
-        "JUPYTER_TOKEN": token,
         "MPLCONFIGDIR": matplotlib.get_cachedir(),  # a new one takes long, and gives a warning
         "OMP_NUM_THREADS": "1",  # more would wait for each other while the browser draws
-        "PYTHONPATH": str(ROOT),
-    }
+    }  # fmt: skip
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={work}"]
     log = folder / "lab.log"
     with log.open("w") as stream:
-        server = subprocess.Popen(
-            command, env=own, cwd=work, stdout=stream, stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
+        output = {"stdout": stream, "stderr": subprocess.STDOUT}
+        server = subprocess.Popen(command, env=own, cwd=work, start_new_session=True, **output)
     lab = Lab(browser, f"http://127.0.0.1:{port}", token, work / "notebooks")
     try:
-        deadline = time.monotonic() + 60
-        while not lab.answers():
+        deadline, answer = time.monotonic() + 60, b""
+        while not answer:
             if server.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
             time.sleep(0.1)
+            with contextlib.suppress(OSError):
+                answer = lab.ask("status")
         yield lab
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -130,11 +125,6 @@ class Lab:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read()
 
-    def answers(self) -> bool:
-        with contextlib.suppress(OSError):
-            return bool(self.ask("status"))
-        return False
-
     @contextlib.contextmanager
     def run(self, name: str) -> Iterator[Notebook]:
         """A copy of a committed notebook, without its outputs, run in the browser."""
@@ -143,8 +133,7 @@ class Lab:
         for cell in cells:
             cell.update(outputs=[], execution_count=None)
         # The last one is for questions to the kernel.
-        question = {"cell_type": "code", "source": [], "outputs": [], "execution_count": None}
-        notebook["cells"].append(question | {"metadata": {}, "id": "question"})
+        notebook["cells"].append(cells[-1] | {"source": [], "metadata": {}, "id": "question"})
         (self.folder / f"{name}.ipynb").write_text(json.dumps(notebook))
         with self.browser.new_page(viewport={"width": 1500, "height": 1300}) as page:
             opened = Notebook(page, name, len(cells))
@@ -293,10 +282,8 @@ class Explorer:
         self.page.mouse.up()
 
     def drag(self, handle: playwright.Locator, pixels: int) -> None:
-        """Move a slider's handle by the mouse."""
-        before = self.shown()
-        self.move_mouse(handle, pixels)
-        self.wait_for_change(before)
+        with self.change():
+            self.move_mouse(handle, pixels)
 
     def turn(self, pixels: int) -> None:
         """Turn a 3D figure by the mouse."""
@@ -310,18 +297,18 @@ class Explorer:
         return self.plot.evaluate("plot => plot._fullLayout.scene.camera")
 
     def press(self, handle: playwright.Locator, key: str) -> None:
-        before = self.shown()
-        handle.focus()
-        self.page.keyboard.press(key)
-        self.wait_for_change(before)
+        with self.change():
+            handle.press(key)
 
     def click(self, name: str) -> None:
-        before = self.shown()
-        self.cell.get_by_role("button", name=name, exact=True).click()
-        self.wait_for_change(before)
+        with self.change():
+            self.cell.get_by_role("button", name=name, exact=True).click()
 
-    def wait_for_change(self, before: list) -> None:
-        """Wait until the figure shows something else, and then stays as it is."""
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """Do something, and wait until the figure shows something else, and then stays so."""
+        before = self.shown()
+        yield
         last, deadline = before, time.monotonic() + 20
         while (now := self.shown()) == before or now != last:
             if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
 """Depth maps whose values the pointer reads, and the coarse-to-fine crop step by step."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -33,16 +33,9 @@ def voxel_map(cells: ArrayLike) -> go.Figure:
 
 
 def _map(
-    values: np.ndarray,
-    low: int,
-    high: int,
-    colours: Callable[[float], tuple[float, float, float, float]],
-    unit: str,
+    values: np.ndarray, low: int, high: int, colours: Callable[[float], Any], unit: str
 ) -> go.Figure:
-    """A plotly map of whole numbers, which are light to send; below ``low`` it is dark.
-
-    The pointer reads its values. Row 0 is on top, pixels are square.
-    """
+    """A plotly map of whole numbers, which are light to send; below ``low`` it is dark."""
     every = 1 + (values.size > 120_000)  # of a large map, every second row and column
     rows, columns = values.shape
     least = 0.5 / (high - low + 1)
@@ -77,11 +70,8 @@ class CropStep(NamedTuple):
 
 
 def crop_steps(frame: Frame, crop: HandCrop) -> list[CropStep]:
-    """The six steps of a frame's crop.
-
-    Steps 1 to 4 share the colours of the frame's depths, steps 5 and 6 those of the cube's. The
-    image of step 6 is drawn in the mm that it stands for.
-    """
+    """The six steps of a frame's crop; the image of the last is in the mm that it stands for."""
+    # Steps 1 to 4 share the colours of the frame's depths, steps 5 and 6 those of the cube's.
     scene, steps, size = _limits(frame.depth), crop.steps, len(crop.image)
     centre = float(crop.cube_centre[2])
     cube = round(centre - CUBE_MM / 2), round(centre + CUBE_MM / 2)
@@ -127,19 +117,16 @@ def crop_step_plot(step: CropStep) -> go.Figure:
     depth = np.rint(step.depth).astype(np.uint16)
     figure = _map(depth, *step.limits, IMAGE_MAP.reversed(), "depth (mm)")
     figure.update_layout(title_text=step.title)
-    gap = np.full((1, 2), np.nan)
     fingers: list[np.ndarray | None] = [None] * 5
     halo = None
     if step.joints is not None:
-        drawn = [step.joints[list(chain)] for chain in FINGER_CHAINS]
-        halo = np.concatenate([part for finger in drawn for part in (finger, gap)])
-        fingers = [*drawn]
-    for points, colour, width, dash in (
-        (step.given, "white", 2, "dash"),
-        (step.box, "white", 2, "solid"),
-        (halo, "white", 5, "solid"),
-        *((line, colour, 3, "solid") for line, colour in zip(fingers, FINGER_COLOURS, strict=True)),
-    ):
+        lifted = np.append(step.joints, np.full((1, 2), np.nan), axis=0)
+        halo = lifted[[joint for chain in FINGER_CHAINS for joint in (*chain, -1)]]
+        fingers = [step.joints[list(chain)] for chain in FINGER_CHAINS]
+    lines = [(step.given, "white", 2, "dash"), (step.box, "white", 2, "solid")]
+    lines.append((halo, "white", 5, "solid"))
+    lines += [(line, c, 3, "solid") for line, c in zip(fingers, FINGER_COLOURS, strict=True)]
+    for points, colour, width, dash in lines:
         line = {"color": colour, "width": width, "dash": dash}
         figure.add_scatter(**_places(points), mode="lines", hoverinfo="skip", line=line)
     cross = {"symbol": "cross-thin", "size": 16, "line": {"color": "white", "width": 3}}

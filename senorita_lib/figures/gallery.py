@@ -9,16 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from senorita_lib.cropping import HandCrop
+from senorita_lib.figures import style
 from senorita_lib.figures.scenes import hand_line, placed, upright_scene
-from senorita_lib.figures.style import (
-    FAINT,
-    GREY_MAP,
-    INK,
-    draw_hand,
-    grid_figure,
-    new_figure,
-    tidy,
-)
+from senorita_lib.figures.style import FAINT, INK, draw_hand
 from senorita_lib.hand import FINGER_CHAINS
 
 _REACH, _POINTS = 150, 2000  # of a view: mm from its middle, and how many at most
@@ -33,15 +26,12 @@ def ranked_frames(errors: ArrayLike, each: int = 4) -> dict[str, int]:
 
 
 def gallery_figure(
-    images: Sequence[np.ndarray],
-    predicted_uv: Sequence[ArrayLike],
-    true_uv: Sequence[ArrayLike] | None = None,
-    titles: Sequence[str] = (),
-    columns: int = 5,
+    images: Sequence[np.ndarray], predicted_uv: Sequence[ArrayLike],
+    true_uv: Sequence[ArrayLike] | None = None, titles: Sequence[str] = (), columns: int = 5,
     row_names: Sequence[str] = (),
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Crops (S, S) with predicted hands (solid) and true ones (dotted), (21, 2 or more), uvd."""
-    figure = grid_figure(images, titles, columns, colours=GREY_MAP, row_names=row_names)
+    figure = style.grid_figure(images, titles, columns, colours=style.GREY_MAP, row_names=row_names)
     for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
         size = len(image)
         if true_uv is not None:
@@ -83,19 +73,17 @@ _SIDES = (
 
 def views_figure(views: dict[str, HandView]) -> Figure:
     """Hands seen from three sides: predicted, and true (thin)."""
-    figure, axes = new_figure(
-        3, len(views), width=1.62 * len(views) + 0.6, height=5.3, sharex=True, sharey="row"
-    )
+    width = 1.62 * len(views) + 0.6
+    figure, axes = style.new_figure(3, len(views), width, 5.3, sharex=True, sharey="row")
     for row, (side, plane, directions) in zip(axes, _SIDES, strict=True):
         for cell, view in zip(row, views.values(), strict=True):
             cell.plot(*view.points[:, plane].T, ".", color=FAINT, ms=1.8, mew=0)
             draw_hand(cell, view.predicted[:, plane], width=1.5, dots=4)
             for chain in FINGER_CHAINS:
-                line = view.true[np.ix_(chain, plane)]
-                cell.plot(*line.T, color=INK, lw=0.8, ls=(0, (2, 1)))
-            cell.set(xlim=(-_REACH, _REACH), ylim=(-_REACH, _REACH), aspect="equal")
-            cell.set(xticks=[-100, 0, 100], yticks=[-100, 0, 100])
-            tidy(cell, "both")
+                cell.plot(*view.true[np.ix_(chain, plane)].T, color=INK, lw=0.8, ls=(0, (2, 1)))
+            ends, ticks = (-_REACH, _REACH), [-100, 0, 100]
+            cell.set(xlim=ends, ylim=ends, aspect="equal", xticks=ticks, yticks=ticks)
+            style.tidy(cell, "both")
             if "↓" in directions:
                 cell.invert_yaxis()
         row[0].set_ylabel(f"{side}\n{directions} (mm)", fontsize=9)
@@ -109,10 +97,8 @@ def hand_plot(name: str, view: HandView) -> go.Figure:
     scene = upright_scene([(-_REACH, _REACH)] * 3, unit="mm")
     for axis in ("xaxis", "yaxis", "zaxis"):
         scene[axis] |= {"dtick": 100, "tick0": 0}
-    cloud = go.Scatter3d(
-        **placed(view.points), mode="markers", hoverinfo="skip", name="depth image",
-        marker={"size": 1.8, "color": FAINT},
-    )  # fmt: skip
+    dots = {"mode": "markers", "marker": {"size": 1.8, "color": FAINT}, "hoverinfo": "skip"}
+    cloud = go.Scatter3d(**placed(view.points), **dots, name="depth image")
     true = hand_line(view.true, colours=INK, width=3, name="truth", mode="lines", showlegend=True)
     predicted = hand_line(view.predicted, name="predicted", showlegend=True)
     legend = {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0, "itemsizing": "constant"}

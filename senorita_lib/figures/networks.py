@@ -3,6 +3,8 @@
 Each picture is drawn from, and each shape is printed of, a tensor of the pass.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from matplotlib.colors import to_rgb
@@ -27,32 +29,23 @@ from senorita_lib.representations import CHANNELS, inputs_of
 ORANGE, GREEN = "#e67e22", "#5aa02c"  # as in the paper's Fig. 1 and Fig. 4
 # Fig. 1 has columns at x = 1.2, 3.15, 6.2, 9.3 and 11.85 inches, rows at y = 5.5, 3.55 and 1.25.
 _ARROWS = (
-    ((1.2, 4.48), (1.2, 4.17)),  # frame to crop
-    ((1.86, 3.55), (2.49, 3.55)),  # to input
-    ((3.81, 3.55), (4.2, 3.55)),  # to estimator
-    ((8.2, 3.55), (8.64, 3.55)),  # to heat maps
-    ((9.96, 3.55), (11.19, 3.55)),  # to initial pose
-    ((11.85, 2.35), (11.85, 2.17), (10.575, 2.17), (10.575, 1.42)),  # from there to the sum
-    ((10.575, 2.17), (1.7, 2.17), (1.7, 1.87)),  # and to the patches
-    ((1.2, 2.53), (1.2, 1.87)),  # crop to patches
-    ((2.0, 0.87), (4.43, 0.87)),  # to patch stream
-    ((8.2, 1.25), (8.64, 1.25)),  # refiner to residuals
-    ((9.96, 1.25), (10.405, 1.25)),  # to the sum
-    ((10.745, 1.25), (11.19, 1.25)),  # to refined pose
-)
+    # Frame to crop, input, estimator, heat maps and initial pose.
+    ((1.2, 4.48), (1.2, 4.17)), ((1.86, 3.55), (2.49, 3.55)), ((3.81, 3.55), (4.2, 3.55)),
+    ((8.2, 3.55), (8.64, 3.55)), ((9.96, 3.55), (11.19, 3.55)),
+    # From there to the sum and to the patches; crop to patches, patches to their stream.
+    ((11.85, 2.35), (11.85, 2.17), (10.575, 2.17), (10.575, 1.42)),
+    ((10.575, 2.17), (1.7, 2.17), (1.7, 1.87)),
+    ((1.2, 2.53), (1.2, 1.87)), ((2.0, 0.87), (4.43, 0.87)),
+    # Refiner to residuals, sum and refined pose.
+    ((8.2, 1.25), (8.64, 1.25)), ((9.96, 1.25), (10.405, 1.25)), ((10.745, 1.25), (11.19, 1.25)),
+)  # fmt: skip
 
 
 def overview_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Figure:
     """Fig. 1: one frame's way through the whole network, with each tensor's shape.
 
-    Without labels in the frame, the true volumes, the losses and the errors are left out.
-
-    Raises
-    ------
-    ValueError
-        If the model has no heat maps.
-    HandNotFoundError
-        If the frame's box holds no hand.
+    Without labels in the frame, the true volumes, the losses and the errors are left out. A
+    ``ValueError`` where the model has no heat maps, or the frame's box holds no hand.
     """
     seen, page, recipe = follow(model, frame, camera), Page(13, 6.65), model.recipe
     title = f"Recipe {recipe.name}, Model {recipe.model}: one frame, step by step"
@@ -87,10 +80,8 @@ def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
     page.caption(3.15, 2.95, f"input channels: {lines[0]}", *lines[1:], inputs)
     page.box(6.2, 3.55, 3.9, 1.5, style.GREY)
     page.write(6.2, 4.12, "Integral regression network", 9, weight="bold")
-    backbone, head = (
-        [call.output for name, call in seen.calls.items() if name.rpartition(".")[0] == parent]
-        for parent in ("estimator.backbone", "estimator.head")
-    )
+    backbone = [call.output for call in seen.children("estimator.backbone")]
+    head = [call.output for call in seen.children("estimator.head")]
     # In the head are a deconvolution, its norm and its ReLU three times, then a convolution.
     for x, stages, name in (
         (5.3, backbone[-4:], "levels of the ResNet"),
@@ -122,8 +113,8 @@ def _draw_pose(page: Page, y: float, name: str, seen: Flow, joints_mm: torch.Ten
 
 def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
     """Eq. 1, 3 and 4: both poses as volumes, compared; in orange, as only training has it."""
-    options = {"gamma": recipe.gamma, "distance": recipe.distance, "ends": recipe.ends}
-    options |= {"size": (recipe.volume_size,) * 3, "compiled": False}
+    options: dict[str, Any] = {"gamma": recipe.gamma, "size": (recipe.volume_size,) * 3}
+    options |= {"distance": recipe.distance, "ends": recipe.ends, "compiled": False}
     page.box(10.575, 5.5, 4.5, 2.04, ORANGE)
     page.write(10.575, 6.36, "3D skeleton volume renderer, only in training", 9, weight="bold")
     page.arrow((11.85, 4.17), (11.85, 4.46), colour=ORANGE)
@@ -146,7 +137,8 @@ def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
         page.arrow((10.575, 5.5), (9.92, 5.5), colour=ORANGE)
         page.arrow((10.575, 5.5), (11.23, 5.5), colour=ORANGE)
         kind = "eq. 4" if recipe.volume_difference == "l1" else "smooth L1"
-        loss = skeleton_volume_loss(*cells, difference=recipe.volume_difference, **options)
+        options["difference"] = recipe.volume_difference
+        loss = skeleton_volume_loss(cells[0], cells[1], **options)
         page.write(10.575, 5.7, f"volumes, {kind}:\n{loss:.0f} voxels", color=style.INK)
         page.write(10.575, 5.3, f"poses, eq. 3:\n{pose_loss(*poses):.2f} cells", color=style.INK)
 
@@ -208,14 +200,9 @@ def _patch_stages(calls: dict[str, Call]) -> list[list[Call]]:
 def refiner_figure(
     model: HandPoseNet, frame: Frame, camera: Camera = SR300, bone: int | None = None
 ) -> Figure:
-    """Fig. 4: one bone's way through its refinement network, with each tensor's shape.
+    """Fig. 4: the way of one bone, by default of that turned most, through its network.
 
-    Parameters
-    ----------
-    model, frame, camera
-        As for :func:`overview_figure`, which raises the same errors.
-    bone
-        Index in ``BONES``; by default the bone that is turned most.
+    Shapes and errors are as in :func:`overview_figure`; ``bone`` is an index in ``BONES``.
     """
     seen, page = follow(model, frame, camera), Page(13, 5.35)
     before, after = seen.joints_mm.cpu(), seen.refined.joints_mm.cpu()
@@ -232,9 +219,7 @@ def refiner_figure(
     axes.plot(*pixels[list(BONES[bone])].T, color=colour, lw=3)
     released = model.recipe.patches == "released"
     boxes = released_boxes(seen.uvd, len(image)) if released else bone_patch_boxes(seen.uvd)
-    u, v, width, height = (boxes[0, bone] * len(image)).tolist()
-    corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
-    style.draw_box(axes, corners - 0.5, colour)
+    style.draw_patch_boxes(axes, boxes[:1, bone].cpu(), len(image), [colour])
     page.arrow((2.07, 3.4), (2.58, 3.4))
     _draw_patch_stream(page, seen, bone)
     _draw_pose_stream(page, seen, bone)
@@ -273,8 +258,7 @@ def _draw_patch_stream(page: Page, seen: Flow, bone: int) -> None:
 
 def _draw_pose_stream(page: Page, seen: Flow, bone: int) -> None:
     """The initial orientation, and its way through the fully connected layers."""
-    layers = [call for name, call in seen.calls.items()
-              if name.rpartition(".")[0] == "refiner.pose_stream"]  # fmt: skip
+    layers = seen.children("refiner.pose_stream")
     if not layers:
         page.write(5.65, 0.9, "no initial pose stream in this recipe")
         return

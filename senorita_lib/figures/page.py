@@ -43,6 +43,10 @@ class Flow(NamedTuple):
     refined: Refinement
     true_mm: torch.Tensor | None
 
+    def children(self, parent: str) -> list[Call]:
+        """The calls of a module's children."""
+        return [call for name, call in self.calls.items() if name.rpartition(".")[0] == parent]
+
     def pixels(self, joints_mm: torch.Tensor) -> np.ndarray:
         """Joints (1, 21, 3), camera frame, mm, in pixels of the crop, (21, 2)."""
         size = self.crops.image.shape[-1]
@@ -88,9 +92,8 @@ class Page:
                 **options: Any) -> Axes:  # fmt: skip
         """Framed axes around a point."""
         half, page = np.broadcast_to(size, 2) / 2, self.figure.get_size_inches()
-        axes = self.figure.add_axes(
-            (*(np.array([x, y]) - half) / page, *2 * half / page), **options
-        )
+        place = (*(np.array([x, y]) - half) / page, *2 * half / page)
+        axes = self.figure.add_axes(place, **options)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(color=GREY, linewidth=0.8)
         return axes
@@ -113,9 +116,8 @@ class Page:
     def strip(self, x: float, y: float, height: float, values: torch.Tensor, *words: str) -> None:
         """Numbers (n,) as a column of colours, and its caption."""
         axes = self.picture(x, y, (0.14, height))
-        axes.imshow(
-            values[:, None].cpu().numpy(), IMAGE_MAP, aspect="auto", interpolation="nearest"
-        )
+        column = values[:, None].cpu().numpy()
+        axes.imshow(column, IMAGE_MAP, aspect="auto", interpolation="nearest")
         self.caption(x, y - height / 2, *words)
 
     def write(self, x: float, y: float, text: str, size: float = 8, **options: Any) -> None:

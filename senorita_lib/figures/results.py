@@ -12,41 +12,27 @@ from matplotlib.transforms import blended_transform_factory
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors
 from senorita_lib.experiments.ledger import grouped
 from senorita_lib.experiments.tables import load_notes, study_means
-from senorita_lib.figures.style import (
-    BETTER,
-    FINGER_COLOURS,
-    GREY,
-    INK,
-    JOINT_COLOURS,
-    MUTED_COLOURS,
-    RULE,
-    WORSE,
-    new_figure,
-    tidy,
-)
+from senorita_lib.figures import style
+from senorita_lib.figures.style import GREY, INK, new_figure, tidy
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES
 
 
 def model_colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name: black for the ensemble, and one that a model's poses share."""
     models = list(dict.fromkeys(n.split(",")[0] for n in names if not n.startswith("ensemble")))
-    own = dict(zip(models, MUTED_COLOURS, strict=False))
+    own = dict(zip(models, style.MUTED_COLOURS, strict=False))
     return {name: own.get(name.split(",")[0], INK) for name in names}
 
 
 def table_figure(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Table 1 as dots: the mean error of each model on each split, with its interval.
 
-    Parameters
-    ----------
-    rows
-        As :func:`~senorita_lib.experiments.tables.paper_tables` gives them: name to
-        {split: Estimate}. A name that ends in "initial" is drawn hollow, one that begins with
-        "ensemble" as a diamond, the best constant pose as a line. The paper's rows, of another
-        data set, are left out.
+    ``rows`` are those of :func:`~senorita_lib.experiments.tables.paper_tables`: name to
+    {split: Estimate}. A name that ends in "initial" is drawn hollow, one that begins with
+    "ensemble" as a diamond, the best constant pose as a line. The paper's rows, of another data
+    set, are left out.
     """
-    figure, axes = new_figure(1, 1, width=9, height=3.5)
-    axes = axes[0, 0]
+    figure, ((axes,),) = new_figure(1, 1, width=9, height=3.5)
     dots = {
         name: {split: row[split] for split in SPLITS if split in row}
         for name, row in rows.items()
@@ -57,11 +43,11 @@ def table_figure(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
     for i, (name, row) in enumerate(dots.items()):
         places = [SPLITS.index(split) - 0.38 + i * step for split in row]
         means, low, high = np.array([(cell.mean, *cell.interval()) for cell in row.values()]).T
-        style = {"color": colours[name], "marker": "D" if name.startswith("ensemble") else "o"}
-        style |= {"mfc": "white"} if name.endswith("initial") else {}
+        look = {"color": colours[name], "marker": "D" if name.startswith("ensemble") else "o"}
+        look |= {"mfc": "white"} if name.endswith("initial") else {}
         axes.errorbar(places, means, [means - low, high - means], fmt="none", lw=1.2,
                       ecolor=colours[name])  # fmt: skip
-        axes.plot(places, means, ls="none", ms=5.5, mew=1.3, label=name, **style)
+        axes.plot(places, means, ls="none", ms=5.5, mew=1.3, label=name, **look)
     constant = rows.get(POSES["constant"], {})
     for split, mean in constant.items():
         ends = np.array([-0.45, 0.45]) + SPLITS.index(split)
@@ -72,7 +58,7 @@ def table_figure(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
     tidy(axes)
     axes.tick_params(axis="x", length=0, labelsize=9)
     for edge in range(1, len(SPLITS)):
-        axes.axvline(edge - 0.5, color=RULE, lw=0.6)
+        axes.axvline(edge - 0.5, color=style.RULE, lw=0.6)
     figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
     return figure
 
@@ -87,18 +73,15 @@ def joint_bars_figure(
 ) -> Figure:
     """Mean error of each joint and each finger: refined poses as bars, initial ones hollow.
 
-    Parameters
-    ----------
-    initial, refined, true
-        (N, 21, 3), camera frame, mm.
+    Poses are (N, 21, 3), camera frame, mm.
     """
     before, after = (joint_errors(pose, true).mean(axis=0) for pose in (initial, refined))
     figure, axes = new_figure(1, 2, width=10, height=3, sharey=True, width_ratios=(3.6, 1))
     left, right = axes[0]
     fingers = [np.flatnonzero(np.array(JOINT_FINGER) == finger) for finger in range(5)]
     panels = (
-        (left, _PLACES, [[joint] for joint in _ORDER], [JOINT_COLOURS[j] for j in _ORDER]),
-        (right, np.arange(5), fingers, FINGER_COLOURS),
+        (left, _PLACES, [[joint] for joint in _ORDER], [style.JOINT_COLOURS[j] for j in _ORDER]),
+        (right, np.arange(5), fingers, style.FINGER_COLOURS),
     )
     for cell, places, groups, colours in panels:
         one, other = ([errors[group].mean() for group in groups] for errors in (before, after))
@@ -112,7 +95,7 @@ def joint_bars_figure(
     right.set_xticks(range(5), FINGERS, rotation=90)
     right.set_title("mean of the finger's joints", fontsize=9)
     top = 1.05 * max(before.max(), after.max())
-    for name, joints, colour in zip(FINGERS, fingers, FINGER_COLOURS, strict=True):
+    for name, joints, colour in zip(FINGERS, fingers, style.FINGER_COLOURS, strict=True):
         place = np.mean([_PLACES[_ORDER.index(int(j))] for j in joints])
         left.text(place, top, name, ha="center", va="bottom", fontsize=9, color=colour)
     left.set(xlim=(-0.8, _PLACES[-1] + 0.8), ylim=(0, 1.1 * top))
@@ -128,39 +111,29 @@ def mean_interval(values: npt.ArrayLike) -> tuple[float, float, float]:
     return values.mean(), values.mean() - reach, values.mean() + reach
 
 
-def refinement_figure(
-    initial: np.ndarray, refined: np.ndarray, splits: npt.ArrayLike, width: float = 1.0
-) -> Figure:
-    """How much the refinement changes each frame's error, a panel for each split.
+def refinement_figure(initial: np.ndarray, refined: np.ndarray, splits: npt.ArrayLike) -> Figure:
+    """How much the refinement changes each frame's mean joint error (N,), mm, split by split.
 
-    Frames that got better are green; line and band are the mean change and its interval.
-
-    Parameters
-    ----------
-    initial, refined
-        (N,), mean joint error of each frame before and after, mm.
-    splits
-        (N,), names of the frames' splits.
-    width
-        Of a bar, mm.
+    Frames that got better are green; line and band are the mean change and its interval. A bar
+    is 1 mm wide. ``splits`` (N,) are names.
     """
     change, splits = refined - initial, np.char.upper(np.asarray(splits))
-    edges = width * np.arange(np.floor(change.min() / width), np.ceil(change.max() / width) + 1.5)
+    edges = np.arange(np.floor(change.min()), np.ceil(change.max()) + 1.5)
     middles = (edges[:-1] + edges[1:]) / 2
     there = [split for split in SPLITS if (splits == split).any()]
     figure, axes = new_figure(1, len(there), width=10, height=3, sharex=True, sharey=True)
     for cell, split in zip(axes[0], there, strict=True):
         inside = change[splits == split]
         counts, _ = np.histogram(inside, edges)
-        cell.barh(middles, counts, 0.9 * width, color=np.where(middles < 0, BETTER, WORSE))
+        cell.barh(middles, counts, 0.9, color=np.where(middles < 0, style.BETTER, style.WORSE))
         mean, low, high = mean_interval(inside)
         cell.axhline(0, color=INK, lw=0.6)
         cell.axhspan(low, high, color=INK, alpha=0.2, lw=0)
         cell.axhline(mean, color=INK, lw=1.6)
-        style = {"transform": cell.transAxes, "ha": "right", "fontsize": 9}
+        look = {"transform": cell.transAxes, "ha": "right", "fontsize": 9}
         worse, better = (100 * np.mean(which) for which in (inside > 0, inside < 0))
-        cell.text(0.97, 0.97, f"{worse:.0f} % worse", va="top", color=WORSE, **style)
-        cell.text(0.97, 0.03, f"{better:.0f} % better", va="bottom", color=BETTER, **style)
+        cell.text(0.97, 0.97, f"{worse:.0f} % worse", va="top", color=style.WORSE, **look)
+        cell.text(0.97, 0.03, f"{better:.0f} % better", va="bottom", color=style.BETTER, **look)
         text = f"{mean:+.1f} mm ({low:+.1f} to {high:+.1f})".replace("-", "−")
         cell.set_title(f"{split}\n{text}", fontsize=9)
         cell.set_xlabel("frames", fontsize=9)
@@ -169,54 +142,48 @@ def refinement_figure(
     return figure
 
 
-_VERDICTS = {"supported": BETTER, "not supported": WORSE, "inconclusive": GREY}
+_VERDICTS = {"supported": style.BETTER, "not supported": style.WORSE, "inconclusive": GREY}
 _LINE = 0.19  # of the ledger, inches
 
 
 def ledger_figure(claims: Sequence[Mapping[str, Any]]) -> Figure:
     """Claims, with a line for each pair that decides.
 
-    The line is of the split that decides, or of the mean over all if several do. A dot is hollow
-    where 0 is in the interval. Claims that were not measured are left out.
-
-    Parameters
-    ----------
-    claims
-        Of :func:`~senorita_lib.experiments.ledger.ledger`.
+    ``claims`` are those of :func:`~senorita_lib.experiments.ledger.ledger`; those that were not
+    measured are left out. The line is of the split that decides, or of the mean over all if
+    several do. A dot is hollow where 0 is in the interval.
     """
     rows = [(row, lines) for row in claims if (lines := _deciding(row["comparisons"]))]
     texts = [textwrap.wrap(row["claim"], 50) for row, _ in rows]
     counts = [max(len(text), len(lines)) for text, (_, lines) in zip(texts, rows, strict=True)]
     edges = np.append(0, np.cumsum(np.array(counts) + 0.9))
     height = _LINE * edges[-1] + 0.75
-    figure, grid = new_figure(1, 1, width=10, height=height)
+    figure, ((axes,),) = new_figure(1, 1, width=10, height=height)
     figure.set_layout_engine("none")
-    axes = grid[0, 0]
     compared = [comparison for _, lines in rows for comparison in lines]
     left = 0.355 + 0.0062 * max(len(comparison["label"]) for comparison in compared)
     axes.set_position((left, 0.5 / height, 0.875 - left, _LINE * edges[-1] / height))
     ends = [0.0, *(comparison[end] for comparison in compared for end in ("low", "high"))]
     room = 0.04 * np.ptp(ends)
     axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(edges[-1], 0))
-    axes.set_xlabel("for the claim  ←  difference of mean joint errors (mm)  →  against it",
-                    fontsize=9)  # fmt: skip
+    label = "for the claim  ←  difference of mean joint errors (mm)  →  against it"
+    axes.set_xlabel(label, fontsize=9)
     axes.axvline(0, color=INK, lw=0.8, zorder=1)
     tidy(axes, "x")
     axes.spines["left"].set_visible(False)
     axes.set_yticks([])
     across = blended_transform_factory(figure.transFigure, axes.transData)
-    style = {"transform": across, "va": "center"}
+    look = {"transform": across, "va": "center"}
     for (row, lines), text, top, bottom in zip(rows, texts, edges[:-1], edges[1:], strict=True):
         colour, middle = _VERDICTS[row["verdict"]], (top + bottom) / 2
-        axes.text(0.01, middle, "\n".join(text), fontsize=9, **style)
-        axes.text(0.885, middle, row["verdict"], fontsize=9, color=colour, weight="bold", **style)
+        axes.text(0.01, middle, "\n".join(text), fontsize=9, **look)
+        axes.text(0.885, middle, row["verdict"], fontsize=9, color=colour, weight="bold", **look)
         for edge in (top, bottom):
-            axes.plot(
-                [0.01, 0.995], [edge] * 2, color=RULE, lw=0.8, transform=across, clip_on=False
-            )
+            rule = {"color": style.RULE, "lw": 0.8, "transform": across, "clip_on": False}
+            axes.plot([0.01, 0.995], [edge] * 2, **rule)
         for place, c in enumerate(lines):
             y = middle - (len(lines) - 1) / 2 + place
-            axes.text(left - 0.006, y, c["label"], fontsize=8, color=GREY, ha="right", **style)
+            axes.text(left - 0.006, y, c["label"], fontsize=8, color=GREY, ha="right", **look)
             axes.plot([c["low"], c["high"]], [y] * 2, color=colour, lw=1.4)
             fill = "white" if c["low"] <= 0 <= c["high"] else colour
             axes.plot(c["difference"], y, "o", color=colour, mfc=fill, ms=5, mew=1.3)
@@ -227,8 +194,7 @@ def _deciding(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     lines = []
     for pair in grouped(comparisons).values():
         deciding = [c for c in pair if c["decides"]]
-        whole = [c for c in pair if c["split"] == "all"]
-        lines += whole if len(deciding) > 1 else deciding
+        lines += deciding if len(deciding) < 2 else [c for c in pair if c["split"] == "all"]
     return lines
 
 
@@ -243,7 +209,8 @@ def study_figure(study: str) -> Figure:
     figure, axes = new_figure(1, 2, width=9, height=0.36 * len(errors) + 0.9, sharey=True)
     for cell, values in zip(axes[0], (errors, lengths), strict=True):
         for place, seeds in enumerate(values.values()):
-            cell.plot(seeds, [place] * len(seeds), "o", color=MUTED_COLOURS[0], ms=4, alpha=0.8)
+            look = {"color": style.MUTED_COLOURS[0], "ms": 4, "alpha": 0.8}
+            cell.plot(seeds, [place] * len(seeds), "o", **look)
             cell.plot([np.mean(seeds)] * 2, [place - 0.3, place + 0.3], color=INK)
         cell.axvline(np.mean(next(iter(values.values()))), color=GREY, lw=0.8, ls=":")
     left, right = axes[0]

@@ -23,34 +23,22 @@ def placed(points: ArrayLike) -> dict[str, np.ndarray]:
 
 
 def upright_scene(
-    limits: Sequence[Sequence[float]],
-    unit: str = "",
-    *,
-    near: Literal["low", "high"] = "low",
-    eye: Sequence[float] = (0.35, -2.0, 0.4),
-    centre: Sequence[float] = (0, 0, -0.12),
-) -> dict[str, Any]:
+    limits: Sequence[Sequence[float]], unit: str = "", *, near: Literal["low", "high"] = "low",
+    eye: Sequence[float] = (0.35, -2.0, 0.4), centre: Sequence[float] = (0, 0, -0.12),
+) -> dict[str, Any]:  # fmt: skip
     """A scene in which x goes right, y down and z along the view.
 
-    Parameters
-    ----------
-    limits
-        Low and high end of x, y and z.
-    unit
-        For the axes' titles; without it no axes are drawn.
-    near
-        Which end of z is near: the low one in the camera frame, the high one in the voxel frame.
-    eye, centre
-        Where the camera stands and looks: right, away, up; 1 is the scene's side.
+    ``limits`` are the low and high end of x, y and z; axes are drawn if there is a ``unit``. Near
+    is the low end of z in the camera frame, the high one in the voxel frame. The camera stands at
+    ``eye`` and looks at ``centre``: right, away, up; 1 is the scene's side.
     """
     x, y, z = ([float(end) for end in pair] for pair in limits)
     ranges = {"x": x, "y": y[::-1], "z": z if near == "low" else z[::-1]}
     axes = {
-        f"{_PLOTLYS[name]}axis": {
-            "range": ends, "visible": bool(unit), "title": {"text": f"{name} ({unit})" * bool(unit)}
-        }
+        f"{_PLOTLYS[name]}axis": {"range": ends, "visible": bool(unit)}
+        | {"title": {"text": f"{name} ({unit})" if unit else ""}}
         for name, ends in ranges.items()
-    }  # fmt: skip
+    }
     camera = {"eye": dict(zip("xyz", eye, strict=True))}
     camera |= {"center": dict(zip("xyz", centre, strict=True)), "up": {"x": 0, "y": 0, "z": 1}}
     return {**axes, "aspectmode": "cube", "camera": camera, "dragmode": "turntable"}
@@ -58,13 +46,11 @@ def upright_scene(
 
 def axis_traces(size: int, scene: str = "scene") -> list[go.Scatter3d]:
     """The axes x, y, z of a volume of ``size`` cells: red, green, blue."""
+    options = {"mode": "lines", "scene": scene, "hoverinfo": "skip", "showlegend": False}
     return [
-        go.Scatter3d(
-            **placed([np.zeros(3), size * direction]), mode="lines", scene=scene,
-            line={"color": colour, "width": 6}, hoverinfo="skip", showlegend=False,
-        )
-        for direction, colour in zip(np.eye(3), AXIS_COLOURS, strict=True)
-    ]  # fmt: skip
+        go.Scatter3d(**placed([np.zeros(3), end]), line={"color": colour, "width": 6}, **options)
+        for end, colour in zip(size * np.eye(3), AXIS_COLOURS, strict=True)
+    ]
 
 
 def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
@@ -95,20 +81,16 @@ _WALK = [joint for chain in FINGER_CHAINS for joint in (*chain, -1)]
 
 
 def hand_line(
-    joints: ArrayLike,
-    scene: str = "scene",
-    colours: str | Sequence[str] = FINGER_COLOURS,
-    width: float = 9,
-    **options: Any,
-) -> go.Scatter3d:
+    joints: ArrayLike, scene: str = "scene", colours: str | Sequence[str] = FINGER_COLOURS,
+    width: float = 9, **options: Any,
+) -> go.Scatter3d:  # fmt: skip
     """A hand (21, 3) as one trace, which is light to redraw; ``options`` are plotly's."""
     drawn = colours if isinstance(colours, str) else np.repeat(colours, 6).tolist()
     lifted = np.append(np.asarray(joints, np.float32), np.full((1, 3), np.nan, np.float32), axis=0)
     options = {"mode": "lines+markers", "hoverinfo": "skip", "showlegend": False} | options
-    return go.Scatter3d(
-        **placed(lifted[_WALK]), scene=scene, **options,
-        line={"color": drawn, "width": width}, marker={"color": drawn, "size": width / 2},
-    )  # fmt: skip
+    options |= {"line": {"color": drawn, "width": width}, "scene": scene}
+    options["marker"] = {"color": drawn, "size": width / 2}
+    return go.Scatter3d(**placed(lifted[_WALK]), **options)
 
 
 # A walk along all edges of a cube: which end of x, y and z.
@@ -128,16 +110,10 @@ def cloud_plot(
     ends = np.asarray(box)
     corners = [[ends[end, axis] for axis, end in enumerate(corner)] for corner in _CUBE_PATH]
     marker = {"size": 1.6, "color": np.asarray(colour, np.float32), "colorscale": "Viridis"}
-    traces = [
-        go.Scatter3d(
-            **placed(np.asarray(points, np.float32)), mode="markers", marker=marker,
-            name="depth pixels",
-        ),
-        go.Scatter3d(
-            **placed(corners), mode="lines", hoverinfo="skip",
-            line={"color": GREY, "width": 3}, name="200 mm cube",
-        ),
-    ]  # fmt: skip
+    dots = {"mode": "markers", "marker": marker, "name": "depth pixels"}
+    lines = {"mode": "lines", "line": {"color": GREY, "width": 3}, "name": "200 mm cube"}
+    traces = [go.Scatter3d(**placed(np.asarray(points, np.float32)), **dots)]
+    traces.append(go.Scatter3d(**placed(corners), **lines, hoverinfo="skip"))
     if joints is not None:
         traces.append(hand_line(np.round(np.asarray(joints), 1), width=6))
     layout = {
@@ -149,26 +125,13 @@ def cloud_plot(
 
 
 def moving_plot(
-    paths_of: dict[str, ArrayLike],
-    truth: ArrayLike,
-    labels: Sequence[str],
-    arrows: ArrayLike | None = None,
-    *,
-    prefix: str = "",
-    size: int = 32,
-) -> go.Figure:
+    paths_of: dict[str, ArrayLike], truth: ArrayLike, labels: Sequence[str],
+    arrows: ArrayLike | None = None, *, prefix: str = "", size: int = 32,
+) -> go.Figure:  # fmt: skip
     """Animated hands, each in its own scene over the faint true hand; voxel frame, cells.
 
-    Parameters
-    ----------
-    paths_of
-        Title to path (S, 21, 3).
-    truth
-        (21, 3)
-    labels
-        (S,); the slider shows them behind ``prefix``.
-    arrows
-        (S, 21, 3), drawn at the joints of the first path.
+    Paths (S, 21, 3) by their titles, the truth (21, 3), labels (S,) that the slider shows behind
+    ``prefix``, and arrows (S, 21, 3) at the joints of the first path.
     """
     # The scenes count from the cube's corner, the voxel frame from the middle of the first cell.
     paths = [np.asarray(path, np.float32) + 0.5 for path in paths_of.values()]
@@ -180,26 +143,19 @@ def moving_plot(
     if arrows is not None:
         for traces, joints, pulls in zip(moving, paths[0], np.asarray(arrows), strict=True):
             traces.append(_arrow_line(joints, pulls))
-    still = [
-        trace
-        for scene in names
-        for trace in (
-            hand_line(np.asarray(truth) + 0.5, scene, FAINT, width=3), *axis_traces(size, scene)
-        )
-    ]  # fmt: skip
+    still: list[go.Scatter3d] = []
+    for scene in names:
+        still.append(hand_line(np.asarray(truth) + 0.5, scene, FAINT, width=3))
+        still += axis_traces(size, scene)
     figure = go.Figure([*moving[0], *still], cube_layout(size, len(paths)))
-    figure.frames = [
-        go.Frame(
-            data=[go.Scatter3d(x=line.x, y=line.y, z=line.z) for line in traces],
-            name=label,
-            traces=list(range(len(traces))),
-        )
-        for traces, label in zip(moving, labels, strict=True)
-    ]
+    frames = []
+    for traces, label in zip(moving, labels, strict=True):
+        data = [go.Scatter3d(x=line.x, y=line.y, z=line.z) for line in traces]
+        frames.append(go.Frame(data=data, name=label, traces=list(range(len(traces)))))
+    figure.frames = frames
+    style = {"y": 0.94, "yanchor": "top", "showarrow": False}
     titles = [
-        {"text": title, "x": (i + 0.5) / len(paths), "y": 0.94, "yanchor": "top"}
-        | {"showarrow": False}
-        for i, title in enumerate(paths_of)
+        {"text": title, "x": (i + 0.5) / len(paths)} | style for i, title in enumerate(paths_of)
     ]
     buttons = [
         {"label": "▶", "method": "animate", "args": [None, _frames(250)]},
@@ -213,25 +169,19 @@ def moving_plot(
         "steps": [{"label": n, "method": "animate", "args": [[n], _frames(0)]} for n in labels],
         "currentvalue": {"xanchor": "right", "prefix": prefix}, "x": 0.12, "len": 0.88, "y": 0,
     }  # fmt: skip
-    return figure.update_layout(
-        annotations=titles, showlegend=False, margin_b=100, height=450,
-        updatemenus=[player], sliders=[slider],
-    )  # fmt: skip
+    figure.update_layout(annotations=titles, updatemenus=[player], sliders=[slider])
+    return figure.update_layout(showlegend=False, margin_b=100, height=450)
 
 
 def _arrow_line(joints: np.ndarray, arrows: np.ndarray) -> go.Scatter3d:
     """Arrows (21, 3) as one line, lifted after each; their heads are dots."""
     ends = joints + np.asarray(arrows, np.float32)
     points = np.stack([joints, ends, np.full_like(joints, np.nan)], axis=1).reshape(-1, 3)
-    return go.Scatter3d(
-        **placed(points), mode="lines+markers", hoverinfo="skip", showlegend=False,
-        line={"color": INK, "width": 4},
-        marker={"color": INK, "size": np.tile(np.array([0, 5, 0], np.uint8), len(joints))},
-    )  # fmt: skip
+    heads = {"color": INK, "size": np.tile(np.array([0, 5, 0], np.uint8), len(joints))}
+    options = {"mode": "lines+markers", "line": {"color": INK, "width": 4}, "marker": heads}
+    return go.Scatter3d(**placed(points), **options, hoverinfo="skip", showlegend=False)
 
 
 def _frames(milliseconds: int) -> dict[str, Any]:
-    frame = {"duration": milliseconds, "redraw": True}
-    return {
-        "frame": frame, "transition": {"duration": 0}, "fromcurrent": True, "mode": "immediate"
-    }  # fmt: skip
+    frame, still = {"duration": milliseconds, "redraw": True}, {"duration": 0}
+    return {"frame": frame, "transition": still, "fromcurrent": True, "mode": "immediate"}

@@ -49,16 +49,11 @@ GREY_MAP = LinearSegmentedColormap.from_list("grey", ["#8f96a3", "#e4e7ec"], 12)
 
 
 def new_figure(
-    rows: int = 1,
-    columns: int = 1,
-    width: float | None = None,
-    height: float | None = None,
-    **kwargs: Any,
+    rows: int = 1, columns: int = 1, width: float = 0, height: float = 0, **kwargs: Any
 ) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes (rows, columns), each about 3 inches wide and high."""
-    figure = Figure(
-        figsize=(width or 3.0 * columns, height or 3.0 * rows), layout="constrained", dpi=80
-    )
+    """A figure and its axes (rows, columns), by default each about 3 inches wide and high."""
+    size = width or 3.0 * columns, height or 3.0 * rows
+    figure = Figure(figsize=size, layout="constrained", dpi=80)
     FigureCanvasAgg(figure)
     rules: Any = {
         "axes.labelsize": 9, "axes.grid": True, "axes.axisbelow": True,
@@ -79,9 +74,8 @@ def png(figure: Figure, colours: int | None = 256, caption: str = "") -> bytes:
         pixels = np.concatenate([pixels, _pixels(_caption(caption, figure.get_figwidth()))])
     picture = Image.fromarray(pixels).convert("RGB")
     if colours:  # without kmeans, greys take on colours
-        picture = picture.quantize(
-            colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE, kmeans=1
-        )
+        way = Image.Quantize.MAXCOVERAGE
+        picture = picture.quantize(colours, way, kmeans=1, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     picture.save(buffer, "png", optimize=bool(colours))
     return buffer.getvalue()
@@ -112,9 +106,8 @@ def show(
     """
     from IPython.display import display
 
-    display(
-        mime_bundle(figure, interactive, caption, colours), raw=True, metadata=alt_text(caption)
-    )
+    bundle = mime_bundle(figure, interactive, caption, colours)
+    display(bundle, raw=True, metadata=alt_text(caption))
 
 
 def alt_text(caption: str) -> dict[str, dict[str, str]]:
@@ -123,24 +116,18 @@ def alt_text(caption: str) -> dict[str, dict[str, str]]:
 
 
 def mime_bundle(
-    figure: Figure,
-    interactive: go.Figure | None = None,
-    caption: str = "",
-    colours: int | None = 256,
+    figure: Figure, twin: go.Figure | None = None, caption: str = "", colours: int | None = 256
 ) -> dict[str, Any]:
     """What :func:`show` displays, by MIME type: picture, caption and interactive twin."""
     picture = base64.b64encode(png(figure, colours, caption)).decode()
     bundle: dict[str, Any] = {"image/png": picture, "text/plain": caption}
-    if interactive is not None:
-        top, height, room = interactive.layout.margin.t, interactive.layout.height, 30  # px
-        interactive.update_layout(
-            title={"text": caption, "font": {"size": 12}, "pad": {"t": 10}, "x": 0.01, "y": 1},
-            title_xanchor="left",
-            title_yanchor="top",
-            margin_t=room + (100 if top is None else top),  # plotly's own is 100
-            height=room + (height or 450),
-        )
-        bundle["application/vnd.plotly.v1+json"] = interactive.to_plotly_json()
+    if twin is not None:
+        top, height, room = twin.layout.margin.t, twin.layout.height, 30  # px
+        title = {"text": caption, "font": {"size": 12}, "pad": {"t": 10}, "x": 0.01, "y": 1}
+        title |= {"xanchor": "left", "yanchor": "top"}
+        top = room + (100 if top is None else top)  # plotly's own is 100
+        twin.update_layout(title=title, margin_t=top, height=room + (height or 450))
+        bundle["application/vnd.plotly.v1+json"] = twin.to_plotly_json()
     return bundle
 
 
@@ -154,12 +141,9 @@ def tidy(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
 
 
 def draw_depth(
-    axes: Axes,
-    depth_mm: np.ndarray,
-    title: str = "",
-    colourbar: bool = True,
+    axes: Axes, depth_mm: np.ndarray, title: str = "", colourbar: bool = True,
     limits: tuple[float | None, float | None] = (None, None),
-) -> AxesImage:
+) -> AxesImage:  # fmt: skip
     """A depth image, mm: near bright, 0 dark; colours between ``limits`` or its own extremes."""
     masked, (low, high) = np.ma.masked_equal(depth_mm, 0), limits
     shown = axes.imshow(masked, cmap=DEPTH_MAP, vmin=low, vmax=high, interpolation="nearest")
@@ -195,15 +179,9 @@ def depth_bar(shown: AxesImage, axes: Axes | np.ndarray, label: str = NEARER) ->
 
 
 def draw_hand(
-    axes: Axes,
-    points: ArrayLike,
-    *,
-    width: float = 1.6,
-    dots: float = 8,
-    alpha: float = 1.0,
-    style: str = "-",
-    halo: bool = False,
-) -> None:
+    axes: Axes, points: ArrayLike, *, width: float = 1.6, dots: float = 8, alpha: float = 1.0,
+    style: str = "-", halo: bool = False,
+) -> None:  # fmt: skip
     """Bones and joints at 2D ``points`` (21, 2 or more), coloured by finger.
 
     On a coloured background, a white ``halo`` sets the bones off.
@@ -211,10 +189,8 @@ def draw_hand(
     points = np.asarray(points)
     below = [withStroke(linewidth=width + 1.4, foreground="white")] if halo else None
     for (child, parent), colour in zip(BONES, BONE_COLOURS, strict=True):
-        axes.plot(
-            *points[[child, parent], :2].T, style, color=colour, lw=width, alpha=alpha,
-            solid_capstyle="round", path_effects=below,
-        )  # fmt: skip
+        axes.plot(*points[[child, parent], :2].T, style, color=colour, lw=width, alpha=alpha,
+                  solid_capstyle="round", path_effects=below)  # fmt: skip
     if dots:
         axes.scatter(points[:, 0], points[:, 1], s=dots, c=JOINT_COLOURS, alpha=alpha, zorder=3)
 
@@ -225,9 +201,11 @@ def draw_box(axes: Axes, box: ArrayLike, colour: str = "#ffffff") -> None:
     axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], color=colour, lw=1.5)
 
 
-def draw_patch_boxes(axes: Axes, boxes: ArrayLike, size: int) -> None:
-    """Outlines of the patches (20, 4), centre and size in uv, over an image of ``size`` px."""
-    for (u, v, width, height), colour in zip(np.asarray(boxes), BONE_COLOURS, strict=True):
+def draw_patch_boxes(
+    axes: Axes, boxes: ArrayLike, size: int, colours: Sequence[str] = BONE_COLOURS
+) -> None:
+    """Outlines of patches (N, 4), centre and size in uv, over an image of ``size`` px."""
+    for (u, v, width, height), colour in zip(np.asarray(boxes), colours, strict=True):
         corners = np.array([u - width / 2, v - height / 2, u + width / 2, v + height / 2])
         draw_box(axes, corners * size - 0.5, colour)
 
@@ -240,21 +218,15 @@ def _bare(axes: Axes, title: str) -> None:
 
 
 def grid_figure(
-    images: Sequence[ArrayLike],
-    titles: Sequence[str] = (),
-    columns: int = 4,
-    size: float = 2.4,
-    colours: Colormap = IMAGE_MAP,
-    row_names: Sequence[str] = (),
-) -> Figure:
+    images: Sequence[ArrayLike], titles: Sequence[str] = (), columns: int = 4, size: float = 2.4,
+    colours: Colormap = IMAGE_MAP, row_names: Sequence[str] = (),
+) -> Figure:  # fmt: skip
     """Images (S, S), image frame, side by side, each ``size`` inches.
 
     One scale for all, but none for ``GREY_MAP``. Titles: one for each image, or for each column.
     """
     rows, scale = -(-len(images) // columns), colours is IMAGE_MAP
-    figure, axes = new_figure(
-        rows, columns, width=size * columns + scale * 0.9, height=size * rows + 0.2
-    )
+    figure, axes = new_figure(rows, columns, size * columns + scale * 0.9, size * rows + 0.2)
     for cell in axes.flat[len(images) :]:
         cell.axis("off")
     for i, (cell, image) in enumerate(zip(axes.flat, images, strict=False)):

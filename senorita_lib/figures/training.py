@@ -15,13 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from senorita_lib.datasets.crops import CropSet
-from senorita_lib.figures.style import (
-    BONE_COLOURS,
-    GREY_MAP,
-    MUTED_COLOURS,
-    alt_text,
-    mime_bundle,
-)
+from senorita_lib.figures.style import BONE_COLOURS, GREY_MAP, MUTED_COLOURS, alt_text, mime_bundle
 from senorita_lib.hand import BONES
 from senorita_lib.recipes import Recipe
 from senorita_lib.training.loop import counted
@@ -39,10 +33,9 @@ _PANELS: dict[str, dict[str, str]] = {  # name, then the log's entries with thei
 }  # fmt: skip
 _ERRORS = {"initial": (_INITIAL, "o-"), "refined": (_REFINED, "s--")}
 _STAGES = {  # name and shade
-    "pose": ("Step 1: eq. 3", "#ffffff"),
-    "volume": ("+ eq. 4", "#eff3f8"),
+    "pose": ("Step 1: eq. 3", "#ffffff"), "volume": ("+ eq. 4", "#eff3f8"),
     "refine": ("Step 2", "#dfe7f0"),
-}
+}  # fmt: skip
 _POINTS = 250  # of a curve: longer ones are drawn as means
 _COLUMNS = 7  # of poses, without the truth
 _SECONDS = 5.0  # least time between two drawings
@@ -50,17 +43,11 @@ _SHARE = 1 / 25  # of the time that drawing may take
 
 
 def training_figure(log: Log, strip: CropSet | None = None, images: int = 0) -> Figure:
-    """Losses, weights and validation error of a run, stage by stage.
+    """Losses, weights and validation error of a run, stage by stage, from its log so far.
 
-    Parameters
-    ----------
-    log
-        Of a :class:`~senorita_lib.training.stages.Run`, or as far as it has grown.
-    strip
-        The frames whose poses the log keeps, of :func:`.stages.sample_frames`:
-        with it, the poses of some validations are drawn over their images.
-    images
-        Number of images that all stages will have seen at the end: how far the axes reach.
+    With ``strip``, the frames whose poses the log keeps (:func:`.stages.sample_frames`), the
+    poses of some validations are drawn over their images. The axes reach as far as ``images``,
+    the number that all stages will have seen at the end.
     """
     log = counted(log)
     height = 3.65 if strip is None else 4.25 + 1.14 * len(strip)
@@ -110,10 +97,8 @@ def _draw_losses(axes: Axes, log: Log, name: str, colours: dict[str, str]) -> No
         axes.plot(seen, curve, "--" if key == "w_jt_ref" else "-", color=colour, lw=1.3)
         values = np.append(values, curve[np.isfinite(curve)])
         if len(seen) and key in ("w_jt", "w_res_ori"):
-            axes.annotate(
-                f"{curve[-1]:.3g}", (seen[0], curve[0]), (-4, 0), textcoords="offset points",
-                ha="right", va="center", fontsize=8, color=colour,
-            )  # fmt: skip
+            axes.annotate(f"{curve[-1]:.3g}", (seen[0], curve[0]), (-4, 0), ha="right", va="center",
+                          textcoords="offset points", fontsize=8, color=colour)  # fmt: skip
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     if len(values) and values.min() > 0:
         low, high = values.min(), values.max()
@@ -139,14 +124,16 @@ def _mark_stages(axes: Axes, log: Log, end: float, named: bool) -> None:
         name, shade = _STAGES[stage]
         axes.axvspan(start, end if stage == [*last][-1] else stop, color=shade, lw=0, zorder=0)
         if named:
-            axes.annotate(
-                name, (start, 1), (1, 3), xycoords=axes.get_xaxis_transform(),
-                textcoords="offset points", fontsize=9,
-            )  # fmt: skip
+            axes.annotate(name, (start, 1), (1, 3), xycoords=axes.get_xaxis_transform(),
+                          textcoords="offset points", fontsize=9)  # fmt: skip
 
 
 def _thousands(images: float) -> str:
     return f"{images / 1000:.4g}k" if images else "0"
+
+
+def _error(row: dict[str, Any]) -> float:
+    return row.get("validation_refined_mm", row["validation_initial_mm"])
 
 
 def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
@@ -171,10 +158,9 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
         points = (crops.to_uvd(joints_mm)[..., :2].numpy() - corner[:, None]) / side[:, None]
         for y in range(rows):
             (left, top), size = (x, y) - corner[y] / side[y], 1 / side[y, 0]
-            image = axes.imshow(
-                crops.image[y, 0].numpy(), GREY_MAP, vmin=-0.999, vmax=1, interpolation="nearest",
-                extent=(left, left + size, top + size, top),
-            )  # fmt: skip
+            extent = left, left + size, top + size, top
+            image = axes.imshow(crops.image[y, 0].numpy(), GREY_MAP, vmin=-0.999, vmax=1,
+                                interpolation="nearest", extent=extent)  # fmt: skip
             image.set_clip_path(Rectangle((x, y), 1, 1, transform=axes.transData))
             bones = (points[y].clip(0, 1) + (x, y))[list(BONES)]
             axes.add_collection(LineCollection(list(bones), colors=BONE_COLOURS, linewidths=1.5))
@@ -182,10 +168,9 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
     before = None
     for column, row in enumerate(validations):
         name, shade = _STAGES[row["stage"]]
-        error = row.get("validation_refined_mm", row["validation_initial_mm"])
-        label = f"{_thousands(row['seen'])} images\n{error:.1f} mm"
-        poses, title = torch.tensor(row["sample_poses"]), "" if name == before else name
-        draw(column, poses, label, title, shade)
+        label = f"{_thousands(row['seen'])} images\n{_error(row):.1f} mm"
+        poses = torch.tensor(row["sample_poses"])
+        draw(column, poses, label, "" if name == before else name, shade)
         before = name
     draw(_COLUMNS + 0.15, true_mm, "truth", "", "white")
     name = f"{rows} of the\nvalidation frames"
@@ -195,17 +180,8 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
 
 
 class LiveTraining:
-    """Shows a run in a notebook, as :func:`~senorita_lib.training.stages.train`'s ``watch``.
+    """Shows a run in a notebook, and does nothing elsewhere.
 
-    Where there is no notebook it does nothing.
-
-    Parameters
-    ----------
-    recipe, data
-        As ``train`` takes them.
-
-    Examples
-    --------
     >>> live = LiveTraining(recipe, data)
     >>> run = train(recipe, data, folder, watch=live)
     >>> live.finish(run.log)
@@ -240,8 +216,7 @@ class LiveTraining:
         caption = "Losses of a run that has not been validated yet."
         errors = [row for row in log if "validation_initial_mm" in row]
         if errors:
-            error = errors[-1].get("validation_refined_mm", errors[-1]["validation_initial_mm"])
-            caption = f"Losses, validation error and poses: {error:.1f} mm"
+            caption = f"Losses, validation error and poses: {_error(errors[-1]):.1f} mm"
             caption += f" after {len(errors)} validations."
         figure = training_figure(log, self._strip, self._images)
         bundle = mime_bundle(figure, caption=caption, colours=colours)

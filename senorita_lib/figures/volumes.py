@@ -58,12 +58,9 @@ def draw_volumes(
     if len(quads):
         light = np.take(_LIGHT, _normal_axis(quads))
         shade = np.repeat([to_rgb(colour) for colour in masks], [len(f) for f in faces], axis=0)
-        axes.add_collection3d(
-            Poly3DCollection(
-                quads[..., _PAGE], facecolor=shade * light[:, None], edgecolor="#00000030",
-                lw=0.2, zorder=4,
-            )
-        )  # fmt: skip
+        look = {"edgecolor": "#00000030", "lw": 0.2, "zorder": 4}
+        faces3d = Poly3DCollection(quads[..., _PAGE], facecolor=shade * light[:, None], **look)
+        axes.add_collection3d(faces3d)
     draw_cube(axes, volumes.shape[-1])
     axes.computed_zorder = False  # it would draw the axes, at the far edges, over the voxels
 
@@ -89,11 +86,9 @@ def _normal_axis(quads: np.ndarray) -> np.ndarray:
 
 
 def volume_plot(
-    volumes: np.ndarray,
-    threshold: float = 0.5,
-    colours: Sequence[str] = BONE_COLOURS,
+    volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[str] = BONE_COLOURS,
     names: Sequence[str] = (),
-) -> go.Figure:
+) -> go.Figure:  # fmt: skip
     """Interactive view of volumes (bones, D, H, W), a trace for each colour.
 
     With ``names``, one per colour, there is a legend in which a click hides a colour.

@@ -13,32 +13,19 @@ import numpy as np
 import plotly.graph_objects as go
 import torch
 
+from senorita_lib import representations
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.datasets.synthetic.posedhand import APART, GESTURES, OPEN, posed_hand
 from senorita_lib.datasets.synthetic.posing import HandPose, turned
-from senorita_lib.figures.crop import (
-    STEPS,
-    crop_step_plot,
-    crop_steps,
-    image_map,
-    uncropped,
-    voxel_map,
-)
+from senorita_lib.figures import crop
 from senorita_lib.figures.gallery import HandView, hand_plot
 from senorita_lib.figures.style import FINGER_COLOURS
 from senorita_lib.figures.volumes import volume_plot
 from senorita_lib.hand import FINGERS
 from senorita_lib.renderer import render_skeleton
-from senorita_lib.representations import (
-    CHANNELS,
-    LAYERS,
-    depth_image,
-    layer_depth,
-    project_points,
-    voxelize,
-)
+from senorita_lib.representations import CHANNELS, LAYERS
 
 
 def show_widget(widget: ipywidgets.Widget, sentence: str) -> None:
@@ -51,11 +38,8 @@ def show_widget(widget: ipywidgets.Widget, sentence: str) -> None:
 class _Live:
     """A plotly figure that is drawn again whenever a control moves."""
 
-    def __init__(
-        self, draw: Callable[[], go.Figure], controls: Iterable[ipywidgets.ValueWidget]
-    ) -> None:
-        self.draw, self.held = draw, False
-        self.figure = go.FigureWidget(draw())
+    def __init__(self, draw: Callable[[], go.Figure], controls: Iterable[Any]) -> None:
+        self.draw, self.held, self.figure = draw, False, go.FigureWidget(draw())
         for control in controls:
             control.observe(self.redraw, "value")
 
@@ -84,7 +68,7 @@ class _Live:
 def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
     """The crop of each frame step by step, in the paper's way and the release's."""
     number = _slider(0, 0, len(frames) - 1, "frame")
-    step = _picker([(name, i) for i, name in enumerate(STEPS)], "step")
+    step = _picker([(name, i) for i, name in enumerate(crop.STEPS)], "step")
     foreground = _choice("foreground", "otsu", "valley")
     centre = _choice("centre", "mass", "box")
 
@@ -92,10 +76,10 @@ def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
         frame = frames[number.value]
         options = {"foreground": foreground.value, "centre": centre.value}
         try:
-            crop = crop_hand(frame.depth, frame.box, **options)
+            steps = crop.crop_steps(frame, crop_hand(frame.depth, frame.box, **options))
         except ValueError as error:  # no hand there: an answer, too
-            return crop_step_plot(uncropped(frame, str(error)))
-        return crop_step_plot(crop_steps(frame, crop)[step.value])
+            return crop.crop_step_plot(crop.uncropped(frame, str(error)))
+        return crop.crop_step_plot(steps[step.value])
 
     controls = number, step, foreground, centre
     return _column(*controls, _Live(draw, controls).figure)
@@ -111,8 +95,10 @@ def pose_input(
     frame = hands.alone(turned(pose, turn))
     crops = CropBatch.stack([crop_hand(frame.depth, frame.box, hands.camera)])
     if name == "layers":
-        return layer_depth(crops, layers)[0]
-    return {"depth": depth_image, "projection": project_points, "voxels": voxelize}[name](crops)[0]
+        return representations.layer_depth(crops, layers)[0]
+    if name == "projection":
+        return representations.project_points(crops)[0]
+    return (representations.depth_image if name == "depth" else representations.voxelize)(crops)[0]
 
 
 def channel_title(name: str, channel: int, layers: int = LAYERS) -> str:
@@ -130,19 +116,16 @@ def channel_title(name: str, channel: int, layers: int = LAYERS) -> str:
     return title.replace("-", "−")
 
 
-def input_explorer(
-    hands: SyntheticHand, pose: HandPose, *, layers: int = LAYERS
-) -> ipywidgets.VBox:
+def input_explorer(hands: SyntheticHand, pose: HandPose, layers: int = LAYERS) -> ipywidgets.VBox:
     """The inputs of a synthetic hand: choose one, go through its channels, turn the hand."""
     name = _choice("input", *CHANNELS)
     channel = _slider(0, 0, CHANNELS["depth"] - 1, "channel")
     turn = _slider(0, -60, 60, "turn (°)")  # farther, a hand near the camera would reach behind it
 
     def draw() -> go.Figure:
-        planes = pose_input(hands, pose, name.value, layers, turn.value)
-        figure = (voxel_map if name.value == "voxels" else image_map)(planes[channel.value])
-        title = channel_title(name.value, channel.value, layers)
-        return figure.update_layout(title_text=title)
+        plane = pose_input(hands, pose, name.value, layers, turn.value)[channel.value]
+        figure = crop.voxel_map(plane) if name.value == "voxels" else crop.image_map(plane)
+        return figure.update_layout(title_text=channel_title(name.value, channel.value, layers))
 
     live = _Live(draw, (channel, turn))
 
@@ -163,54 +146,34 @@ def gallery_explorer(views: dict[str, HandView]) -> ipywidgets.VBox:
     return _column(hand, live.figure)
 
 
-def posed_volumes(
-    bends: Sequence[float],
-    spreads: Sequence[float],
-    turn: Sequence[float],
-    *,
-    size: int = 32,
-    **options: Any,
-) -> np.ndarray:
+def posed_volumes(*degrees: Sequence[float], size: int = 32, **options: Any) -> np.ndarray:
     """The volumes (20, size, size, size) of a posed hand: what the sliders below draw.
 
-    Arguments as in :func:`posed_hand`; ``options`` as in :func:`render_skeleton`.
+    ``degrees`` as in :func:`posed_hand`: bends, spreads, turn; ``options`` as in
+    :func:`render_skeleton`.
     """
-    joints = torch.tensor(posed_hand(bends, spreads, turn, size=size), dtype=torch.float32)
+    joints = torch.tensor(posed_hand(*degrees, size=size), dtype=torch.float32)
     # Compiled, the first move of the first slider would take seconds.
     return render_skeleton(joints[None], size=(size,) * 3, compiled=False, **options)[0].numpy()
 
 
 def skeleton_explorer(
-    *,
-    gamma: float = 0.1,
-    size: int = 32,
-    threshold: float = 0.5,
-    turn: tuple[int, int, int] = (25, 5, 0),
+    gamma: float = 0.1, size: int = 32, threshold: float = 0.5, turn: Sequence[int] = (25, 5, 0)
 ) -> ipywidgets.HBox:
     """The volumes of all 20 bones, with sliders for the fingers, the view and the renderer.
 
-    Parameters
-    ----------
-    gamma
-        Of eq. 1 at first, per squared cell. With the Euclidean distance, the same number per
-        1/200 of the cube, as in the authors' release.
-    size
-        Cells along each side.
-    threshold
-        Voxels above it are drawn.
-    turn
-        Where the palm faces at first, degrees, as in :func:`posed_hand`.
+    At first ``gamma`` is that of eq. 1, per squared cell (with the Euclidean distance, the same
+    number per 1/200 of the cube, as in the authors' release), and ``turn`` says where the palm
+    faces, in degrees, as in :func:`posed_hand`. Of ``size`` cells along each side, those above
+    ``threshold`` are drawn.
     """
     if not 8 <= size <= 100:
         raise ValueError(f"size is {size}, wanted 8 to 100 cells")
     bends = [_slider(value, -15, 90) for value in OPEN]
     spreads = [_slider(APART[0], 0, 60)]  # away from the palm, the others towards the thumb
     spreads += [_slider(value, -25, 25) for value in APART[1:]]
-    views = [
-        _slider(turn[0], -180, 180, "left, right"),
-        _slider(turn[1], -80, 80, "down, up"),
-        _slider(turn[2], -90, 90, "in plane"),
-    ]
+    ranges = ((180, "left, right"), (80, "down, up"), (90, "in plane"))
+    views = [_slider(v, -most, most, name) for v, (most, name) in zip(turn, ranges, strict=True)]
     # The exponent's steps meet both gammas: the browser shows the nearest step.
     gammas = {"squared": gamma, "euclidean": 200 / size * gamma}
     units = {"squared": "γ (1/cell²)", "euclidean": "γ (1/cell)"}
@@ -226,8 +189,7 @@ def skeleton_explorer(
         bent, spread, facing = ([s.value for s in group] for group in (bends, spreads, views))
         options = {"gamma": fall_off.value, "distance": distance.value, "ends": ends.value}
         volumes = posed_volumes(bent, spread, facing, size=size, **options)
-        figure = volume_plot(volumes, threshold, names=FINGERS)
-        return figure.update_layout(width=440, height=470)
+        return volume_plot(volumes, threshold, names=FINGERS).update_layout(width=440, height=470)
 
     live = _Live(draw, (*bends, *spreads, *views, fall_off, ends))
 
@@ -263,17 +225,14 @@ _AUTO, _LABEL = {"width": "auto"}, {"description_width": "80px"}
 
 
 def _slider(value: int, low: int, high: int, label: str = "") -> ipywidgets.IntSlider:
-    style = _LABEL if label else {}
-    return ipywidgets.IntSlider(
-        value, min=low, max=high, description=label, style=style, layout=_AUTO
-    )
+    look = {"description": label, "style": _LABEL if label else {}, "layout": _AUTO}
+    return ipywidgets.IntSlider(value, min=low, max=high, **look)
 
 
 def _picker(options: Sequence[object], label: str) -> ipywidgets.SelectionSlider:
     """Without a readout, which could be overwritten by hand: the figure's title says which."""
-    return ipywidgets.SelectionSlider(
-        options=options, description=label, style=_LABEL, layout=_AUTO, readout=False
-    )
+    look = {"description": label, "style": _LABEL, "layout": _AUTO, "readout": False}
+    return ipywidgets.SelectionSlider(options=options, **look)
 
 
 def _choice(label: str, *options: str) -> ipywidgets.ToggleButtons:

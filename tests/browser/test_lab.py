@@ -32,18 +32,14 @@ def changed_traces(before: list, after: list) -> list[int]:
 
 def assert_fresh(explorer: Explorer) -> None:
     """The page shows what the kernel holds; a busy machine has a few seconds to get there."""
-    for attempt in range(5):
+    for _ in range(5):
         readouts, (title, sums) = explorer.held()
-        shown_title, shown_sums = explorer.shown()
-        try:
-            assert (explorer.readouts(), shown_title) == (readouts, title)
-            for shown, held in zip(shown_sums, sums, strict=True):
-                assert shown == pytest.approx(held)
+        shown = explorer.readouts(), *explorer.shown()
+        held = readouts, title, [pytest.approx(trace) for trace in sums]
+        if shown == held:
             return
-        except AssertionError:
-            if attempt == 4:
-                raise
-            explorer.page.wait_for_timeout(1000)
+        explorer.page.wait_for_timeout(1000)
+    assert shown == held
 
 
 def test_crop_explorer(lab: Lab) -> None:

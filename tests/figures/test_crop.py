@@ -9,15 +9,8 @@ from matplotlib.colors import to_rgb
 from senorita_lib.cropping import HandCrop, crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.datasets.hands19 import Frame
-from senorita_lib.figures.crop import (
-    STEPS,
-    CropStep,
-    crop_step_plot,
-    crop_steps,
-    image_map,
-    uncropped,
-    voxel_map,
-)
+from senorita_lib.figures import crop as maps
+from senorita_lib.figures.crop import STEPS, CropStep, crop_step_plot, crop_steps, uncropped
 from senorita_lib.figures.style import NOTHING, draw_depth, new_figure
 from senorita_lib.hand import FINGER_CHAINS
 
@@ -37,9 +30,7 @@ def steps(frame: Frame, crop: HandCrop) -> list[CropStep]:
     return crop_steps(frame, crop)
 
 
-def test_steps_hold_what_their_titles_say(
-    frame: Frame, crop: HandCrop, steps: list[CropStep]
-) -> None:
+def test_steps_hold_what_they_say(frame: Frame, crop: HandCrop, steps: list[CropStep]) -> None:
     assert [step.title[0] for step in steps] == [name[0] for name in STEPS] == list("123456")
     assert f"{crop.steps['threshold']} mm" in steps[2].title
     assert f"500 / {crop.steps['coarse_z']:.0f}" in steps[3].title
@@ -50,9 +41,7 @@ def test_steps_hold_what_their_titles_say(
     assert all(step.joints is None for step in crop_steps(unlabelled, crop))
 
 
-def test_the_image_is_drawn_in_the_mm_that_it_stands_for(
-    crop: HandCrop, steps: list[CropStep]
-) -> None:
+def test_the_image_is_drawn_in_its_mm(crop: HandCrop, steps: list[CropStep]) -> None:
     last, seen = steps[-1], crop.image > -1
     assert not last.depth[~seen].any()
     drawn = (crop.cube_centre[2] - last.depth[seen]) / 100
@@ -103,7 +92,7 @@ def test_a_frame_without_a_hand_is_drawn(frame: Frame) -> None:
 
 
 def test_a_map_of_an_input_has_mm_and_a_map_of_voxels_has_cells() -> None:
-    trace = image_map([[1.0, 0, -0.99, -1]]).data[0]
+    trace = maps.image_map([[1.0, 0, -0.99, -1]]).data[0]
     assert trace.z.tolist() == [[100, 0, -99, -100]]
     assert trace.colorscale[-1][1] == "#fde725"  # near is bright
-    assert voxel_map([[1.0, -1]]).data[0].z.tolist() == [[1, 0]]
+    assert maps.voxel_map([[1.0, -1]]).data[0].z.tolist() == [[1, 0]]

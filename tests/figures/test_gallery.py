@@ -7,13 +7,9 @@ from senorita_lib.cropping import HandCrop, crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.figures import gallery
-from senorita_lib.hand import FINGERS, JOINT_NAMES
+from senorita_lib.hand import FINGER_CHAINS
 
-# From the wrist along each finger.
-WALK = [
-    [0, *(JOINT_NAMES.index(f"{finger}_{part}") for part in ("mcp", "pip", "dip", "tip"))]
-    for finger in FINGERS
-]
+Views = dict[str, gallery.HandView]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +23,7 @@ def crop(frame: Frame) -> HandCrop:
 
 
 @pytest.fixture(scope="module")
-def views(frame: Frame, crop: HandCrop) -> dict[str, gallery.HandView]:
+def views(frame: Frame, crop: HandCrop) -> Views:
     """Views of one frame, each with another prediction."""
     return {
         name: gallery.hand_view(crop, frame.joints + off, frame.joints, f"SHAPE, {off} mm")
@@ -43,9 +39,7 @@ def test_frames_are_ranked() -> None:
     assert gallery.ranked_frames(errors, each=1)["median 1"] == 0
 
 
-def test_a_view_is_in_mm_from_the_cubes_centre(
-    frame: Frame, crop: HandCrop, views: dict[str, gallery.HandView]
-) -> None:
+def test_a_view_is_in_mm_from_the_cubes_centre(frame: Frame, crop: HandCrop, views: Views) -> None:
     view = views["best 1"]
     np.testing.assert_allclose(view.true + crop.cube_centre, frame.joints, atol=1e-3)
     np.testing.assert_allclose(view.predicted - view.true, 2, atol=1e-3)
@@ -67,20 +61,20 @@ def test_a_gallery_draws_over_the_crop_and_names_its_rows(frame: Frame, crop: Ha
     np.testing.assert_allclose(dots, hand[:, :2] * len(crop.image) - 0.5, rtol=1e-5)
 
 
-def test_three_sides_show_three_pairs_of_axes(views: dict[str, gallery.HandView]) -> None:
+def test_three_sides_show_three_pairs_of_axes(views: Views) -> None:
     rows = np.array(gallery.views_figure(views).axes).reshape(3, 2)
     for row, plane, down in zip(rows, ([0, 1], [2, 1], [0, 2]), (1, 1, 0), strict=True):
         for axes, view in zip(row, views.values(), strict=True):
             cloud, *lines = axes.lines
             np.testing.assert_array_equal(cloud.get_xydata(), view.points[:, plane])
             np.testing.assert_allclose(axes.collections[0].get_offsets(), view.predicted[:, plane])
-            for finger, line in zip(WALK, lines[-5:], strict=True):
-                np.testing.assert_allclose(line.get_xydata(), view.true[finger][:, plane])
+            for chain, line in zip(FINGER_CHAINS, lines[-5:], strict=True):
+                np.testing.assert_allclose(line.get_xydata(), view.true[list(chain)][:, plane])
             assert axes.yaxis_inverted() == down and axes.get_aspect() == 1
 
 
-def test_a_hand_to_be_turned_is_the_views(views: dict[str, gallery.HandView]) -> None:
-    walk = np.array([joint for finger in WALK for joint in finger])
+def test_a_hand_to_be_turned_is_the_views(views: Views) -> None:
+    walk = np.ravel(FINGER_CHAINS)
     for name, view in views.items():
         plot = gallery.hand_plot(name, view)
         assert plot.layout.title.text == f"{name}: {view.title}"

@@ -10,8 +10,8 @@ from senorita_lib.experiments.tables import load_notes, study_means
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.figures import results as plots
-from senorita_lib.figures.style import FINGER_COLOURS, WRIST_COLOUR, png
-from senorita_lib.hand import JOINT_FINGER, JOINT_NAMES
+from senorita_lib.figures.style import FINGER_COLOURS, WRIST_COLOUR
+from senorita_lib.hand import FINGER_CHAINS, JOINT_FINGER
 
 
 @pytest.fixture
@@ -52,7 +52,6 @@ def test_the_table_is_dots_with_intervals():
     assert lines["Model 2, initial"].get_color() != lines["Model 1, initial"].get_color()
     assert lines["ensemble of 2"].get_marker() == "D"
     assert set(lines[POSES["constant"]].get_ydata()) == {49}
-    assert png(figure).startswith(b"\x89PNG")
 
 
 def test_a_split_without_frames_leaves_its_place_empty():
@@ -64,13 +63,8 @@ def test_a_split_without_frames_leaves_its_place_empty():
 
 def test_joint_bars_go_from_the_palm_outwards_finger_by_finger(poses):
     initial, refined, true = poses
-    figure = plots.joint_bars_figure(initial, refined, true)
-    left, right = figure.axes
-    order = [JOINT_NAMES.index("wrist")] + [
-        JOINT_NAMES.index(f"{finger}_{part}")
-        for finger in ("thumb", "index", "middle", "ring", "pinky")
-        for part in ("mcp", "pip", "dip", "tip")
-    ]
+    left, right = plots.joint_bars_figure(initial, refined, true).axes
+    order = [0, *(joint for chain in FINGER_CHAINS for joint in chain[1:])]
     before, after = (joint_errors(p, true).mean(axis=0) for p in (initial, refined))
     np.testing.assert_allclose([bar.get_height() for bar in left.patches], after[order])
     np.testing.assert_allclose(left.lines[0].get_ydata(), before[order])
@@ -80,7 +74,6 @@ def test_joint_bars_go_from_the_palm_outwards_finger_by_finger(poses):
     means = [after[fingers == finger].mean() for finger in range(5)]
     np.testing.assert_allclose([bar.get_height() for bar in right.patches], means)
     assert [t.get_text() for t in left.get_xticklabels()][:3] == ["wrist", "MCP", "PIP"]
-    assert png(figure).startswith(b"\x89PNG")
 
 
 def comparison(label, difference, low, high, **changes):
@@ -88,28 +81,22 @@ def comparison(label, difference, low, high, **changes):
     return row | {"difference": difference, "low": low, "high": high} | changes
 
 
+LONG = "A claim that is so long that it does not fit into one line of the figure"
+PAIRS = [
+    comparison("Model 2", -2.0, -3.0, -1.0),
+    comparison("Model 3", -12.0, -13.0, -11.0, split="VIEWP"),
+    comparison("Model 3", -9.0, -13.0, -11.0, decides=False),
+]
+OTHERS = [comparison("others", 0.5, -1.0, 2.0)]
 CLAIMS = [
-    {
-        "claim": "A claim that is so long that it does not fit into one line of the figure",
-        "verdict": "supported",
-        "comparisons": [
-            comparison("Model 2", -2.0, -3.0, -1.0),
-            comparison("Model 3", -12.0, -13.0, -11.0, split="VIEWP"),
-            comparison("Model 3", -9.0, -13.0, -11.0, decides=False),
-        ],
-    },
-    {
-        "claim": "A short one",
-        "verdict": "inconclusive",
-        "comparisons": [comparison("others", 0.5, -1.0, 2.0)],
-    },
+    {"claim": LONG, "verdict": "supported", "comparisons": PAIRS},
+    {"claim": "A short one", "verdict": "inconclusive", "comparisons": OTHERS},
     {"claim": "Not measured", "verdict": "not measured", "comparisons": []},
 ]
 
 
 def test_the_ledger_has_a_line_for_each_pair_that_decides():
-    figure = plots.ledger_figure(CLAIMS)
-    (axes,) = figure.axes
+    (axes,) = plots.ledger_figure(CLAIMS).axes
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     intervals = [list(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 1.4]
     texts = [text.get_text() for text in axes.texts]
@@ -121,7 +108,6 @@ def test_the_ledger_has_a_line_for_each_pair_that_decides():
     assert intervals == [[-3, -1], [-13, -11], [-1, 2]]
     assert dots[0].get_markerfacecolor() == dots[0].get_color()
     assert dots[-1].get_markerfacecolor() == "white"  # zero is in its interval
-    assert png(figure).startswith(b"\x89PNG")
 
 
 def test_a_claim_of_several_splits_has_the_line_of_their_mean():
@@ -129,20 +115,9 @@ def test_a_claim_of_several_splits_has_the_line_of_their_mean():
         comparison("Model 1", mm, mm - 1, mm + 1, split=split, decides=split != "all")
         for mm, split in enumerate([*SPLITS, "all"])
     ]
-    figure = plots.ledger_figure([CLAIMS[1] | {"comparisons": splits}])
-    (dot,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    (axes,) = plots.ledger_figure([CLAIMS[1] | {"comparisons": splits}]).axes
+    (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert dot.get_xdata()[0] == 5
-
-
-def test_the_ledger_overlaps_and_clips_nothing():
-    figure = plots.ledger_figure(CLAIMS * 3)
-    figure.canvas.draw()
-    (axes,) = figure.axes
-    page = figure.bbox
-    boxes = [text.get_window_extent() for text in axes.texts]
-    for i, box in enumerate(boxes):
-        assert page.x0 <= box.x0 < box.x1 <= page.x1 and page.y0 <= box.y0 < box.y1 <= page.y1
-        assert not any(box.overlaps(other) for other in boxes[:i])
 
 
 RNG = np.random.default_rng(0)
@@ -165,18 +140,15 @@ def test_refinement_counts_changes_by_split():
         inside = change[np.isin(FRAMES, split.lower())]
         assert sum(bar.get_width() for bar in axes.patches[:-1]) == len(inside)
         for bar in axes.patches[:-1]:
-            low = bar.get_y() + bar.get_height() / 2 - 0.5
-            count = ((inside >= low - 1e-9) & (inside < low + 1 - 1e-9)).sum()
-            assert bar.get_width() == count
+            low = bar.get_y() + bar.get_height() / 2 - 0.5 - 1e-9
+            assert bar.get_width() == ((inside >= low) & (inside < low + 1)).sum()
         zero, mean = axes.lines
         assert set(zero.get_ydata()) == {0}
         assert mean.get_ydata()[0] == pytest.approx(inside.mean())
-        band = axes.patches[-1]
-        ends = band.get_y(), band.get_y() + band.get_height()
-        assert ends == pytest.approx(plots.mean_interval(inside)[1:])
+        ends = axes.patches[-1].get_bbox().intervaly
+        assert tuple(ends) == pytest.approx(plots.mean_interval(inside)[1:])
         assert axes.get_title().startswith(split)
         assert axes.texts[1].get_text() == f"{100 * (inside < 0).mean():.0f} % better"
-    assert png(figure).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("change", [0, 1])
@@ -186,7 +158,6 @@ def test_a_change_of_all_frames_alike_is_drawn_for_the_splits_that_are_there(cha
     assert len(figure.axes) == 4
     texts = [t.get_text() for t in figure.axes[0].texts]
     assert texts == [f"{100 * change} % worse", "0 % better"]
-    assert png(figure).startswith(b"\x89PNG")
 
 
 def test_a_study_has_a_dot_for_each_seed():

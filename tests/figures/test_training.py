@@ -22,15 +22,9 @@ ROWS: Log = [{"stage": "pose", "images": 160 * i, "L_jt": 8 / i} for i in range(
 
 @pytest.fixture
 def strip(crops: CropBatch, hand: np.ndarray) -> CropSet:
-    return CropSet(
-        names=list("abcd"),
-        splits=["train"] * 4,
-        images=crops.image[:, 0].numpy(),
-        boxes=crops.box.numpy(),
-        cube_centres=crops.cube_centre.numpy(),
-        joints=hand,
-        found=np.ones(4, bool),
-    )
+    arrays = {"images": crops.image[:, 0].numpy(), "boxes": crops.box.numpy(), "joints": hand}
+    arrays |= {"cube_centres": crops.cube_centre.numpy(), "found": np.ones(4, bool)}
+    return CropSet(names=list("abcd"), splits=["train"] * 4, **arrays)
 
 
 @pytest.fixture
@@ -52,7 +46,6 @@ def log(hand: np.ndarray) -> Log:
     return rows
 
 
-# ---------------------------------------------------------------------------- from a log
 def test_curves_are_the_logs(log: Log) -> None:
     poses, volumes, orientations, weights, errors = training_figure(log).axes
     np.testing.assert_allclose(poses.lines[0].get_xdata(), np.arange(100, 3001, 100))
@@ -68,9 +61,7 @@ def test_curves_are_the_logs(log: Log) -> None:
     assert all(axes.get_xlim()[1] > 3000 for axes in planned.axes)
 
 
-def test_poses_end_with_the_truth(
-    log: Log, strip: CropSet, crops: CropBatch, hand: np.ndarray
-) -> None:
+def test_poses_end_with_the_truth(log: Log, strip: CropSet, crops: CropBatch, hand: Any) -> None:
     axes = training_figure(log, strip).axes[-1]
     drawn = np.array([bones.get_segments() for bones in axes.collections])  # columns by frames
     assert drawn.shape == (7 * 4, 20, 2, 2)
@@ -85,9 +76,7 @@ def test_poses_end_with_the_truth(
     assert "0.5k images\n30.0 mm" in labels and "3k images\n25.0 mm" in labels
 
 
-def test_long_run_has_seven_columns_and_light_curves(
-    log: Log, strip: CropSet, hand: np.ndarray
-) -> None:
+def test_long_run_has_seven_columns_and_light_curves(log: Log, strip: CropSet, hand: Any) -> None:
     more = [log[-2] | {"images": 1000 * i, "sample_poses": hand.tolist()} for i in range(2, 900)]
     figure = training_figure([*log, *more], strip)
     assert len(figure.axes[-1].collections) == 8 * 4
@@ -110,14 +99,13 @@ def test_diverged_and_unbalanced_runs_are_drawn(log: Log) -> None:
     assert "adaptive" in text.get_text()
 
 
-# ------------------------------------------------------------------------------------- live
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, str]]]:
     """What a kernel is told: a list of displays, each a list of what it came to show."""
     displays: list[list[dict[str, str]]] = []
 
-    def display(bundle: dict[str, str], *, raw: bool, display_id: bool) -> SimpleNamespace:
-        assert raw and display_id
+    def display(bundle: dict[str, str], **options: bool) -> SimpleNamespace:
+        assert options == {"raw": True, "display_id": True}
         displays.append([bundle])
         return SimpleNamespace(update=lambda bundle, metadata, raw: displays[-1].append(bundle))
 
