@@ -56,13 +56,7 @@ def frame_errors(poses: Sequence[npt.ArrayLike], true: npt.ArrayLike) -> Floats:
 def joint_means(
     predicted: npt.ArrayLike, true: npt.ArrayLike
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean error of each joint, and of each finger's four joints, mm, by name.
-
-    Parameters
-    ----------
-    predicted, true
-        (N, 21, 3), camera frame, mm.
-    """
+    """Mean error, mm, of each joint and of each finger's four, by name; poses (N, 21, 3), mm."""
     errors = joint_errors(predicted, true).mean(axis=0)
     finger = np.array(JOINT_FINGER)
     fingers = {name: float(errors[finger == i].mean()) for i, name in enumerate(FINGERS)}
@@ -70,16 +64,9 @@ def joint_means(
 
 
 def bone_angles(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
-    """Angle between each predicted bone and the true one.
+    """Angle between each predicted bone and the true one, (..., 20), degrees, from 0 to 180.
 
-    Parameters
-    ----------
-    predicted, true
-        (..., 21, 3), camera frame, any unit.
-
-    Returns
-    -------
-        (..., 20), degrees, from 0 to 180; NaN for a bone of zero length.
+    Poses are (..., 21, 3), camera frame, any unit; a bone of zero length has the angle NaN.
     """
     one, two = (joints_to_bones(np.asarray(j, np.float64)) for j in (predicted, true))
     lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(two, axis=-1)
@@ -125,12 +112,7 @@ def ensemble(
 ) -> npt.NDArray[Any]:
     """Merge several models' poses into one, (N, 21, 3): their mean (Table 2) or their median.
 
-    Parameters
-    ----------
-    predictions
-        Arrays (N, 21, 3), camera frame, mm.
-    merge
-        The median is taken separately for each coordinate.
+    The median is taken separately for each coordinate.
 
     Raises
     ------
@@ -147,14 +129,8 @@ def ensemble(
 def spread(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
     """Disagreement of several models, a hint at the error of their mean.
 
-    Parameters
-    ----------
-    predictions
-        Arrays (N, 21, 3), camera frame, mm.
-
-    Returns
-    -------
-        (N, 21), root mean square distance of the models' joints from their mean, mm.
+    It is the root mean square distance, (N, 21), mm, of the models' joints from their mean, for
+    predictions (N, 21, 3), camera frame, mm.
     """
     poses = _stacked(predictions)
     variance = ((poses - poses.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0)
@@ -166,9 +142,8 @@ def _stacked(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
     if not poses:
         raise ValueError("predictions is empty, wanted at least one model's joints")
     if other := [p.shape for p in poses if p.shape != poses[0].shape]:
-        raise ValueError(
-            f"predictions have shapes {poses[0].shape} and {other[0]}, wanted the same"
-        )
+        shapes = f"{poses[0].shape} and {other[0]}"
+        raise ValueError(f"predictions have shapes {shapes}, wanted the same")
     return np.stack(poses)
 
 

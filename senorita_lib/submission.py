@@ -30,12 +30,10 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, Unic
 def write_submission(
     path: str | os.PathLike[str], names: Sequence[str], joints: npt.ArrayLike
 ) -> None:
-    """Write the challenge's submission.
+    """Write the challenge's submission, a zip file.
 
     Parameters
     ----------
-    path
-        The zip file.
     names
         Image names, in the order of ``test_bbs.txt``.
     joints
@@ -67,23 +65,11 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
 
     A line may end with a TAB, as in some of the data set's own files, and with ``\r\n``. A frame
     without a hand is 63 zeros; in any other all joints lie in front of the camera, in mm. Half
-    of the hands must have bones of a hand's size.
-
-    Parameters
-    ----------
-    path
-        The zip file.
-    boxes_file
-        ``test_bbs.txt``, which gives the frames and their order.
-
-    Returns
-    -------
-        Number of frames.
+    of the hands must have bones of a hand's size. ``boxes_file`` is ``test_bbs.txt``, which gives
+    the frames and their order. Returns the number of frames.
 
     Raises
     ------
-    FileNotFoundError
-        If one of the files is missing.
     ValueError
         For the first wrong line: its number, what it has, what was wanted.
     """

@@ -40,22 +40,12 @@ _NAMES = 4  # shown for each kind of finding
 
 @dataclass
 class SplitReport:
-    """What was found in ``train`` or ``test``.
+    """What was found in ``train`` or ``test``."""
 
-    Attributes
-    ----------
-    lines
-        Frames that the text files list.
-    names
-        Frames with each kind of finding, a key of ``FATAL`` or ``ODD``; kinds that were not
-        looked for have no key.
-    absent
-        Why the split cannot be opened at all, if so.
-    """
-
-    lines: int = 0
+    lines: int = 0  # frames that the text files list
+    # Frames with each kind of finding, of FATAL or ODD; a kind that was not looked for is absent.
     names: dict[str, list[str]] = field(default_factory=dict)
-    absent: str = ""
+    absent: str = ""  # why the split cannot be opened at all, if so
 
     @property
     def found(self) -> int:
@@ -101,31 +91,15 @@ class Report:
 def check(root: str | os.PathLike[str], quick: bool = False, progress: bool = True) -> Report:
     """Look at every frame of a data set in HANDS19's layout, or HANDS17's.
 
-    Parameters
-    ----------
-    root
-        As for :class:`~senorita_lib.datasets.Hands19`.
-    quick
-        Read only both ends of each image. They show its kind and whether it is truncated, but
-        neither damage between them nor boxes without depth.
-    progress
-        Show a progress bar.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no data set.
-    ValueError
-        If a text file does not hold what it should.
+    ``quick`` reads only both ends of each image. They show its kind and whether it is truncated,
+    but neither damage between them nor boxes without depth.
     """
     folder, layout = find_layout(root)
     splits = {split: _check_split(root, split, quick, progress) for split in ("train", "test")}
     return Report(f"{folder}, laid out as {layout}", splits)
 
 
-def _check_split(
-    root: str | os.PathLike[str], split: str, quick: bool, progress: bool
-) -> SplitReport:
+def _check_split(root: str | os.PathLike[str], split: str, quick: bool, bar: bool) -> SplitReport:
     try:
         data = Hands19(root, split, skip_degenerate=False)
     except FileNotFoundError as error:
@@ -133,13 +107,14 @@ def _check_split(
     names: dict[str, list[str]] = {kind: [] for kind in FATAL}
     there = {name for name in os.listdir(data.images) if name.endswith(".png")}
     names["unlisted"] = sorted(there.difference(data.names))
-    names |= _odd_boxes(data) | _odd_labels(data)
+    masks = _odd_boxes(data) | _odd_labels(data)
+    names |= {kind: [data.names[i] for i in np.flatnonzero(masks[kind])] for kind in masks}
     if not quick:
         names["bare"] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         kinds = pool.map(lambda i: _trouble(data, i, quick), range(len(data)))
-        bar = tqdm(kinds, f"checking {split}", len(data), disable=not progress, mininterval=1.0)
-        for name, kind in zip(data.names, bar, strict=True):
+        kinds = tqdm(kinds, f"checking {split}", len(data), disable=not bar, mininterval=1.0)
+        for name, kind in zip(data.names, kinds, strict=True):
             if kind:
                 names[kind].append(name)
     return SplitReport(len(data), names)
@@ -163,14 +138,14 @@ def _trouble(data: Hands19, index: int, quick: bool) -> str | None:
     return None if is_empty(box) or depth[y1:y2, x1:x2].any() else "bare"
 
 
-def _odd_boxes(data: Hands19) -> dict[str, list[str]]:
+def _odd_boxes(data: Hands19) -> dict[str, npt.NDArray[np.bool_]]:
     empty = is_empty(data.boxes)
     x1, y1, x2, y2 = data.boxes.T
     cut = (x1 <= 0) | (y1 <= 0) | (x2 >= WIDTH) | (y2 >= HEIGHT)
-    return {"empty": _pick(data, empty), "cut": _pick(data, cut & ~empty)}
+    return {"empty": empty, "cut": cut & ~empty}
 
 
-def _odd_labels(data: Hands19) -> dict[str, list[str]]:
+def _odd_labels(data: Hands19) -> dict[str, npt.NDArray[np.bool_]]:
     if data.joints is None:
         return {}
     behind = np.asarray((data.joints[..., 2] <= 0).any(axis=1))
@@ -181,12 +156,7 @@ def _odd_labels(data: Hands19) -> dict[str, list[str]]:
     low = np.where(corner[:, 0] <= 0, -np.inf, corner[:, 0] - _TOLERANCE)
     high = np.where(corner[:, 1] >= size, np.inf, corner[:, 1] + _TOLERANCE)
     beyond = ((uv < low[:, None]) | (uv > high[:, None])).any(axis=(1, 2))
-    outside = beyond & ~behind & ~is_empty(data.boxes)
-    return {"behind": _pick(data, behind), "outside": _pick(data, outside)}
-
-
-def _pick(data: Hands19, mask: npt.NDArray[np.bool_]) -> list[str]:
-    return [data.names[i] for i in np.flatnonzero(mask)]
+    return {"behind": behind, "outside": beyond & ~behind & ~is_empty(data.boxes)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -197,9 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog="For MPII and Human3.6M: python -m senorita_lib.people ROOT",
     )
     parser.add_argument("root", help="the folder that holds 'Task 1', or HANDS17's folder")
-    parser.add_argument(
-        "--quick", action="store_true", help="read only both ends of each image, not all of it"
-    )
+    parser.add_argument("--quick", action="store_true", help="read only both ends of each image")
     chosen = parser.parse_args(arguments)
     try:
         report = check(chosen.root, chosen.quick)

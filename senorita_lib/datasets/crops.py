@@ -68,34 +68,16 @@ class ShardedImages:
 
 @dataclass(frozen=True)
 class CropSet:
-    """Crops of one split, with images that stay on disk until they are indexed.
-
-    Attributes
-    ----------
-    names, splits
-        N file names and splits.
-    images
-        (N, S, S), float16, image frame.
-    boxes
-        (N, 4), pixel frame.
-    cube_centres
-        (N, 3), camera frame, mm.
-    joints
-        (N, 21, 3), camera frame, mm; NaN where the data set has no labels.
-    found
-        (N,), bool; False where the frame has no hand in its box, such rows are zeros.
-    identity
-        Digest of names, boxes and labels: tells data sets apart.
-    """
+    """Crops of one split, with images that stay on disk until they are indexed."""
 
     names: list[str]
     splits: list[str]
-    images: np.ndarray | ShardedImages
-    boxes: npt.NDArray[np.float32]
-    cube_centres: npt.NDArray[np.float32]
-    joints: npt.NDArray[np.float32]
-    found: npt.NDArray[np.bool_]
-    identity: str = ""
+    images: np.ndarray | ShardedImages  # (N, S, S), float16, image frame
+    boxes: npt.NDArray[np.float32]  # (N, 4), pixel frame
+    cube_centres: npt.NDArray[np.float32]  # (N, 3), camera frame, mm
+    joints: npt.NDArray[np.float32]  # (N, 21, 3), camera frame, mm; NaN without labels
+    found: npt.NDArray[np.bool_]  # (N,); False, and zeros, where no hand is in the box
+    identity: str = ""  # digest of names, boxes and labels: tells data sets apart
 
     def __len__(self) -> int:
         return len(self.names)
@@ -113,13 +95,10 @@ class CropSet:
     ) -> tuple[CropBatch, torch.Tensor]:
         """The crops at ``indices`` and their joints (B, 21, 3), mm, on a device."""
         indices = np.asarray(indices)
-        crops = CropBatch(
-            image=torch.from_numpy(self.images[indices].astype(np.float32))[:, None],
-            box=torch.from_numpy(self.boxes[indices]),
-            cube_centre=torch.from_numpy(self.cube_centres[indices]),
-            camera=SR300,
-        )
-        return crops.to(device), torch.from_numpy(self.joints[indices]).to(device)
+        rows = (self.images[indices].astype(np.float32), self.boxes[indices],
+                self.cube_centres[indices], self.joints[indices])  # fmt: skip
+        image, box, cube_centre, joints = map(torch.from_numpy, rows)
+        return CropBatch(image[:, None], box, cube_centre, SR300).to(device), joints.to(device)
 
 
 def load_crops(
@@ -133,26 +112,9 @@ def load_crops(
 ) -> CropSet:
     """Crop every frame of a data set, or open the crops of an earlier call.
 
-    Of several processes that want the same crops one makes them and the others wait.
-
-    Parameters
-    ----------
-    dataset
-        Its frames, in its order.
-    size, foreground, centre
-        As for :func:`senorita_lib.cropping.crop_hand`.
-    workers
-        Processes, by default one for each core where frames are many. The crops do not depend
-        on it.
-    progress
-        Show a progress bar.
-
-    Raises
-    ------
-    OSError
-        If an image is missing, or the disk has no room for the crops.
-    ValueError
-        If an image cannot be used.
+    Of several processes that want the same crops one makes them and the others wait. ``size``,
+    ``foreground`` and ``centre`` are as for :func:`senorita_lib.cropping.crop_hand`. ``workers``
+    are by default one for each core where frames are many; the crops do not depend on it.
     """
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode())
@@ -166,9 +128,8 @@ def load_crops(
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OSError(
-                f"{folder} cannot be written ({error.strerror}), wanted a folder for crops"
-            ) from None
+            what = f"{folder} cannot be written ({error.strerror})"
+            raise OSError(f"{what}, wanted a folder for crops") from None
         with folder_lock(folder, f"another process is writing {folder}: waiting for it"):
             _make_missing(paths, dataset, options, workers, progress)
         shards = [_open(path, size) for path in paths]
@@ -177,16 +138,12 @@ def load_crops(
     joints = dataset.joints
     if joints is None:
         joints = np.full((len(dataset), 21, 3), np.nan, np.float32)
-    return CropSet(
-        names=list(dataset.names),
-        splits=list(dataset.splits),
-        images=ShardedImages([np.asarray(shard["image"]) for shard in rows]),
-        boxes=np.concatenate([shard["box"] for shard in rows]),
-        cube_centres=np.concatenate([shard["cube_centre"] for shard in rows]),
-        joints=joints,
-        found=np.concatenate([shard["found"] for shard in rows]),
-        identity=labels.hexdigest(),
+    images = ShardedImages([np.asarray(shard["image"]) for shard in rows])
+    boxes, cube_centres, found = (
+        np.concatenate([shard[name] for shard in rows]) for name in ("box", "cube_centre", "found")
     )
+    names, splits = list(dataset.names), list(dataset.splits)
+    return CropSet(names, splits, images, boxes, cube_centres, joints, found, labels.hexdigest())
 
 
 def _shard_names(dataset: Hands19, options: dict[str, Any]) -> list[str]:
@@ -215,12 +172,9 @@ def _open(path: Path, size: int) -> np.ndarray | None:
 
 
 def _make_missing(
-    paths: list[Path],
-    dataset: Hands19,
-    options: dict[str, Any],
-    workers: int | None,
+    paths: list[Path], dataset: Hands19, options: dict[str, Any], workers: int | None,
     progress: bool,
-) -> None:
+) -> None:  # fmt: skip
     size = options["size"]
     missing = [i for i, path in enumerate(paths) if _open(path, size) is None]
     if not missing:  # another process has made them
@@ -228,15 +182,13 @@ def _make_missing(
     frames = list(zip(map(dataset.path, dataset.names), dataset.boxes, strict=True))
     tasks = [(paths[i], frames[i * _SHARD : (i + 1) * _SHARD], options) for i in missing]
     left = sum(len(frames) for _, frames, _ in tasks)
-    need, free = left * _row_type(size).itemsize, shutil.disk_usage(paths[0].parent).free
-    if need > free:
-        raise OSError(
-            f"{paths[0].parent} has {show_bytes(free)} free, wanted {show_bytes(need)} for "
-            f"{left:,} crops of {size}x{size}"
-        )
+    folder, need = paths[0].parent, left * _row_type(size).itemsize
+    if need > (free := shutil.disk_usage(folder).free):
+        wanted = f"{show_bytes(need)} for {left:,} crops of {size}x{size}"
+        raise OSError(f"{folder} has {show_bytes(free)} free, wanted {wanted}")
     if workers is None:
         workers = 1 if left < _FEW else os.cpu_count() or 1
-    title = f"{left:,} crops, {show_bytes(need)} in {paths[0].parent}"
+    title = f"{left:,} crops, {show_bytes(need)} in {folder}"
     with tqdm(desc=title, total=left, disable=not progress, mininterval=1.0) as bar:
         for done in run_tasks(_make_shard, tasks, workers):
             bar.update(done)
@@ -261,9 +213,8 @@ def _make_shard(path: Path, frames: list[tuple[Path, np.ndarray]], options: dict
     try:
         atomic_write(path, data.getvalue())
     except OSError as error:
-        raise OSError(
-            f"{path} cannot be written ({error.strerror}), wanted room for more crops"
-        ) from None
+        what = f"{path} cannot be written ({error.strerror})"
+        raise OSError(f"{what}, wanted room for more crops") from None
     return len(frames)
 
 
@@ -275,7 +226,7 @@ def show_bytes(number: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: crop a split as training does, and print what it holds."""
     parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.datasets.crops",
+        "python -m senorita_lib.datasets.crops",
         description="Crop the hands of a data set, once for all runs.",
     )
     parser.add_argument("root", help="the folder that holds 'Task 1'")

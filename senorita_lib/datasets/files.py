@@ -14,8 +14,8 @@ _HEAD = 26  # bytes of a PNG: signature, then width, height, bits and colour typ
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's colour types
 
 
-class ImageError(ValueError):
-    """A file is not a usable image; ``kind`` says why."""
+class DepthImageError(ValueError):
+    """A file is not a usable depth image; ``kind`` is ``truncated``, ``bits`` or ``size``."""
 
     def __init__(self, sentence: str, kind: str) -> None:
         super().__init__(sentence)
@@ -23,10 +23,6 @@ class ImageError(ValueError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:  # for pickle: workers send it
         return type(self), (str(self), self.kind)
-
-
-class DepthImageError(ImageError):
-    """A file is not a usable depth image; ``kind`` is ``truncated``, ``bits`` or ``size``."""
 
 
 def image_name(number: int) -> str:
@@ -37,12 +33,7 @@ def image_name(number: int) -> str:
 def read_depth(path: str | os.PathLike[str]) -> npt.NDArray[np.uint16]:
     """Read a depth image, (480, 640), mm, 0 where nothing returned.
 
-    Raises
-    ------
-    FileNotFoundError
-        If it is missing.
-    DepthImageError
-        A ValueError: if it is not a whole 16-bit image of 640x480 with one channel.
+    A :class:`DepthImageError` says what is not a whole 16-bit image of 640x480 with one channel.
     """
     try:
         data = Path(path).read_bytes()
@@ -66,29 +57,21 @@ def probe_depth(path: str | os.PathLike[str]) -> None:
 
 
 def _check_ends(path: str | os.PathLike[str], head: bytes, tail: bytes, length: int) -> None:
-    whole = len(head) == _HEAD and head[:8] == b"\x89PNG\r\n\x1a\n" and tail[:4] == b"IEND"
-    if not whole:
-        raise DepthImageError(
-            f"{path} is truncated or no PNG ({length} bytes), wanted a whole one", "truncated"
-        )
+    if len(head) < _HEAD or head[:8] != b"\x89PNG\r\n\x1a\n" or tail[:4] != b"IEND":
+        what = f"{path} is truncated or no PNG ({length} bytes), wanted a whole one"
+        raise DepthImageError(what, "truncated")
     width, height = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
     bits, channels = head[24], _CHANNELS.get(head[25], 0)
     if (bits, channels) != (16, 1):
-        raise DepthImageError(
-            f"{path} has {bits} bits and {channels} channels, wanted 16 bits and one channel, "
-            "depth in mm",
-            "bits",
-        )
+        what = f"{path} has {bits} bits and {channels} channels"
+        raise DepthImageError(f"{what}, wanted 16 bits and one channel, depth in mm", "bits")
     if (width, height) != (WIDTH, HEIGHT):
         raise DepthImageError(f"{path} is {width}x{height}, wanted {WIDTH}x{HEIGHT} pixels", "size")
 
 
 def encode_depth(depth: npt.NDArray[np.uint16]) -> bytes:
     """PNG bytes of a depth image (480, 640), uint16."""
-    done, data = cv2.imencode(".png", depth, _PNG)
-    if not done:
-        raise ValueError(f"an image of shape {depth.shape} and {depth.dtype} cannot be a PNG")
-    return data.tobytes()
+    return cv2.imencode(".png", depth, _PNG)[1].tobytes()
 
 
 def is_whole_png(path: str | os.PathLike[str]) -> bool:

@@ -18,20 +18,10 @@ SPLITS = ("train", "test", *TEST_SPLITS)
 
 
 def hand_box(joints: npt.ArrayLike, camera: Camera, margin: float = 14.0) -> npt.NDArray[np.int64]:
-    """Box around joints, as in HANDS19: whole pixels, clipped to the image.
+    """Box (..., 4) around joints (..., 21, 3), mm, as in HANDS19: whole pixels, in the image.
 
-    Parameters
-    ----------
-    joints
-        (..., 21, 3), camera frame, mm.
-    camera
-        Gives the focal lengths and the image size.
-    margin
-        mm around the joints, for the flesh.
-
-    Returns
-    -------
-        (..., 4), x1, y1, x2, y2, pixel frame; empty unless all joints are in front of the camera.
+    x1, y1, x2, y2, pixel frame; empty unless all joints are in front of the camera. ``margin``,
+    mm, is for the flesh around the joints.
     """
     joints = np.asarray(joints)
     ahead = np.asarray((joints[..., 2] > 0).all(axis=-1))
@@ -112,13 +102,6 @@ class Hands19:
         Names of the frames with an empty box (x1 >= x2 or y1 >= y2).
     layout
         ``HANDS19`` or ``HANDS17``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the root, a file or an image is missing.
-    ValueError
-        If a file does not hold what it should.
     """
 
     def __init__(
@@ -134,17 +117,14 @@ class Hands19:
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
         names, boxes, joints = self._annotations(files)
         splits = self._splits(self.folder / files.listed, names)
-        empty = is_empty(boxes)
-        keep = ~(empty & skip_degenerate)
-        if split in TEST_SPLITS:
-            mine = np.array([s == split for s in splits], dtype=bool)
-            keep, empty = keep & mine, empty & mine
-        rows = np.flatnonzero(keep)
-        self.names: list[str] = [names[i] for i in rows]
-        self.splits: list[str] = [splits[i] for i in rows]
+        mine = np.array([split not in TEST_SPLITS or s == split for s in splits], dtype=bool)
+        empty = is_empty(boxes) & mine
+        rows = np.flatnonzero(mine & ~empty if skip_degenerate else mine)
+        self.names = [names[i] for i in rows]
+        self.splits = [splits[i] for i in rows]
         self.boxes = boxes[rows]
         self.joints = None if joints is None else joints[rows]
-        self.degenerate: list[str] = [names[i] for i in np.flatnonzero(empty)]
+        self.degenerate = [names[i] for i in np.flatnonzero(empty)]
 
     def _annotations(
         self, files: Files
@@ -159,10 +139,8 @@ class Hands19:
         labelled, values = read_table(path, 63, "21 joints")
         joints = values.reshape(-1, 21, 3)
         if len(joints) and np.median(np.abs(joints[..., 2])) < 10:
-            raise ValueError(
-                f"{path} has joints at a median depth of {np.median(joints[..., 2]):.3g}, which "
-                "looks like metres, wanted millimetres"
-            )
+            has = f"joints at a median depth of {np.median(joints[..., 2]):.3g}"
+            raise ValueError(f"{path} has {has}, which looks like metres, wanted millimetres")
         if not files.boxes:
             return labelled, hand_box(joints, SR300).astype(np.float32), joints
         check_same_names(path, labelled, self.folder / files.boxes, names)
@@ -177,8 +155,7 @@ class Hands19:
                 f"{path} is missing, wanted the names of the {self.split} frames: the challenge "
                 "does not publish them, so use split 'test'"
             )
-        known: list[str] = []
-        splits: list[str] = []
+        known, splits = list[str](), list[str]()
         for number, fields in lines(path):
             if len(fields) != 2 or fields[1] not in TEST_SPLITS:
                 raise ValueError(
@@ -191,7 +168,7 @@ class Hands19:
         return splits
 
     def path(self, name: str) -> Path:
-        """Where the image of that name lies: the one place that says so."""
+        """Where the image of that name lies."""
         return self.images / name
 
     def __len__(self) -> int:
@@ -202,10 +179,6 @@ class Hands19:
 
     def __getitem__(self, index: int) -> Frame:
         name = self.names[index]
-        return Frame(
-            name=name,
-            depth=read_depth(self.path(name)),
-            box=self.boxes[index],
-            joints=None if self.joints is None else self.joints[index],
-            split=self.splits[index],
-        )
+        joints = None if self.joints is None else self.joints[index]
+        depth = read_depth(self.path(name))
+        return Frame(name, depth, self.boxes[index], joints, self.splits[index])

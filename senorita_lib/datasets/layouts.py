@@ -55,21 +55,9 @@ LAYOUTS = {
 
 
 def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Find a data set.
+    """The folder in which a data set's files lie, and its layout, a key of ``LAYOUTS``.
 
-    Parameters
-    ----------
-    root
-        The folder that holds it, or ``Task 1``.
-
-    Returns
-    -------
-        The folder in which its files lie, and its layout, a key of ``LAYOUTS``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
+    ``root`` is the folder that holds the data set, or ``Task 1``.
     """
     root = Path(root)
     if not root.is_dir():
@@ -97,22 +85,10 @@ def write_annotations(
     joints: np.ndarray,
     splits: Sequence[str] | None = None,
 ) -> None:
-    """Write HANDS19's text files.
+    """Write HANDS19's text files into the task's folder.
 
-    Parameters
-    ----------
-    folder
-        The task's folder.
-    kind
-        Which files.
-    names
-        N file names.
-    boxes
-        (N, 4), pixel frame, whole numbers.
-    joints
-        (N, 21, 3), camera frame, mm.
-    splits
-        Splits of test frames.
+    For N file names: boxes (N, 4), pixel frame, whole numbers; joints (N, 21, 3), camera frame,
+    mm; and the splits of test frames.
     """
     folder, files = Path(folder), LAYOUTS["HANDS19"][kind]
 

@@ -11,26 +11,7 @@ def read_table(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArra
     """Read a text file with a name and ``count`` numbers on each line.
 
     Fields are separated by blanks or TABs. A TAB at the end of a line and blank lines are ignored.
-
-    Parameters
-    ----------
-    path
-        The file.
-    count
-        Numbers on a line.
-    what
-        What the numbers are, for error messages.
-
-    Returns
-    -------
-        N names, and values (N, count).
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file is missing.
-    ValueError
-        For the first wrong line: its number, what it has, what was wanted.
+    Returns N names and values (N, count). ``what`` tells in errors what the numbers are.
     """
     import pandas as pd  # here: it takes half a second, and generated frames do without it
 
@@ -44,22 +25,21 @@ def read_table(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArra
                 na_filter=False,
             )  # fmt: skip
             values = table.iloc[:, 1:].to_numpy(np.float32)
+        if values.shape[1] == count and np.isfinite(values).all():
+            return table[0].tolist(), np.ascontiguousarray(values)
     except (ValueError, OverflowError):
-        return _read_lines(path, count, what)
-    if values.shape[1] != count or not np.isfinite(values).all():
-        return _read_lines(path, count, what)
-    return table[0].tolist(), np.ascontiguousarray(values)
+        pass
+    return _read_lines(path, count, what)
 
 
 def _read_lines(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Line by line, slowly, to find the wrong one."""
     names, rows = [], []
     for number, (name, *fields) in lines(path):
+        where = f"{path} line {number}"
         if len(fields) != count:
-            raise ValueError(
-                f"{path} line {number} has {len(fields)} numbers after the name, wanted "
-                f"{count} ({what})"
-            )
+            has = f"{len(fields)} numbers after the name"
+            raise ValueError(f"{where} has {has}, wanted {count} ({what})")
         try:
             with np.errstate(over="ignore"):
                 row = np.array(fields, np.float64).astype(np.float32)
@@ -67,8 +47,8 @@ def _read_lines(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArr
             row = np.array([np.nan], np.float32)
         if not np.isfinite(row).all():
             raise ValueError(
-                f"{path} line {number} has a field that is not a finite number, wanted a name and "
-                f"{count} numbers ({what})"
+                f"{where} has a field that is not a finite number, wanted a name and {count} "
+                f"numbers ({what})"
             )
         names.append(name)
         rows.append(row)

@@ -19,12 +19,8 @@ def run_tasks(
 ) -> Iterator[Result]:
     """Yield ``function(*task)`` for each task, in any order, from as many processes.
 
-    One worker is this process itself.
-
-    Raises
-    ------
-    ChildProcessError
-        If a worker was killed. What ``function`` raises comes through.
+    One worker is this process itself. What ``function`` raises comes through, and a worker that
+    was killed is a ChildProcessError.
     """
     if workers == 1:
         yield from (function(*task) for task in tasks)
@@ -33,9 +29,7 @@ def run_tasks(
     try:
         yield from Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
     except BrokenProcessPool:
-        raise ChildProcessError(
-            "a worker was killed before its work was done; call again"
-        ) from None
+        raise ChildProcessError("a worker was killed before it was done; call again") from None
 
 
 def _run(parent: int, function: Callable[..., Result], task: tuple[Any, ...]) -> Result:

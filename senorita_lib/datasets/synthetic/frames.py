@@ -50,17 +50,7 @@ _HELD_BACK = {
 class SyntheticHand:
     """Synthetic frames of a right hand; each depends on seed, split and index alone.
 
-    Parameters
-    ----------
-    seed
-        Of all frames.
-    camera
-        With up to 1024 pixels a side.
-
-    Raises
-    ------
-    ValueError
-        If the camera has more.
+    The camera has up to 1024 pixels a side.
     """
 
     def __init__(self, seed: int = 0, camera: Camera = SR300) -> None:
@@ -82,19 +72,9 @@ class SyntheticHand:
         return self._draw(index, split)[1]
 
     def frame(self, index: int, split: str = "train") -> Frame:
-        """One frame.
+        """One frame; the index counts from 0, and there is no last one.
 
-        Parameters
-        ----------
-        index
-            From 0; there is no last one.
-        split
-            ``train``, ``interp``, ``shape``, ``artic``, ``viewp`` or ``extrap``.
-
-        Raises
-        ------
-        ValueError
-            If there is no such split.
+        The split is ``train``, ``interp``, ``shape``, ``artic``, ``viewp`` or ``extrap``.
         """
         rng, pose = self._draw(index, split)
         hand = self.surface(pose)
@@ -109,16 +89,8 @@ class SyntheticHand:
     def _frame(
         self, pose: HandPose, depth: npt.NDArray[np.uint16], name: str = "", split: str = "train"
     ) -> Frame:
-        return Frame(
-            name=name,
-            depth=depth,
-            box=hand_box(pose.joints, self.camera),
-            joints=pose.joints.astype(np.float32),
-            split=split,
-            shape=pose.shape,
-            view=pose.view,
-            pattern=pose.pattern,
-        )
+        box, joints = hand_box(pose.joints, self.camera), pose.joints.astype(np.float32)
+        return Frame(name, depth, box, joints, split, pose.shape, pose.view, pose.pattern)
 
     def surface(self, pose: HandPose) -> npt.NDArray[np.float32]:
         """Exact depth (height, width), mm, of hand and arm; ``inf`` elsewhere."""
@@ -127,21 +99,13 @@ class SyntheticHand:
 
     def mask(self, pose: HandPose) -> npt.NDArray[np.bool_]:
         """Pixels (height, width) that show the hand itself, not its arm."""
-        centres, radii = pose_spheres(pose)
-        hand = render_depth(
-            centres[:N_HAND_SPHERES], radii[:N_HAND_SPHERES], PILLS, HAND_WEDGES, self.camera
-        )
+        centres, radii = (values[:N_HAND_SPHERES] for values in pose_spheres(pose))
+        hand = render_depth(centres, radii, PILLS, HAND_WEDGES, self.camera)
         return (hand < np.inf) & (hand <= self.surface(pose))
 
 
 class SyntheticTest:
-    """The test frames of :func:`write_synthetic`, in its order, made when asked for.
-
-    Parameters
-    ----------
-    test_per_split, seed
-        As for the data set.
-    """
+    """The test frames of :func:`write_synthetic`, in its order, made when asked for."""
 
     def __init__(self, test_per_split: int = 100, seed: int = 0) -> None:
         self.hands = SyntheticHand(seed)
@@ -174,13 +138,9 @@ def describe_splits() -> str:
 def pose_spheres(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
     """Sphere centres (n, 3), camera frame, and radii (n,), mm, of a posed hand."""
     centres, radii = hand_spheres(
-        SHAPES[pose.shape],
-        pose.local,
-        pose.wrist,
-        pose.forearm,
-        pose.upper_arm @ pose.rotation,
+        SHAPES[pose.shape], pose.local, pose.wrist, pose.forearm, pose.upper_arm @ pose.rotation,
         pose.sleeve,
-    )
+    )  # fmt: skip
     return centres @ pose.rotation.T + pose.translation, radii
 
 
@@ -193,13 +153,9 @@ _LABEL = np.dtype([("box", "<i4", 4), ("joints", "<f4", (21, 3))])
 
 
 def write_synthetic(
-    root: str | os.PathLike[str],
-    train: int = 4000,
-    test_per_split: int = 100,
-    seed: int = 0,
-    workers: int | None = None,
-    progress: bool = True,
-) -> Path:
+    root: str | os.PathLike[str], train: int = 4000, test_per_split: int = 100, seed: int = 0,
+    workers: int | None = None, progress: bool = True,
+) -> Path:  # fmt: skip
     """Write a synthetic data set in HANDS19's layout, or finish an interrupted one.
 
     Parameters
@@ -208,24 +164,14 @@ def write_synthetic(
         Becomes the folder that holds ``Task 1``. If another process writes it, wait for that.
     train, test_per_split
         Numbers of frames: for training, and for each of the five test splits.
-    seed
-        Of all frames.
     workers
         Processes, by default one for each core unless there is little to do. The files do not
         depend on it.
-    progress
-        Show a progress bar.
-
-    Returns
-    -------
-        ``root``.
 
     Raises
     ------
     ValueError
         If root holds something else already, or a number makes no sense.
-    OSError
-        If a file cannot be written.
     """
     for name, value, least in (
         ("train", train, 1), ("test_per_split", test_per_split, 1), ("seed", seed, 0),
@@ -290,20 +236,15 @@ def _is_finished(root: Path, settings: _Settings) -> bool:
             other, _ = find_layout(root)
         except FileNotFoundError:
             return False
-        raise ValueError(
-            f"{other} holds a data set that is not synthetic, wanted an empty folder"
-        ) from None
+        what = f"{other} holds a data set that is not synthetic"
+        raise ValueError(f"{what}, wanted an empty folder") from None
     except (ValueError, KeyError, TypeError):
-        raise ValueError(
-            f"{folder / STAMP} is damaged, wanted the settings of a synthetic data set; remove "
-            "that data set first"
-        ) from None
+        what = "wanted the settings of a synthetic data set; remove that data set first"
+        raise ValueError(f"{folder / STAMP} is damaged, {what}") from None
     if found != settings:
         has, wanted = (", ".join(f"{k}={v}" for k, v in s.items()) for s in (found, settings))
-        raise ValueError(
-            f"{folder} holds a synthetic data set with {has}, wanted {wanted}: "
-            "remove it or choose another folder"
-        )
+        what = f"{folder} holds a synthetic data set with {has}, wanted {wanted}"
+        raise ValueError(f"{what}: remove it or choose another folder")
     return bool(complete) and all(path.is_file() for path, _, _ in _jobs(folder, settings))
 
 
@@ -330,9 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("root", help="becomes the folder that holds 'Task 1'")
     parser.add_argument("--train", type=int, default=4000, help="training frames")
-    parser.add_argument(
-        "--test-per-split", type=int, default=100, help="frames for each test split"
-    )
+    parser.add_argument("--test-per-split", type=int, default=100, help="frames per test split")
     parser.add_argument("--seed", type=int, default=0, help="seed of all frames")
     parser.add_argument("--workers", type=int, help="processes, by default one for each core")
     chosen = parser.parse_args(arguments)

@@ -13,29 +13,19 @@ import numpy.typing as npt
 from senorita_lib.hand import FINGERS
 
 # Bone lengths, mm: medians of HANDS19's own labels, thumb to little finger, wrist to tip.
-MEDIAN_BONES = np.array(
-    [
-        [13.7, 51.5, 38.8, 29.0],
-        [74.0, 43.4, 29.8, 22.0],
-        [67.0, 48.9, 34.3, 21.0],
-        [65.0, 46.2, 35.2, 21.0],
-        [60.0, 38.7, 29.1, 21.0],
-    ]
-)
+MEDIAN_BONES = np.array([
+    [13.7, 51.5, 38.8, 29.0], [74.0, 43.4, 29.8, 22.0], [67.0, 48.9, 34.3, 21.0],
+    [65.0, 46.2, 35.2, 21.0], [60.0, 38.7, 29.1, 21.0],
+])  # fmt: skip
 # Where the first joint of each finger lies, seen from the wrist; only directions count.
 _BASES = np.array(
     [[9.5, 2.0, 9.5], [25.5, 69.5, -1.0], [4.0, 67.0, -2.5], [-17.0, 62.5, 0.0], [-35, 49.0, 5.0]]
 )
 # Radii at the four joints of a finger, mm, thumb to little finger, MCP to tip.
-_RADII = np.array(
-    [
-        [14.5, 12.6, 10.8, 8.6],
-        [12.0, 9.9, 8.6, 7.3],
-        [12.4, 10.1, 8.8, 7.5],
-        [11.8, 9.6, 8.3, 7.1],
-        [11.0, 8.5, 7.3, 6.3],
-    ]
-)
+_RADII = np.array([
+    [14.5, 12.6, 10.8, 8.6], [12.0, 9.9, 8.6, 7.3], [12.4, 10.1, 8.8, 7.5], [11.8, 9.6, 8.3, 7.1],
+    [11.0, 8.5, 7.3, 6.3],
+])  # fmt: skip
 # Straight fingers, positive towards the thumb: the wrist joint lies to the little finger's side
 # of the middle finger's axis, so that they lean away from the line to it.
 _REST_SPREAD = np.radians([0.0, -4.0, -8.0, -13.0, -19.0])
@@ -44,19 +34,11 @@ _REST_ROLL = np.radians([0.0, -8.0, -3.0, 2.0, 8.0])  # bent fingers point to th
 
 @dataclass(frozen=True)
 class HandShape:
-    """How one person's hand differs from another's.
+    """How one person's hand differs from another's."""
 
-    Attributes
-    ----------
-    bones
-        (5, 4), lengths, mm, thumb to little finger, wrist to tip.
-    width, thickness
-        Of the palm, and of the flesh around the bones, relative to the median hand.
-    """
-
-    bones: np.ndarray
-    width: float
-    thickness: float
+    bones: np.ndarray  # (5, 4), lengths, mm, thumb to little finger, wrist to tip
+    width: float  # of the palm, relative to the median hand
+    thickness: float  # of the flesh around the bones, relative to the median hand
 
 
 def hand_shapes() -> tuple[HandShape, ...]:
@@ -79,23 +61,15 @@ SHAPES = hand_shapes()
 
 @dataclass(frozen=True)
 class HandAngles:
-    """Joint angles, radians.
+    """Joint angles, radians."""
 
-    Attributes
-    ----------
-    fingers
-        (..., 4, 4), index to little finger: MCP flexion, MCP abduction (positive: towards the
-        thumb), PIP flexion, DIP flexion.
-    thumb
-        (..., 5): metacarpal away from the index within the palm's plane, and out of it; how far
-        the thumb's flexion is turned out of the palm's plane; MCP and IP flexion.
-    wrist
-        (..., 2): flexion of the hand against the forearm, and deviation towards the thumb.
-    """
-
+    # (..., 4, 4), index to little finger: MCP flexion, MCP abduction (positive: towards the
+    # thumb), PIP flexion, DIP flexion.
     fingers: np.ndarray
+    # (..., 5): metacarpal away from the index within the palm's plane, and out of it; how far
+    # the thumb's flexion is turned out of the palm's plane; MCP and IP flexion.
     thumb: np.ndarray
-    wrist: np.ndarray
+    wrist: np.ndarray  # (..., 2): flexion against the forearm, deviation towards the thumb
 
     def __getitem__(self, index: int) -> "HandAngles":
         return HandAngles(self.fingers[index], self.thumb[index], self.wrist[index])
@@ -136,29 +110,19 @@ def hand_joints(shape: HandShape, angles: HandAngles) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------- flesh
-_SPHERES: dict[str, int] = {}  # name -> number, filled below
-for _finger in FINGERS:
-    for _part in ("mcp", "pip", "dip", "tip"):
-        _SPHERES[f"{_finger}_{_part}"] = len(_SPHERES)
-for _name in (
+_NAMES = [f"{finger}_{part}" for finger in FINGERS for part in ("mcp", "pip", "dip", "tip")] + [
     "web_im", "web_mr", "web_rp", "carpus_r", "carpus_u", "hypothenar", "heel", "thenar",
     "thenar_base", "thumb_web", "index_web", "wrist_r", "wrist_u", "arm_r", "arm_u", "elbow_r",
     "elbow_u", "shoulder",
-):  # fmt: skip
-    _SPHERES[_name] = len(_SPHERES)
+]  # fmt: skip
+_SPHERES = {name: number for number, name in enumerate(_NAMES)}
 
 
 def _numbers(*groups: str) -> npt.NDArray[np.int64]:
     return np.array([[_SPHERES[name] for name in group.split()] for group in groups])
 
 
-PILLS = _numbers(
-    *(
-        f"{f}_{a} {f}_{b}"
-        for f in FINGERS
-        for a, b in (("mcp", "pip"), ("pip", "dip"), ("dip", "tip"))
-    )
-)
+PILLS = np.array([(4 * f + i, 4 * f + i + 1) for f in range(5) for i in range(3)])
 WEDGES = _numbers(
     "index_mcp middle_mcp web_im", "middle_mcp ring_mcp web_mr", "ring_mcp pinky_mcp web_rp",
     "carpus_r index_mcp middle_mcp", "carpus_r carpus_u middle_mcp",
@@ -178,33 +142,14 @@ FOREARM_PIVOT = np.array([3.0, -27.0, 0.0])  # mm, hand frame: where the hand tu
 
 
 def hand_spheres(
-    shape: HandShape,
-    joints: np.ndarray,
-    wrist: np.ndarray,
-    forearm: float = 240.0,
-    upper_arm: npt.ArrayLike = (0.0, -200.0, 0.0),
-    sleeve: float = 1.0,
-) -> tuple[np.ndarray, np.ndarray]:
+    shape: HandShape, joints: np.ndarray, wrist: np.ndarray, forearm: float,
+    upper_arm: np.ndarray, sleeve: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The flesh: spheres whose hulls (``PILLS``, ``WEDGES``) are the hand and its arm.
 
-    Parameters
-    ----------
-    shape
-        Of the hand.
-    joints
-        (..., 21, 3), from :func:`hand_joints`, hand frame, mm.
-    wrist
-        (..., 2), as in :class:`HandAngles`.
-    forearm
-        Its length, mm.
-    upper_arm
-        (3,), from elbow to shoulder, hand frame, mm.
-    sleeve
-        Factor by which a sleeve thickens the arm.
-
-    Returns
-    -------
-        Centres (..., n, 3), hand frame, mm, and radii (n,), mm.
+    Returns centres (..., n, 3), hand frame, mm, and radii (n,), mm, for joints (..., 21, 3), hand
+    frame, mm; the other arguments are as in :class:`~.posing.HandPose`, but ``upper_arm`` is in
+    the hand frame.
     """
     thick, wide = shape.thickness, shape.width
     size = shape.bones[2, 0] / MEDIAN_BONES[2, 0]
@@ -265,14 +210,7 @@ def forearm_direction(wrist: np.ndarray) -> np.ndarray:
 def palm_frame(joints: np.ndarray) -> np.ndarray:
     """Axes of a right hand: towards the thumb, towards the fingers, out of the palm.
 
-    Parameters
-    ----------
-    joints
-        (..., 21, 3), any right-handed frame.
-
-    Returns
-    -------
-        (..., 3, 3), the three unit vectors as columns.
+    Unit vectors, the columns of (..., 3, 3), for joints (..., 21, 3) in any right-handed frame.
     """
     wrist, index, middle, pinky = (joints[..., j, :] for j in (0, 2, 3, 5))
     normal = np.cross(index - wrist, pinky - wrist)

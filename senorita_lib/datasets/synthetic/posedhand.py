@@ -5,13 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from senorita_lib.cropping import CUBE_MM
-from senorita_lib.datasets.synthetic.handmodel import (
-    SHAPES,
-    HandAngles,
-    HandShape,
-    hand_joints,
-    palm_frame,
-)
+from senorita_lib.datasets.synthetic.handmodel import SHAPES, HandAngles, hand_joints, palm_frame
 from senorita_lib.datasets.synthetic.posing import facing
 
 MIDDLE = (6.0, 80.0, 10.0)  # mm, hand frame: what stays in the middle of the cube
@@ -33,7 +27,6 @@ def posed_hand(
     turn: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
     *,
     size: int = 32,
-    shape: HandShape = SHAPES[0],
 ) -> np.ndarray:
     """Joints of a hand in the middle of a 200 mm cube.
 
@@ -51,8 +44,6 @@ def posed_hand(
         of the palm.
     size
         Cells along the cube's sides.
-    shape
-        Of the hand.
 
     Returns
     -------
@@ -64,7 +55,7 @@ def posed_hand(
     # The thumb is 20° out of the palm's plane, and more in a fist, where it lies over fingers.
     rise = np.radians(20) + 0.3 * bend[0]
     thumb = np.array([spread[0] - 0.3 * bend[0], rise, np.radians(-12), bend[0] * 2 / 3, bend[0]])
-    local = hand_joints(shape, HandAngles(fingers, thumb, np.zeros(2)))
+    local = hand_joints(SHAPES[0], HandAngles(fingers, thumb, np.zeros(2)))
     rotation = facing(*np.radians(turn)) @ palm_frame(local).T
     x, y, z = (rotation @ (local - MIDDLE).T) / CUBE_MM  # camera frame, cubes
     return size * (np.stack([x, y, -z], axis=-1) + 0.5) - 0.5

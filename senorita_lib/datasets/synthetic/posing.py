@@ -40,11 +40,7 @@ def bent_fingers(joints: np.ndarray) -> npt.NDArray[np.int64]:
     """Articulation pattern (...), 0..31, with bit f set where finger f (thumb first) is bent.
 
     The angle of its PIP joint decides; for the thumb that of its last bone against its first.
-
-    Parameters
-    ----------
-    joints
-        (..., 21, 3), any frame and unit.
+    Joints are (..., 21, 3), in any frame and unit.
     """
     chain = np.concatenate(
         [joints[..., 1:6, None, :], joints[..., 6:, :].reshape(*joints.shape[:-2], 5, 3, 3)], -2
@@ -61,11 +57,7 @@ def view_angles(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth and elevation (...), degrees, of the direction that the palm faces.
 
     Azimuth 0: the palm faces the camera, 90: the image's right, 180: away; elevation 90: up.
-
-    Parameters
-    ----------
-    joints
-        (..., 21, 3), camera frame, a right hand.
+    Joints are those of a right hand, (..., 21, 3), camera frame.
     """
     normal = palm_frame(joints)[..., 2]
     azimuth = np.degrees(np.arctan2(normal[..., 0], -normal[..., 2]))
@@ -83,13 +75,8 @@ def view_bin(joints: np.ndarray) -> npt.NDArray[np.int64]:
 
 
 # ------------------------------------------------------------------------------ articulation
-def draw_pattern(rng: np.random.Generator, allowed: Sequence[int]) -> int:
-    """One of ``allowed`` patterns; open hand and fist are the most frequent, none is rare."""
-    weights = np.array([_WEIGHTS.get(p, 1.0) for p in allowed])
-    return int(rng.choice(allowed, p=weights / weights.sum()))
-
-
-# Open hand and fist; thumb in, fist with thumb out, three, victory, pointing and the like.
+# How often patterns are drawn, against 1. Open hand and fist are the most frequent, none is rare;
+# then thumb in, fist with thumb out, three, victory, pointing and the like.
 _WEIGHTS = {0: 3.0, 31: 4.0} | dict.fromkeys((1, 14, 15, 25, 28, 29, 30), 1.5)
 
 
@@ -133,33 +120,25 @@ def draw_angles(rng: np.random.Generator, pattern: int, count: int) -> HandAngle
     rise = np.clip(-6 + (50 + 4 * crossed) * u[:, 1] + 0.06 * bend, -6, 62)
     turn = np.clip(18 * n[:, 2] - 12 + 6 * crossed * u[:, 2], -60, 40)
     thumb = np.stack([out, rise, turn, first, bend - first], axis=-1)
-    n = rng.standard_normal((count, 2))
-    wrist = np.stack(
-        [np.clip(-8 + 22 * n[:, 0], -60, 60), np.clip(4 + 9 * n[:, 1], -22, 28)], axis=-1
-    )
+    wrist = np.clip([-8, 4] + [22, 9] * rng.standard_normal((count, 2)), [-60, -22], [60, 28])
     return HandAngles(np.radians(fingers), np.radians(thumb), np.radians(wrist))
 
 
 # Points along the free bones, for telling which flesh would pass through which.
 _STEPS = np.array([1 / 3, 2 / 3, 1.0])
-_POINT_RADII = np.array(
-    [
-        [13.2, 12.7, 12.3, 11.5, 10.9, 10.3, 9.3, 8.4, 7.6],
-        [10.9, 10.2, 9.6, 9.1, 8.7, 8.3, 7.7, 7.1, 6.6],
-        [11.2, 10.5, 9.8, 9.3, 8.8, 8.4, 7.8, 7.3, 6.8],
-        [10.7, 10.0, 9.3, 8.8, 8.4, 8.0, 7.4, 6.9, 6.4],
-        [9.8, 9.0, 8.2, 7.8, 7.4, 7.1, 6.6, 6.1, 5.7],
-    ]
-)
+_POINT_RADII = np.array([
+    13.2, 12.7, 12.3, 11.5, 10.9, 10.3, 9.3, 8.4, 7.6, 10.9, 10.2, 9.6, 9.1, 8.7, 8.3, 7.7, 7.1,
+    6.6, 11.2, 10.5, 9.8, 9.3, 8.8, 8.4, 7.8, 7.3, 6.8, 10.7, 10.0, 9.3, 8.8, 8.4, 8.0, 7.4, 6.9,
+    6.4, 9.8, 9.0, 8.2, 7.8, 7.4, 7.1, 6.6, 6.1, 5.7,
+])  # fmt: skip
 _FINGER_OF = np.repeat(np.arange(5), 9)
 _APART = _FINGER_OF[:, None] < _FINGER_OF  # each pair of points of different fingers once
 for _first in range(1, 4):  # neighbours touch at their roots
     _APART[9 * _first : 9 * _first + 2, 9 * _first + 9 : 9 * _first + 11] = False
 # Fingers press against each other in a fist: flesh gives way by as much, mm.
 _SOFT = np.where(_FINGER_OF[:, None] + 1 == _FINGER_OF, 4.0, 3.0)
-_FREE = np.ones((5, 9), dtype=bool)  # points that may not enter the palm
-_FREE[0, :4] = False
-_FREE[1:, :2] = False
+_FREE = np.tile(np.arange(9) > 1, 5)  # points that may not enter the palm
+_FREE[:4] = False  # of the thumb two more may
 
 
 def overlap(shape: HandShape, joints: np.ndarray) -> np.ndarray:
@@ -168,7 +147,7 @@ def overlap(shape: HandShape, joints: np.ndarray) -> np.ndarray:
     roots, free = joints[..., 1:6, None, None, :], joints[..., 6:, :].reshape(*batch, 5, 3, 1, 3)
     starts = np.concatenate([roots, free[..., :-1, :, :]], axis=-3)
     points = (starts + _STEPS[:, None] * (free - starts)).reshape(*batch, 45, 3)
-    radii = _POINT_RADII.ravel() * shape.thickness
+    radii = _POINT_RADII * shape.thickness
     palm = joints[..., None, 2:6, :] * np.array([0.3, 0.55, 0.8])[:, None, None]
     palm = palm.reshape(*batch, 12, 3)
 
@@ -177,8 +156,8 @@ def overlap(shape: HandShape, joints: np.ndarray) -> np.ndarray:
         return np.asarray((rp[:, None] + rq) - np.sqrt(distance2))
 
     fingers = np.where(_APART, depth(points, radii, points, radii) - _SOFT, 0).max((-2, -1))
-    free = _FREE.ravel()
-    into_palm = depth(points[..., free, :], radii[free], palm, np.full(12, 12.0) * shape.thickness)
+    flesh = np.full(12, 12.0) * shape.thickness
+    into_palm = depth(points[..., _FREE, :], radii[_FREE], palm, flesh)
     return np.maximum(np.maximum(fingers, into_palm.max((-2, -1))), 0)
 
 
@@ -210,21 +189,11 @@ def draw_view(rng: np.random.Generator, allowed: Sequence[int]) -> np.ndarray:
 def facing(azimuth: float, elevation: float, roll: float) -> np.ndarray:
     """The rotation (3, 3), as in :func:`draw_view`, whose palm faces in a given direction.
 
-    Parameters
-    ----------
-    azimuth, elevation
-        As in :func:`view_angles`, but radians.
-    roll
-        Radians; 0 where the fingers point up, positive anticlockwise as seen from the front of
-        the palm.
+    Angles are radians, azimuth and elevation as in :func:`view_angles`; roll is 0 where the
+    fingers point up, and positive anticlockwise as seen from the front of the palm.
     """
-    normal = np.array(
-        [
-            np.sin(azimuth) * np.cos(elevation),
-            -np.sin(elevation),
-            -np.cos(azimuth) * np.cos(elevation),
-        ]
-    )
+    level = np.cos(elevation)
+    normal = np.array([np.sin(azimuth) * level, -np.sin(elevation), -np.cos(azimuth) * level])
     up = np.array([0.0, -1.0, 0.0])
     along = up - (up @ normal) * normal
     along /= np.linalg.norm(along)
@@ -235,37 +204,19 @@ def facing(azimuth: float, elevation: float, roll: float) -> np.ndarray:
 # --------------------------------------------------------------------------------------- pose
 @dataclass(frozen=True)
 class HandPose:
-    """One posed hand.
+    """One posed hand: camera = rotation @ hand + translation."""
 
-    Attributes
-    ----------
-    shape, view, pattern
-        Bins.
-    joints, local
-        (21, 3), in the camera frame and in the hand frame, mm.
-    wrist
-        (2,), as in :class:`HandAngles`.
-    forearm
-        Length, mm; it keeps the elbow away from the camera.
-    upper_arm
-        (3,), from elbow to shoulder, camera frame, mm.
-    sleeve
-        Factor by which a sleeve thickens the arm.
-    rotation, translation
-        (3, 3) and (3,): camera = rotation @ hand + translation.
-    """
-
-    shape: int
+    shape: int  # these three are its bins
     view: int
     pattern: int
-    joints: np.ndarray
-    local: np.ndarray
-    wrist: np.ndarray
-    forearm: float
-    upper_arm: np.ndarray
-    sleeve: float
-    rotation: np.ndarray
-    translation: np.ndarray
+    joints: np.ndarray  # (21, 3), camera frame, mm
+    local: np.ndarray  # (21, 3), hand frame, mm
+    wrist: np.ndarray  # (2,), as in HandAngles
+    forearm: float  # length, mm; it keeps the elbow away from the camera
+    upper_arm: np.ndarray  # (3,), from elbow to shoulder, camera frame, mm
+    sleeve: float  # factor by which a sleeve thickens the arm
+    rotation: np.ndarray  # (3, 3)
+    translation: np.ndarray  # (3,), mm
 
 
 def turned(pose: HandPose, degrees: float) -> HandPose:
@@ -278,26 +229,20 @@ def turned(pose: HandPose, degrees: float) -> HandPose:
     middle = pose.joints.mean(axis=0)
     joints = (pose.joints - middle) @ turn.T + middle
     return replace(
-        pose,
-        joints=joints,
-        view=int(view_bin(joints)),
-        rotation=turn @ pose.rotation,
-        translation=turn @ (pose.translation - middle) + middle,
-        upper_arm=turn @ pose.upper_arm,
-    )
+        pose, joints=joints, view=int(view_bin(joints)), rotation=turn @ pose.rotation,
+        translation=turn @ (pose.translation - middle) + middle, upper_arm=turn @ pose.upper_arm,
+    )  # fmt: skip
 
 
 def draw_pose(
-    rng: np.random.Generator,
-    camera: Camera,
-    shapes: Sequence[int] = SEEN_SHAPES,
-    views: Sequence[int] = SEEN_VIEWS,
-    patterns: Sequence[int] = SEEN_PATTERNS,
-) -> HandPose:
+    rng: np.random.Generator, camera: Camera, shapes: Sequence[int] = SEEN_SHAPES,
+    views: Sequence[int] = SEEN_VIEWS, patterns: Sequence[int] = SEEN_PATTERNS,
+) -> HandPose:  # fmt: skip
     """Draw a pose out of the given bins."""
     number = int(rng.choice(shapes))
     shape = SHAPES[number]
-    pattern = draw_pattern(rng, patterns)
+    weights = np.array([_WEIGHTS.get(p, 1.0) for p in patterns])
+    pattern = int(rng.choice(patterns, p=weights / weights.sum()))
     target = draw_view(rng, views)
     angles = draw_angles(rng, pattern, 24)
     local = hand_joints(shape, angles)
@@ -317,19 +262,11 @@ def draw_pose(
     forearm = 250.0 if arm[2] * 250.0 > -room else max(room / -arm[2], 40.0)
     upper_arm = np.array([0.35, 0.1, 0.75]) + rng.normal(size=3) * [0.4, 0.4, 0.15]
     joints = turned + translation
+    sleeve = rng.uniform(1.0, 1.35) if rng.uniform() < 0.5 else 1.0
     return HandPose(
-        shape=number,
-        view=int(view_bin(joints)),
-        pattern=pattern,
-        joints=joints,
-        local=local,
-        wrist=angles.wrist[chosen],
-        forearm=forearm,
-        upper_arm=upper_arm * 300,
-        sleeve=rng.uniform(1.0, 1.35) if rng.uniform() < 0.5 else 1.0,
-        rotation=rotation,
-        translation=translation,
-    )
+        number, int(view_bin(joints)), pattern, joints, local, angles.wrist[chosen], forearm,
+        upper_arm * 300, sleeve, rotation, translation,
+    )  # fmt: skip
 
 
 def _place(rng: np.random.Generator, camera: Camera, turned: np.ndarray) -> np.ndarray:

@@ -39,20 +39,8 @@ def background(
 ) -> Depth | None:
     """Depth of what stands behind the hand: a person's head and trunk, or a slanted wall.
 
-    Parameters
-    ----------
-    rng
-        To draw from.
-    camera
-        Gives the rays.
-    joints
-        (21, 3), camera frame, mm; a person stands behind them.
-    depth
-        (height, width), mm, of hand and arm, ``inf`` elsewhere; a wall stands behind both.
-
-    Returns
-    -------
-        (height, width), mm, ``inf`` where nothing is; None without any background.
+    The person stands behind the joints (21, 3), camera frame, mm; the wall behind ``depth``
+    (height, width), mm, of hand and arm. ``inf`` where nothing is; None without any background.
     """
     kind, behind = rng.uniform(), float(joints[:, 2].max())
     if kind < 0.35:
@@ -108,25 +96,14 @@ def _enlarge(depth: Depth, camera: Camera) -> Depth:
 def sense(
     rng: np.random.Generator, depth: Depth, scene: Depth | None = None
 ) -> npt.NDArray[np.uint16]:
-    """Turn exact depth into what the sensor would give.
+    """What the sensor would give for the exact depth of hand and arm and of the background.
 
-    Parameters
-    ----------
-    rng
-        To draw from.
-    depth
-        (height, width), mm, of hand and arm, ``inf`` where the ray meets nothing.
-    scene
-        The same for the background.
-
-    Returns
-    -------
-        (height, width), mm, 0 where nothing returned.
+    All are (height, width), mm; a ray that meets nothing is ``inf`` in the exact depth and 0 in
+    the sensor's.
     """
-    shape = depth.shape
     if scene is not None:
         depth = np.minimum(depth, scene)
-    result = np.zeros(shape, dtype=np.uint16)
+    result = np.zeros(depth.shape, dtype=np.uint16)
     columns = np.flatnonzero((depth < np.inf).any(axis=0))
     rows = np.flatnonzero((depth < np.inf).any(axis=1))
     if not len(rows):

@@ -18,38 +18,20 @@ import numpy.typing as npt
 from senorita_lib.camera import Camera
 
 Depth = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
 Box = list[int]  # u0, v0, u1, v1, px, ends excluded
 TRIANGLE_SLACK = 1e-4  # widens a triangle by this share of itself: no cracks along its cones
 
 
 def render_depth(
-    centres: npt.ArrayLike,
-    radii: npt.ArrayLike,
-    pills: npt.ArrayLike,
-    wedges: npt.ArrayLike,
+    centres: npt.ArrayLike, radii: npt.ArrayLike, pills: npt.ArrayLike, wedges: npt.ArrayLike,
     camera: Camera,
-) -> Depth:
-    """Depth of the first surface along each pixel's ray.
+) -> Depth:  # fmt: skip
+    """Depth (height, width), mm, of the first surface along each ray; ``inf`` without one.
 
-    Parameters
-    ----------
-    centres
-        (n, 3), sphere centres, camera frame, mm.
-    radii
-        (n,), mm; every sphere must lie wholly in front of the camera, z > radius.
-    pills, wedges
-        Numbers of spheres, pairs (p, 2) and triples (w, 3), each joined by its convex hull.
-    camera
-        Gives the rays.
-
-    Returns
-    -------
-        (height, width), z in mm, ``inf`` where the ray meets nothing.
-
-    Raises
-    ------
-    ValueError
-        If a sphere reaches behind the camera.
+    The spheres have centres (n, 3), camera frame, mm, and radii (n,), mm, and must lie wholly in
+    front of the camera. ``pills`` (p, 2) and ``wedges`` (w, 3) are the numbers of spheres that a
+    convex hull joins.
     """
     centres = np.asarray(centres, dtype=np.float64).reshape(-1, 3)
     radii = np.asarray(radii, dtype=np.float64).reshape(-1)
@@ -87,13 +69,8 @@ class _Canvas:
     def window(self, box: Box) -> tuple[Depth, Depth, Depth, Depth]:
         """Views of depth, x, y and |d|^2 within a box."""
         u0, v0, u1, v1 = box
-        rows, columns = slice(v0, v1), slice(u0, u1)
-        return (
-            self.depth[rows, columns],
-            self.x[columns],
-            self.y[rows],
-            self.square[rows, columns],
-        )
+        at = slice(v0, v1), slice(u0, u1)
+        return self.depth[at], self.x[u0:u1], self.y[v0:v1], self.square[at]
 
 
 def _dot(a: Depth, x: Depth, y: Depth) -> Depth:
@@ -101,7 +78,7 @@ def _dot(a: Depth, x: Depth, y: Depth) -> Depth:
     return np.asarray(a[0] * x + (a[1] * y + a[2]))
 
 
-def _sphere_boxes(centres: np.ndarray, radii: np.ndarray, camera: Camera) -> npt.NDArray[np.int64]:
+def _sphere_boxes(centres: np.ndarray, radii: np.ndarray, camera: Camera) -> Indices:
     """Pixel rectangles (n, 4) that hold the spheres' projections, ends excluded."""
     z, sizes = centres[:, 2], (camera.width, camera.height)
     focal, middle = (camera.fx, camera.fy), (camera.cx, camera.cy)
@@ -117,13 +94,11 @@ def _sphere_boxes(centres: np.ndarray, radii: np.ndarray, camera: Camera) -> npt
     return boxes
 
 
-def _visible(boxes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _visible(boxes: Indices) -> Indices:
     return np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
 
 
-def _draw_spheres(
-    canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, boxes: npt.NDArray[np.int64]
-) -> None:
+def _draw_spheres(canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, boxes: Indices) -> None:
     power = ((centres * centres).sum(1) - radii * radii).astype(np.float32)
     centres = centres.astype(np.float32)
     windows = boxes.tolist()
@@ -139,11 +114,7 @@ def _draw_spheres(
 
 
 def _draw_cones(
-    canvas: _Canvas,
-    centres: np.ndarray,
-    radii: np.ndarray,
-    pairs: npt.NDArray[np.int64],
-    boxes: npt.NDArray[np.int64],
+    canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, pairs: Indices, boxes: Indices
 ) -> None:
     # After I. Quilez's ray / round cone intersection, with the ray from the origin, and all
     # of it divided by the squared length of the cone's side to keep float32 accurate.
@@ -161,14 +132,12 @@ def _draw_cones(
     k0 = (a * a).sum(1) - (m1 * m1 - 2 * m1 * taper * ra + length2 * ra * ra) / side2
     k1 = (shift / side2)[:, None] * axis - a
     unit = axis / np.sqrt(side2)[:, None]
-    k0, start, k1, unit = (
-        v.astype(np.float32) for v in (k0, shift / side2 + 0.5, k1, unit)
-    )  # where along the side: 0..1 becomes -1/2..1/2
+    start = shift / side2 + 0.5  # where along the side: 0..1 becomes -1/2..1/2
+    k0, start, k1, unit = (v.astype(np.float32) for v in (k0, start, k1, unit))
     side = np.sqrt(side2).astype(np.float32)
     first, second = boxes[pairs[:, 0]], boxes[pairs[:, 1]]
-    merged = np.concatenate(
-        [np.minimum(first[:, :2], second[:, :2]), np.maximum(first[:, 2:], second[:, 2:])], axis=1
-    )
+    low, high = np.minimum(first[:, :2], second[:, :2]), np.maximum(first[:, 2:], second[:, 2:])
+    merged = np.concatenate([low, high], axis=1)
     windows = merged.tolist()
     for i in _visible(merged):
         depth, x, y, square = canvas.window(windows[i])
@@ -192,7 +161,7 @@ def _draw_cones(
 
 
 def _draw_triangles(
-    canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, wedges: npt.NDArray[np.int64]
+    canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, wedges: Indices
 ) -> None:
     corners, normals = _tangent_triangles(centres, radii, wedges)
     offset = (normals * corners[:, 0]).sum(1)
@@ -203,13 +172,9 @@ def _draw_triangles(
     normals, edges = (normals / offset[:, None]).astype(np.float32), edges.astype(np.float32)
     pixels = canvas.camera.project(corners)[..., :2]
     limits = (canvas.camera.width, canvas.camera.height)
-    boxes = np.concatenate(
-        [
-            np.clip(np.floor(pixels.min(axis=1)), 0, limits),
-            np.clip(np.ceil(pixels.max(axis=1)) + 1, 0, limits),
-        ],
-        axis=1,
-    ).astype(np.int64)
+    low, high = np.floor(pixels.min(axis=1)), np.ceil(pixels.max(axis=1)) + 1
+    boxes = np.concatenate([np.clip(low, 0, limits), np.clip(high, 0, limits)], axis=1)
+    boxes = boxes.astype(np.int64)
     slack = (-TRIANGLE_SLACK / corners[:, 0, 2]).astype(np.float32)
     windows = boxes.tolist()
     for i in _visible(boxes):
@@ -224,7 +189,7 @@ def _draw_triangles(
 
 
 def _tangent_triangles(
-    centres: np.ndarray, radii: np.ndarray, wedges: npt.NDArray[np.int64]
+    centres: np.ndarray, radii: np.ndarray, wedges: Indices
 ) -> tuple[np.ndarray, np.ndarray]:
     """Corners (t, 3, 3) and outward unit normals (t, 3) of the triangles that touch three spheres.
 

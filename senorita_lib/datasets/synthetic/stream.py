@@ -11,7 +11,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from senorita_lib.cropping import CropBatch, HandCrop, crop_hand
+from senorita_lib.cropping import Centre, CropBatch, Foreground, HandCrop, crop_hand
 from senorita_lib.datasets.synthetic.frames import SPLITS, SyntheticHand
 
 Batch = tuple[CropBatch, torch.Tensor]
@@ -27,8 +27,6 @@ class SyntheticStream(IterableDataset[Batch]):
     ----------
     batch
         Crops in a batch.
-    seed, split
-        As for :class:`~senorita_lib.datasets.SyntheticHand`.
     size, foreground, centre
         As for :func:`senorita_lib.cropping.crop_hand`.
     workers
@@ -37,33 +35,20 @@ class SyntheticStream(IterableDataset[Batch]):
         Number of the first batch.
     part
         The rows of each batch to make, for one of several processes that share it.
-
-    Raises
-    ------
-    ValueError
-        If an argument makes no sense.
     """
 
     def __init__(
-        self,
-        batch: int = 64,
-        *,
-        seed: int = 0,
-        split: str = "train",
-        size: int = 256,
-        foreground: str = "otsu",
-        centre: str = "mass",
-        workers: int | None = None,
-        start: int = 0,
-        part: slice = slice(None),
-    ) -> None:
+        self, batch: int = 64, *, seed: int = 0, split: str = "train", size: int = 256,
+        foreground: Foreground = "otsu", centre: Centre = "mass", workers: int | None = None,
+        start: int = 0, part: slice = slice(None),
+    ) -> None:  # fmt: skip
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         for name, value, least in (("batch", batch, 1), ("seed", seed, 0), ("start", start, 0)):
             if int(value) != value or value < least:
                 raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
         self.hands, self.split, self.start = SyntheticHand(seed), split, start
-        self.crop = {"size": size, "foreground": foreground, "centre": centre}
+        self.size, self.foreground, self.centre = size, foreground, centre
         self.rows, self.stride = range(batch)[part], batch
         cores = os.cpu_count() or 1
         self.workers = max(cores - 2, 0) if workers is None else workers
@@ -76,8 +61,12 @@ class SyntheticStream(IterableDataset[Batch]):
 
     def _crop(self, index: int) -> tuple[HandCrop, torch.Tensor]:
         frame = self.hands.frame(index, self.split)
+        assert frame.joints is not None
         try:
-            crop = crop_hand(frame.depth, frame.box, self.hands.camera, **self.crop)
+            crop = crop_hand(
+                frame.depth, frame.box, self.hands.camera, size=self.size,
+                foreground=self.foreground, centre=self.centre,
+            )  # fmt: skip
         except ValueError:  # no hand in the picture, which is rare: take a frame far beyond
             return self._crop(index + (1 << 60))
         crop.steps.clear()
@@ -87,12 +76,9 @@ class SyntheticStream(IterableDataset[Batch]):
         worker = get_worker_info()
         if worker is None and self.workers:
             with _without_main():
-                return iter(
-                    DataLoader(
-                        self, batch_size=None, num_workers=self.workers,
-                        multiprocessing_context="spawn",
-                    )
-                )  # fmt: skip
+                loader = DataLoader(self, None, num_workers=self.workers,
+                                    multiprocessing_context="spawn")  # fmt: skip
+                return iter(loader)
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         if worker:
             cv2.setNumThreads(1)
