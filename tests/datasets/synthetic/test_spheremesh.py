@@ -45,8 +45,7 @@ def test_spheres_match_brute_force():
     centres, radii = random_hull(rng, 12)
     wanted = spheres_by_brute_force(centres, radii, SMALL)
     got = render_depth(centres, radii, [], [], SMALL)
-    assert got.dtype == np.float32
-    assert got.shape == (120, 160)
+    assert (got.shape, got.dtype) == ((120, 160), np.float32)
     hit = np.isfinite(wanted)
     assert (np.isfinite(got) != hit).sum() <= 2
     both = hit & np.isfinite(got)
@@ -72,15 +71,14 @@ def test_hull_matches_a_dense_union_of_spheres(count, seed):
 
 def test_seen_along_the_axis():
     """A pill that points at the camera: the cone of the small end before the large one shows."""
-    near_small = render_depth([[0, 0, 200], [0, 0, 260]], [8, 30], [[0, 1]], [], SMALL)
-    wanted = render_depth(
-        *dense(np.array([[0, 0, 200], [0, 0, 260]]), np.array([8, 30])), [], [], SMALL
-    )
+    centres = np.array([[0, 0, 200], [0, 0, 260]])
+    near_small = render_depth(centres, [8, 30], [[0, 1]], [], SMALL)
+    wanted = render_depth(*dense(centres, np.array([8, 30])), [], [], SMALL)
     hit = np.isfinite(wanted)
     assert (np.isfinite(near_small) == hit).mean() > 0.999
     assert np.abs(near_small[hit] - wanted[hit]).max() < 1
-    large_first = render_depth([[0, 0, 200], [0, 0, 260]], [30, 8], [[0, 1]], [], SMALL)
-    alone = render_depth([[0, 0, 200]], [30], [], [], SMALL)
+    large_first = render_depth(centres, [30, 8], [[0, 1]], [], SMALL)
+    alone = render_depth(centres[:1], [30], [], [], SMALL)
     np.testing.assert_allclose(large_first, alone, atol=1e-3)
 
 
@@ -117,9 +115,6 @@ def test_outside_the_image_and_cut_by_its_border():
     assert np.isinf(away).all()
     cut = render_depth([[-197, 0, 300], [-150, 0, 300]], [10, 10], [[0, 1]], [], SMALL)
     assert np.isfinite(cut[:, 0]).any()
-
-
-def test_nothing_at_all():
     assert np.isinf(render_depth([], [], [], [], SMALL)).all()
 
 

@@ -35,9 +35,8 @@ def test_batches_are_the_generators_frames(batches):
         assert isinstance(crops, CropBatch)
         frames = [hands.frame(4 * number + i) for i in range(4)]
         wanted = CropBatch.stack(crop_hand(f.depth, f.box, size=48) for f in frames)
-        assert_same(
-            (crops, joints), (wanted, torch.from_numpy(np.stack([f.joints for f in frames])))
-        )
+        true = torch.from_numpy(np.stack([f.joints for f in frames]))
+        assert_same((crops, joints), (wanted, true))
 
 
 def test_arguments_are_those_of_generator_and_crop():
@@ -51,8 +50,7 @@ def test_arguments_are_those_of_generator_and_crop():
 def test_any_start_any_number_of_workers_and_any_part(batches):
     for got, wanted in zip(islice(make(seed=3, start=1, workers=2), 3), batches[1:], strict=True):
         assert_same(got, wanted)
-    got = next(iter(make(seed=3, start=2)))
-    assert_same(got, batches[2])
+    assert_same(next(iter(make(seed=3, start=2))), batches[2])
     crops, joints = make(seed=3, part=slice(1, 3)).batch(2)
     assert torch.equal(crops.image, batches[2][0].image[1:3])
     assert torch.equal(joints, batches[2][1][1:3])
