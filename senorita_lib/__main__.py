@@ -21,15 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description="Train a recipe through all its stages, or resume a run, and test it.",
     )
     parser.add_argument("recipe", help=", ".join(RECIPES))
-    parser.add_argument(
-        "--data", default="data/hands19_synthetic", help="folder that contains 'Task 1'"
-    )
-    parser.add_argument(
-        "--people", default=SYNTHETIC,
-        help="for recipes with pretrain: folder with MPII and Human3.6M (default: synthetic)",
-    )  # fmt: skip
-    parser.add_argument("--folder", help="folder for the run (default: runs/RECIPE/model_MODEL)")
-    parser.add_argument(
+    option = parser.add_argument
+    option("--data", default="data/hands19_synthetic", help="folder that contains 'Task 1'")
+    people = "for recipes with pretrain: folder with MPII and Human3.6M (default: synthetic)"
+    option("--people", default=SYNTHETIC, help=people)
+    option("--folder", help="folder for the run (default: runs/RECIPE/model_MODEL)")
+    option(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
         help="recipe values, as JSON or text, such as model=2 'milestones=[60000, 90000]'",
     )  # fmt: skip

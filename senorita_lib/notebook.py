@@ -4,14 +4,8 @@ import ast
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    create_model,
-)
+import pydantic
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
 from senorita_lib.files import project_path as project_path
 from senorita_lib.recipes import explain
@@ -28,25 +22,16 @@ def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:
     what it was given into a cell of its own, which is the kernel's second input if this check is in
     the third. Other cells are not looked at, so a reader can run this again.
 
-    Parameters
-    ----------
-    namespace
-        ``globals()`` of the notebook; the texts "true" and "false" are replaced by truth values.
-    **checks
-        For each parameter :func:`whole`, :func:`number`, :func:`one_of`, :func:`truth` or
-        :func:`folder`.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, a value impossible or a folder missing.
+    ``namespace`` is ``globals()`` of the notebook, where the texts "true" and "false" are replaced
+    by truth values; each check is one of the functions below. Raises ValueError if a name is
+    unknown, a value impossible or a folder missing.
     """
     for name in checks:
         if name not in namespace:
             raise ValueError(f"{name} has no value, run the cell with the parameters first")
     values = {name: namespace[name] for name in checks}
     values |= dict.fromkeys(_injected_names(namespace.get("In")) - checks.keys())
-    parameters = create_model("Parameters", __config__=_STRICT, **checks)
+    parameters = pydantic.create_model("Parameters", __config__=_STRICT, **checks)
     try:
         checked = parameters(**values)
     except ValidationError as error:
@@ -82,14 +67,9 @@ def truth(*others: Any) -> Any:
 
 
 def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
-    """Check for the path of a folder, see :func:`project_path`.
+    """Check for the path of a folder, see :func:`project_path`, or one of the words in ``but``.
 
-    Parameters
-    ----------
-    otherwise
-        What makes the folder, for the error if it is missing. Without it, it may be missing.
-    but
-        Words that are allowed instead of a path.
+    ``otherwise`` says what makes the folder if it is missing; without it, it may be missing.
     """
 
     def check(value: Any) -> Any:

@@ -28,15 +28,7 @@ def explain(
 ) -> str:
     """What pydantic refused, in one sentence: ``recipe 'tiny' has batch = 1, wanted ...``.
 
-    Parameters
-    ----------
-    error
-    owner
-        What the values belong to.
-    values
-        All of them, as given.
-    known
-        The names that there are; the nearest one is told for an unknown one.
+    ``owner`` is what the ``values`` belong to; ``known`` are the names that there are.
     """
     first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     name, wanted = str(first["loc"][0]), first["msg"]
@@ -65,10 +57,7 @@ Four = Annotated[tuple[Positive, ...], Strict(False), Field(min_length=4, max_le
 class Recipe(BaseModel):
     """A training run. The defaults are the paper's (sections 3 and 3.1), except ``pretrain``.
 
-    Raises
-    ------
-    ValueError
-        If a name is unknown or a value impossible.
+    Raises ValueError if a name is unknown or a value impossible.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -202,76 +191,32 @@ RECIPES = {
     "best": Recipe(name="best", pretrain=True, volume_weight=1 / 1400, bone_length="initial"),
     # The authors' choices, as far as they are deliberate; _released has those of each model.
     "released": Recipe(
-        name="released",
-        pretrain=True,
-        foreground="valley",
-        centre="box",
-        fusion="stems",
-        patches="released",
-        orientation="raw",
-        refiner_gradient=False,
-        distance="euclidean",
-        ends="gate",
-        volume_difference="smooth_l1",
-        balance="adaptive",
+        name="released", pretrain=True, foreground="valley", centre="box", fusion="stems",
+        patches="released", orientation="raw", refiner_gradient=False, distance="euclidean",
+        ends="gate", volume_difference="smooth_l1", balance="adaptive",
     ),
     # The weights that come with the package: about an hour and a half on two cores with bfloat16.
     "small": Recipe(
-        name="small",
-        pretrain_images=150_000,
-        image_size=128,
-        block="basic",
-        layers=(2, 2, 2, 2),
-        widths=(32, 96, 192, 320),
-        head_channels=96,
-        depth_bins=16,
-        patch_sizes=(48, 24, 12),
-        hidden=64,
-        patch_channels=4,
+        name="small", image_size=128, pretrain_images=150_000, precision="auto",
+        block="basic", layers=(2, 2, 2, 2), widths=(32, 96, 192, 320), head_channels=96,
+        depth_bins=16, patch_sizes=(48, 24, 12), hidden=64, patch_channels=4,
         bone_length="initial",  # better than "train" on all five splits
         volume_weight=1 / 1400,  # the paper's 1 / 200 makes it worse (notebook 03)
-        pose_images=150_000,
-        volume_images=30_000,
-        refine_images=40_000,
-        batch=16,
-        refine_batch=16,
-        learning_rate=1e-3,
-        milestones=(100_000, 150_000),
-        refine_rate_factor=0.02,
-        refiner_rate_factor=25.0,
-        precision="auto",
-        validation_share=0.01,
-        validate_images=10_000,
+        pose_images=150_000, volume_images=30_000, refine_images=40_000, batch=16, refine_batch=16,
+        learning_rate=1e-3, milestones=(100_000, 150_000), refine_rate_factor=0.02,
+        refiner_rate_factor=25.0, validation_share=0.01, validate_images=10_000,
     ),
     # The whole pipeline on two CPU cores in about a minute and a half.
     "tiny": Recipe(
-        name="tiny",
-        pretrain_images=19_200,
-        image_size=64,
-        depth_layers=16,
-        voxel_depth=16,
-        block="basic",
-        layers=(1, 1, 1, 1),
-        widths=(32, 64, 96, 128),
-        head_channels=64,
-        depth_bins=16,
-        patch_sizes=(32, 16, 8),
-        hidden=64,
-        patch_channels=4,
-        volume_size=16,
-        gamma=0.4,
-        volume_weight=8 / 200,
-        pose_images=14_400,
-        volume_images=4_800,
-        refine_images=6_400,
-        batch=16,
-        refine_batch=16,
-        learning_rate=1e-3,
-        milestones=(12_000, 19_200),
-        refiner_rate_factor=10.0,
+        name="tiny", image_size=64, pretrain_images=19_200, depth_layers=16, voxel_depth=16,
+        block="basic", layers=(1, 1, 1, 1), widths=(32, 64, 96, 128), head_channels=64,
+        depth_bins=16, patch_sizes=(32, 16, 8), hidden=64, patch_channels=4,
+        volume_size=16, gamma=0.4, volume_weight=8 / 200,
+        pose_images=14_400, volume_images=4_800, refine_images=6_400, batch=16, refine_batch=16,
+        learning_rate=1e-3, milestones=(12_000, 19_200), refiner_rate_factor=10.0,
         validate_images=3_600,
     ),
-}
+}  # fmt: skip
 
 
 def _released(model: int) -> dict[str, Any]:
@@ -284,11 +229,9 @@ def _released(model: int) -> dict[str, Any]:
     """
     cell = 200 / 32  # the release's gamma counts 200ths of the cube
     steps, batch, refine_batch = (
-        ((10_000,), 5, 4),
-        ((9_178, 45_000, 58_000), 6, 4),
-        ((9_178, 34_000, 58_000), 6, 4),
-        ((33_576,), 5, 3),
-    )[model - 1]
+        ((10_000,), 5, 4), ((9_178, 45_000, 58_000), 6, 4),
+        ((9_178, 34_000, 58_000), 6, 4), ((33_576,), 5, 3),
+    )[model - 1]  # fmt: skip
     rate, refine_rate = ((1e-3, 1e-5), (7e-4, 2e-7), (7e-4, 2e-6), (5e-4, 5e-5))[model - 1]
     first = model == 1
     return {
@@ -312,10 +255,7 @@ def _released(model: int) -> dict[str, Any]:
 def find_recipe(name: str, /, **overrides: Any) -> Recipe:
     """A named recipe with some values replaced.
 
-    Raises
-    ------
-    ValueError
-        If the recipe or a name is unknown, or a value impossible.
+    Raises ValueError if the recipe or a name is unknown, or a value impossible.
     """
     if name not in RECIPES:
         raise ValueError(f"recipe is {name!r}, wanted one of {list(RECIPES)}")
@@ -337,13 +277,7 @@ def run_folder(recipe: Recipe, runs: str | os.PathLike[str] = "runs") -> Path:
 
 
 def read_overrides(texts: Sequence[str]) -> dict[str, Any]:
-    """Overrides from a command line: ``["model=2", "widths=[8, 8, 8, 8]"]`` as a dict.
-
-    Raises
-    ------
-    ValueError
-        If one has no ``=``.
-    """
+    """Overrides from a command line: ``["model=2", "widths=[8, 8, 8, 8]"]`` as a dict."""
     overrides = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -17,34 +17,17 @@ from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 
 Place = tuple[int, int, int]  # stage, step, batch
+Rows = npt.NDArray[np.int64]
 
 
 class Batches:
-    """Augmented training batches of a recipe.
+    """Augmented training batches of a recipe, from some ``rows`` of a data set's training frames.
 
-    Parameters
-    ----------
-    recipe
-        Says where the frames come from, and how they are augmented.
-    crops
-        The data set's training frames.
-    rows
-        Those to train on.
-    device
-        Where the batches go.
-
-    Raises
-    ------
-    ValueError
-        If the data set has fewer rows than a batch, or the processes cannot share one evenly.
+    Raises ValueError if there are fewer rows than a batch, or processes cannot share one evenly.
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        crops: CropSet,
-        rows: npt.NDArray[np.int64],
-        device: str | torch.device,
+        self, recipe: Recipe, crops: CropSet, rows: Rows, device: str | torch.device
     ) -> None:
         self.recipe, self.crops, self.device = recipe, crops, device
         self._order = Shuffled(rows, recipe.seed)
@@ -53,24 +36,13 @@ class Batches:
             processes.rank_slice(getattr(recipe, name), name)
         least = max(recipe.batch, recipe.volume_batch, recipe.refine_batch)
         if recipe.source == "files" and len(rows) < least:
-            raise ValueError(
-                f"the data set has {len(rows)} training frames with a hand, "
-                f"wanted at least one batch of {least}"
-            )
+            found = f"the data set has {len(rows)} training frames with a hand"
+            raise ValueError(f"{found}, wanted at least one batch of {least}")
 
     def __call__(self, stage: int, step: int, batch: int) -> tuple[CropBatch, torch.Tensor]:
-        """The part of a step's batch that falls to this process.
+        """Part of a step's batch for this process: crops, and joints (B, 21, 3), camera frame, mm.
 
-        Parameters
-        ----------
-        stage, step
-            Number of the stage, and of the step in it.
-        batch
-            Size of the batch in all processes together.
-
-        Returns
-        -------
-            Crops, and joints (B, 21, 3), camera frame, mm.
+        ``batch`` is the size in all processes together.
         """
         recipe, part = self.recipe, processes.rank_slice(batch)
         if recipe.source == "stream":
@@ -80,11 +52,9 @@ class Batches:
         draws = draw(
             batch,
             torch.Generator().manual_seed(seed_of(recipe.seed, stage, step)),
-            angle=recipe.rotation,
-            scale=recipe.scale,
-            scale_probability=recipe.scale_probability,
-            shift=recipe.shift,
-        )
+            angle=recipe.rotation, scale=recipe.scale,
+            scale_probability=recipe.scale_probability, shift=recipe.shift,
+        )  # fmt: skip
         return augment(crops, joints_mm, draws.take(part))
 
     def _next_of_stream(self, place: Place) -> Batch:
@@ -104,21 +74,13 @@ class Batches:
 
 
 class Shuffled:
-    """Rows in a new order in each epoch: which of them a step takes.
+    """Rows in a new order in each epoch: which of them a step takes."""
 
-    Parameters
-    ----------
-    rows
-        To shuffle.
-    seed
-        Of all orders.
-    """
-
-    def __init__(self, rows: npt.NDArray[np.int64], seed: int) -> None:
+    def __init__(self, rows: Rows, seed: int) -> None:
         self.rows, self.seed = rows, seed
-        self._order: tuple[tuple[int, int], npt.NDArray[np.int64]] = (-1, -1), rows
+        self._order: tuple[tuple[int, int], Rows] = (-1, -1), rows
 
-    def __call__(self, stage: int, step: int, batch: int) -> npt.NDArray[np.int64]:
+    def __call__(self, stage: int, step: int, batch: int) -> Rows:
         """Rows of a step, (batch,); it may span two epochs."""
         count = len(self.rows)
         places = np.arange(step * batch, (step + 1) * batch)
@@ -128,7 +90,7 @@ class Shuffled:
             rows[here] = self._epoch(stage, int(epoch))[places[here] % count]
         return rows
 
-    def _epoch(self, stage: int, epoch: int) -> npt.NDArray[np.int64]:
+    def _epoch(self, stage: int, epoch: int) -> Rows:
         if self._order[0] != (stage, epoch):
             rng = np.random.default_rng([self.seed, stage, epoch])
             self._order = (stage, epoch), self.rows[rng.permutation(len(self.rows))]

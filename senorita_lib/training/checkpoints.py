@@ -11,23 +11,15 @@ from typing import Any
 
 import torch
 
-State = dict[str, Any]
+State = dict[str, Any]  # tensors, numbers, text, and dicts and lists of them
 _LAST, _BEFORE = "checkpoint.pt", "checkpoint.before.pt"
 
 
 def save_checkpoint(folder: str | os.PathLike[str], state: State) -> None:
     """Write a checkpoint; the last one becomes the one before.
 
-    Parameters
-    ----------
-    folder
-    state
-        Tensors, numbers, text, and dicts and lists of them.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written, because the disk is full, say; the earlier ones are still there.
+    Raises OSError if it cannot be written, because the disk is full, say; the earlier ones are
+    still there.
     """
     folder = Path(folder)
     part = folder / "checkpoint.part"
@@ -47,17 +39,17 @@ def save_checkpoint(folder: str | os.PathLike[str], state: State) -> None:
 def load_checkpoint(folder: str | os.PathLike[str], device: str = "cpu") -> State | None:
     """The last checkpoint, None if there is none; if it is damaged, the one before and a warning.
 
-    Raises
-    ------
-    ValueError
-        If all are damaged.
+    Raises ValueError if all are damaged.
     """
     damaged = ""
     for path in (Path(folder) / _LAST, Path(folder) / _BEFORE):
         if not path.exists():
             continue
         try:
-            state = _load(path, device)
+            with zipfile.ZipFile(path) as archive:  # torch itself does not check the checksums
+                if archive.testzip() is not None:
+                    raise zipfile.BadZipFile
+            state: State = torch.load(path, map_location=device, weights_only=True)
         except Exception as error:  # torch raises several kinds for a damaged file
             damaged = damaged or f"{path} is damaged ({type(error).__name__})"
             continue
@@ -67,11 +59,3 @@ def load_checkpoint(folder: str | os.PathLike[str], device: str = "cpu") -> Stat
     if damaged:
         raise ValueError(f"{damaged}, wanted a checkpoint: remove it to start the run anew")
     return None
-
-
-def _load(path: Path, device: str) -> State:
-    with zipfile.ZipFile(path) as archive:  # torch itself does not check the checksums
-        if archive.testzip() is not None:
-            raise zipfile.BadZipFile
-    state: State = torch.load(path, map_location=device, weights_only=True)
-    return state

@@ -15,29 +15,23 @@ from senorita_lib.evaluation import SPLITS, split_errors, write_submission
 from senorita_lib.files import atomic_write
 from senorita_lib.model import HandPoseNet
 
+_BATCH = 64
+
 
 def predict_crops(
-    model: HandPoseNet,
-    crops: CropSet,
-    device: str = "cpu",
-    *,
-    batch: int = 64,
-    progress: bool = False,
+    model: HandPoseNet, crops: CropSet, device: str = "cpu", *, progress: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Initial and refined poses of a ``CropSet``.
 
-    Returns
-    -------
-    initial, refined
-        (N, 21, 3), float32, camera frame, mm; zeros for a frame without a hand.
+    Both (N, 21, 3), float32, camera frame, mm; zeros for a frame without a hand.
     """
     initial, refined = (np.zeros((len(crops), 21, 3), np.float32) for _ in range(2))
     found = np.flatnonzero(crops.found)
     model.eval()
     with torch.inference_mode():
-        starts = range(0, len(found), batch)
+        starts = range(0, len(found), _BATCH)
         for start in tqdm(starts, "predicting", disable=not progress, mininterval=1.0):
-            rows = found[start : start + batch]
+            rows = found[start : start + _BATCH]
             prediction = model(crops.batch(rows, device)[0])
             initial[rows] = prediction.joints_mm.float().cpu().numpy()
             refined[rows] = prediction.refinement.joints_mm.float().cpu().numpy()
@@ -45,13 +39,9 @@ def predict_crops(
 
 
 def constant_pose(crops: CropSet) -> np.ndarray:
-    """The pose, relative to the cube's centre, with the least mean joint error on ``crops``.
+    """The pose (21, 3), relative to the cube's centre, mm, with the least mean error on ``crops``.
 
-    Returns
-    -------
-    array
-        (21, 3), mm, the geometric median of each joint: the best guess that knows only where the
-        hand is.
+    The geometric median of each joint: the best guess that knows only where the hand is.
     """
     relative = (crops.joints - crops.cube_centres[:, None])[crops.found].astype(np.float64)
     median = np.median(relative, axis=0)
@@ -62,14 +52,9 @@ def constant_pose(crops: CropSet) -> np.ndarray:
 
 
 def evaluate_run(
-    model: HandPoseNet,
-    train_crops: CropSet,
-    test_crops: CropSet,
-    folder: Path,
-    about: dict[str, Any],
-    device: str = "cpu",
-    progress: bool = False,
-) -> None:
+    model: HandPoseNet, train_crops: CropSet, test_crops: CropSet, folder: Path,
+    about: dict[str, Any], device: str, progress: bool,
+) -> None:  # fmt: skip
     """Test a trained model on the five splits.
 
     Writes ``predictions.npz``, ``submission.zip`` (the refined poses in the challenge's format)
@@ -93,9 +78,9 @@ def evaluate_run(
             for name, joints in poses.items()
         },
     }
-    held, names = io.BytesIO(), np.array(test_crops.names)
+    held, names, true = io.BytesIO(), np.array(test_crops.names), test_crops.joints
     np.savez_compressed(
-        held, names=names, splits=splits, joints=test_crops.joints, initial=initial, refined=refined
+        held, names=names, splits=splits, joints=true, initial=initial, refined=refined
     )
     atomic_write(folder / "predictions.npz", held.getvalue())
     write_submission(folder / "submission.zip", test_crops.names, refined)

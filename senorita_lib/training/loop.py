@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,15 +31,10 @@ _ELSEWHERE = "choose another run folder or remove this one"
 
 
 def learning_rate(recipe: Recipe, stage: int, images: int) -> float:
-    """Learning rate of the estimator.
+    """Learning rate of the estimator in ``STAGES[stage]``.
 
-    Parameters
-    ----------
-    recipe
-    stage
-        Index in ``STAGES``.
-    images
-        Seen in Step 1, where the rate is divided at the milestones; in Step 2 it is constant.
+    ``images`` are those seen in Step 1, where the rate is divided at the milestones; in Step 2 it
+    is constant.
     """
     if STAGES[stage] == "refine":
         return recipe.learning_rate * recipe.refine_rate_factor
@@ -76,10 +72,8 @@ def images_seen(log: list[Row]) -> dict[str, int]:
 
 def counted(log: list[Row]) -> list[Row]:
     """The log with the images ``seen`` since the start of the run, not of the stage."""
-    before, start = {}, 0
-    for stage, images in images_seen(log).items():
-        before[stage] = start
-        start += images
+    totals = images_seen(log)
+    before = dict(zip(totals, accumulate(totals.values(), initial=0), strict=False))
     return [row | {"seen": before[row["stage"]] + row["images"]} for row in log]
 
 
@@ -88,24 +82,18 @@ def training_precision(
 ) -> str:
     """The precision in which networks train here: "float32" or "bfloat16".
 
-    Parameters
-    ----------
-    wanted
-        As in a recipe. "auto": bfloat16 where the processor computes it, which is several times
-        faster; elsewhere it is emulated, which is slower than float32.
-    device
-    cpu_flags
-        Features of the CPU; by default those in ``/proc/cpuinfo``.
+    ``wanted`` is a recipe's. "auto" is bfloat16 where the processor computes it, which is several
+    times faster; elsewhere it is emulated, which is slower than float32. ``cpu_flags`` are by
+    default those in ``/proc/cpuinfo``.
     """
     if wanted != "auto":
         return wanted
     if torch.device(device).type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    info = Path("/proc/cpuinfo")
     if cpu_flags is None:
-        info = Path("/proc/cpuinfo")
         cpu_flags = info.read_text().split() if info.exists() else ()
-    narrow = {"amx_bf16", "avx512_bf16"}.intersection(cpu_flags)
-    return "bfloat16" if narrow else "float32"
+    return "bfloat16" if {"amx_bf16", "avx512_bf16"}.intersection(cpu_flags) else "float32"
 
 
 def run_once(
@@ -116,20 +104,10 @@ def run_once(
     run: Callable[[], None],
     progress: bool,
 ) -> R:
-    """The finished run of a folder, trained first if it is not there.
+    """What ``read`` reads from a folder; if that is None, ``run`` trains first.
 
-    Parameters
-    ----------
-    folder
-        One process at a time trains in it, or one group of processes.
-    recipe, identity
-        Of the run and of its data: processes that train together must agree on them.
-    read
-        Reads the finished run, None if the folder has none.
-    run
-        Trains; the first process writes what ``read`` reads.
-    progress
-        Tell when another process has the folder.
+    One process at a time, or one group of processes, trains in a folder. A group must agree on
+    recipe and identity of the data; its first process writes what ``read`` reads.
     """
     processes.assert_equal_across_ranks("recipe", recipe.to_json())
     processes.assert_equal_across_ranks("data set", identity)
@@ -147,30 +125,8 @@ class Loop:
     """Trains the network of a run through all its stages.
 
     A subclass sets ``model`` and then calls :meth:`begin_stage`; it defines :meth:`plan`,
-    :meth:`groups`, :meth:`loss` and :meth:`validate`.
-
-    Parameters
-    ----------
-    recipe
-    folder
-        For checkpoints and records.
-    device
-    identity
-        Of the data set and of the initial weights: a run resumes only with the same.
-    progress
-    checkpoint_seconds
-        Least time between two checkpoints; they never take more than a twentieth of the time.
-    watch
-        Called with the log when it has grown.
-
-    Attributes
-    ----------
-    stages : tuple of str
-    stage, images : int
-        Index of the stage, and images seen in it.
-    log : list of Row
-    timing : dict of str to float
-        Seconds of each stage.
+    :meth:`groups`, :meth:`loss` and :meth:`validate`. A run resumes only with the same
+    ``identity``, which is that of the data set and of the initial weights.
     """
 
     stages: tuple[str, ...] = STAGES
@@ -192,11 +148,10 @@ class Loop:
         self.precision = training_precision(recipe.precision, device)
         self.checkpoint_seconds = checkpoint_seconds
         self.next_save = time.monotonic() + checkpoint_seconds
-        self.stage = self.images = 0
+        self.stage = self.images = 0  # index of the stage, and images seen in it
         self.log: list[Row] = []
-        self.timing: dict[str, float] = {}
+        self.timing: dict[str, float] = {}  # seconds of each stage
 
-    # ------------------------------------------------------------------- what a subclass says
     def plan(self) -> tuple[int, int]:
         """Images and batch size of the stage."""
         raise NotImplementedError
@@ -213,7 +168,6 @@ class Loop:
         """Errors for the log, ``validation_WHAT_UNIT``; only the first process is asked."""
         raise NotImplementedError
 
-    # ------------------------------------------------------------------------------ the run
     def run(self) -> None:
         """Train from where the run stands to its end."""
         while self.stage < len(self.stages):
@@ -263,10 +217,8 @@ class Loop:
                         bar.write(f"{what}, validation: {format_errors(row)}")
                     last |= name == "pose" and pose_converged(self.log, self.recipe)
                 if (step + 1) % _LOG_STEPS == 0 or last:
-                    means = {
-                        key: float(processes.mean(torch.stack(values).mean()))
-                        for key, values in sums.items()
-                    }
+                    stacked = {key: torch.stack(values) for key, values in sums.items()}
+                    means = {k: float(processes.mean(v.mean())) for k, v in stacked.items()}
                     self.log.append({"stage": name, "images": self.images, **means})
                     sums = {}
                     bar.set_postfix({k: f"{v:.3g}" for k, v in means.items()}, refresh=False)
@@ -297,9 +249,8 @@ class Loop:
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
 
-    # -------------------------------------------------------------------------- its files
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint; the first process alone does."""
         if not processes.is_first():
             return
         state = {

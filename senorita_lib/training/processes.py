@@ -23,15 +23,8 @@ T = TypeVar("T")
 def process_group() -> Iterator[str]:
     """Join the processes that ``torchrun`` started; a single one need not.
 
-    Yields
-    ------
-    str
-        The device of this process: its graphics card if there is one, else the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the machine has fewer graphics cards than processes, but has some.
+    Yields the device of this process: its graphics card if there is one, else the CPU. Raises
+    ValueError if the machine has graphics cards, but fewer than processes.
     """
     cuda = torch.cuda.is_available()
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
@@ -65,11 +58,7 @@ def is_first() -> bool:
 def rank_slice(batch: int, name: str = "batch") -> slice:
     """The rows of a batch that this process takes.
 
-    Raises
-    ------
-    ValueError
-        If ``batch``, the size over all processes, is no multiple of their number. The error calls
-        it ``name``.
+    Raises ValueError, which calls the batch ``name``, if the processes cannot share it evenly.
     """
     size = world_size()
     if batch % size:

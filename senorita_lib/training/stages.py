@@ -152,28 +152,17 @@ class Trainer(Loop):
     model: HandPoseNet
 
     def __init__(
-        self,
-        recipe: Recipe,
-        crops: CropSet,
-        folder: Path,
-        device: str,
-        identity: str = "",
-        *,
-        volume_loss: VolumeLoss | None = None,
-        progress: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(recipe, folder, device, identity, progress=progress, **options)
+        self, recipe: Recipe, crops: CropSet, folder: Path, device: str, identity: str = "", *,
+        volume_loss: VolumeLoss | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(recipe, folder, device, identity, **options)
         if volume_loss is None:
             # In a short stage, compiling takes longer than it saves.
-            voxels = recipe.volume_images * recipe.volume_size**3
+            long = recipe.volume_images * recipe.volume_size**3 > _WORTH_COMPILING
             volume_loss = partial(
-                skeleton_volume_loss,
-                distance=recipe.distance,
-                ends=recipe.ends,
-                difference=recipe.volume_difference,
-                compiled=None if voxels > _WORTH_COMPILING else False,
-            )
+                skeleton_volume_loss, distance=recipe.distance, ends=recipe.ends,
+                difference=recipe.volume_difference, compiled=None if long else False,
+            )  # fmt: skip
         self.volume_loss = partial(volume_loss, size=(recipe.volume_size,) * 3, gamma=recipe.gamma)
         seen, held = split_rows(recipe, crops)
         self.crops, self.validation = crops, crops.take(held)
@@ -191,8 +180,8 @@ class Trainer(Loop):
         """Images and batch size of the stage."""
         recipe, name = self.recipe, STAGES[self.stage]
         if name == "volume":  # Step 1 sees as many images, however early eq. 4 joins
-            whole = recipe.pose_images + recipe.volume_images
-            left = whole - images_seen(self.log).get("pose", 0)
+            before = images_seen(self.log).get("pose", 0)
+            left = recipe.pose_images + recipe.volume_images - before
             return left, recipe.volume_batch or recipe.batch
         if name == "refine":
             return recipe.refine_images, recipe.refine_batch
@@ -216,9 +205,10 @@ class Trainer(Loop):
             prediction = self.network(crops, refine=name == "refine")
         if name == "refine":
             balanced = adaptive_step2_losses if recipe.balance == "adaptive" else step2_losses
-            options = recipe.refined_pose_weight, processes.mean
-            found = prediction.uvd, prediction.refinement
-            return balanced(*found, crops, joints_mm, *options)
+            return balanced(
+                prediction.uvd, prediction.refinement, crops, joints_mm,
+                recipe.refined_pose_weight, processes.mean,
+            )  # fmt: skip
         volume = self.volume_loss if name == "volume" and recipe.volume_weight else None
         cells, weight = recipe.volume_size, recipe.volume_weight
         return step1_losses(prediction.uvd, crops.to_uvd(joints_mm), volume, cells, weight)
@@ -238,12 +228,9 @@ class Trainer(Loop):
         """Test the network and write what a finished run's folder holds."""
         self.model.eval().save(self.folder / "model.safetensors")
         self.write_records()
-        about = {
-            "data": self.identity, "images": images_seen(self.log), "precision": self.precision,
-        }  # fmt: skip
-        evaluate_run(
-            self.model, self.crops, test, self.folder, about, self.device, self.progress
-        )  # fmt: skip
+        seen = images_seen(self.log)
+        about = {"data": self.identity, "images": seen, "precision": self.precision}
+        evaluate_run(self.model, self.crops, test, self.folder, about, self.device, self.progress)
 
     def init_from(self, path: str | os.PathLike[str]) -> None:
         """Start from the weights of an earlier run, or from those of people.
@@ -262,13 +249,10 @@ class Trainer(Loop):
         weights = {k: v for k, v in earlier.state_dict().items() if k.startswith(part)}
         wanted = {name for name in own if name.startswith(part)}
         for name in sorted(wanted | weights.keys()):
-            one, other = (
-                tuple(state[name].shape) if name in state else "none" for state in (weights, own)
-            )
+            one, other = (tuple(s[name].shape) if name in s else "none" for s in (weights, own))
             if one != other:
-                raise ValueError(
-                    f"{path} has {name} of shape {one}, wanted {other} as in the recipe"
-                )
+                sentence = f"{path} has {name} of shape {one}, wanted {other} as in the recipe"
+                raise ValueError(sentence)
         weights["refiner.bone_lengths"] = own["refiner.bone_lengths"]
         self.model.load_state_dict(own | weights)
 
