@@ -22,7 +22,7 @@ from senorita_lib.files import atomic_write
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-BAR = re.compile(r"\s*(.*: *)?(\d+%\|.*\| *)?\d+\S*(/\S+)? \[\d+:\d\d.*\]\s*")  # tqdm's text
+BAR = re.compile(r"\s*(.*: *)?(\d+%\|.*\| *)?\d+\S*(/\S+)? \[(\d+:\d\d.*\]|\S*…)\s*")  # tqdm's text
 NOT_KEPT = {"execution", "ExecuteTime", "papermill"}  # times, in a cell's metadata
 LINES = 30  # of an error
 

@@ -40,6 +40,8 @@ def printed(text, name="stdout"):
         "  0%|          | 0/8 [00:00<?, ?it/s]",
         "predicting:  12%|█▎        | 1.00k/8.00k [1:02:03<02:01, 1.2s/it]",
         "3it [00:00, 9.1it/s]",
+        "500 crops, 4.1 MB in data/crops:   0%|          | 0/500 [00:00<…",
+        "4,000 crops, 32.9 MB in data/crops:   0%|          | 0/4000 [0…",
     ],
 )
 def test_bars_go(text):
