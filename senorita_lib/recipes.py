@@ -235,7 +235,6 @@ def _released(model: int) -> dict[str, Any]:
     rate, refine_rate = ((1e-3, 1e-5), (7e-4, 2e-7), (7e-4, 2e-6), (5e-4, 5e-5))[model - 1]
     first = model == 1
     return {
-        "model": model,
         "depth_layers": 32 if model == 4 else 64,
         "gamma": (0.05 if first else 0.1) * cell,
         "volume_weight": (1 / 200, 0.021, 0.0, 0.0)[model - 1],

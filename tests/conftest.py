@@ -18,22 +18,10 @@ SHARED = Path(os.environ.get("SENORITA_SHARED", ROOT.parent / "shared"))
 
 # Every stage in a few steps.
 QUICK = find_recipe(
-    "tiny",
-    image_size=32,
-    widths=(8, 8, 8, 8),
-    head_channels=8,
-    depth_bins=8,
-    patch_sizes=(16, 8, 8),
-    hidden=8,
-    patch_channels=1,
-    volume_size=8,
-    pose_images=48,
-    volume_images=40,
-    refine_images=48,
-    batch=4,
-    refine_batch=4,
-    milestones=(24, 64),
-)
+    "tiny", image_size=32, widths=(8, 8, 8, 8), head_channels=8, depth_bins=8,
+    patch_sizes=(16, 8, 8), hidden=8, patch_channels=1, volume_size=8, pose_images=48,
+    volume_images=40, refine_images=48, batch=4, refine_batch=4, milestones=(24, 64),
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
@@ -95,14 +83,13 @@ def hand():
 @pytest.fixture
 def crops(hand):
     """A batch of four crops around ``hand``, with a smooth blob for an image."""
-    side = 210
-    centre = hand.mean(axis=1)
+    centre, half = hand.mean(axis=1), 105
     uv = SR300.project(centre)[:, :2]
     grid = (np.arange(64) + 0.5) / 64 - 0.5
     radius = np.hypot(grid[:, None], grid[None, :])
     image = np.where(radius < 0.35, 0.8 - 2 * radius, -1).astype(np.float32)
     return CropBatch(
         image=torch.from_numpy(np.repeat(image[None, None], 4, axis=0)),
-        box=torch.from_numpy(np.concatenate([uv - side / 2, uv + side / 2], axis=1)).float(),
+        box=torch.from_numpy(np.concatenate([uv - half, uv + half], axis=1)).float(),
         cube_centre=torch.from_numpy(centre),
     )

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from senorita_lib.notebook import (
-    check_parameters,
-    folder,
-    number,
-    one_of,
-    project_path,
-    truth,
-    whole,
-)
+from senorita_lib.files import project_path
+from senorita_lib.notebook import check_parameters, folder, number, one_of, truth, whole
 
 CHECKS = {"model": one_of(1, 2, 3, 4), "seed": whole(0)}
 CHECK_CELL = "check_parameters(globals(), ...)"
@@ -24,9 +17,8 @@ CHECK_CELL = "check_parameters(globals(), ...)"
 def refusal(check, value):
     with pytest.raises(ValueError) as caught:
         check_parameters({"x": value}, x=check)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message.removeprefix(f"this notebook has x = {value!r}, wanted ")
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"this notebook has x = {value!r}, wanted ")
 
 
 def taken(check, value):
@@ -81,12 +73,8 @@ def test_what_is_wanted_in_words(check, value, wanted):
 
 
 def test_truth_may_be_a_word():
-    """Papermill makes a text of `-p NAME true`, and a truth of `-p NAME True`."""
     assert taken(truth(), "true") is True and taken(truth(None), "False") is False
     assert taken(truth(), True) is True and taken(truth(None), None) is None
-
-
-# --- folders ----------------------------------------------------------------------------------
 
 
 def test_missing_folder_is_told_with_what_makes_it(tmp_path):
@@ -120,9 +108,6 @@ def test_relative_paths_count_from_this_projects_clone(tmp_path, monkeypatch):
     assert project_path("/data") == Path("/data") and project_path("~") == Path.home()
     monkeypatch.chdir(tmp_path)
     assert project_path("data") == tmp_path / "data"
-
-
-# --- names ------------------------------------------------------------------------------------
 
 
 def kernel(*cells, **values):

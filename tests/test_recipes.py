@@ -52,24 +52,14 @@ def test_released_is_each_models_own(model, rates, batches, weight):
 
 def test_scaled_recipe_is_the_same_schedule():
     recipe = find_recipe("paper").scaled(0.1)
-    assert (recipe.pose_images, recipe.volume_images, recipe.refine_images) == (
-        24_000,
-        18_000,
-        7_200,
-    )
+    found = recipe.pose_images, recipe.volume_images, recipe.refine_images
+    assert found == (24_000, 18_000, 7_200)
     assert recipe.milestones == (6_000, 20_400, 34_800) and recipe.validate_images == 500
     assert recipe.pretrain_images == 42_000
 
 
 def test_override_is_checked():
     assert find_recipe("tiny", seed=3, widths=[8, 8, 8, 8]).widths == (8, 8, 8, 8)
-    with pytest.raises(
-        ValueError, match="no 'learning_rat', the nearest known name is 'learning_rate'"
-    ):
-        find_recipe("tiny", learning_rat=3.0)
-    assert find_recipe("paper").fusion == "concat"
-    stems = find_recipe("tiny", fusion="stems")
-    assert Recipe.from_json(stems.to_json()) == stems
     with pytest.raises(ValueError, match="no 'fuson', the nearest known name is 'fusion'"):
         find_recipe("tiny", fuson="stems")
     with pytest.raises(ValueError, match="no 'lr'"):
@@ -90,10 +80,9 @@ def test_overrides_from_a_command_line():
 
 
 def test_a_recipe_from_before_pretraining_had_none():
-    text = json.loads(find_recipe("paper").to_json())
-    for name in ("pretrain", "pretrain_images"):
-        text.pop(name)
-    assert not Recipe.from_json(json.dumps(text)).pretrain
+    values = json.loads(find_recipe("paper").to_json())
+    del values["pretrain"], values["pretrain_images"]
+    assert not Recipe.from_json(json.dumps(values)).pretrain
 
 
 def test_runs_with_and_without_people_do_not_meet():
@@ -105,49 +94,22 @@ def test_runs_with_and_without_people_do_not_meet():
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("name", "value"),
     [
-        {"model": 5},
-        {"image_size": 100},
-        {"batch": 0},
-        {"refine_batch": 1},
-        {"seed": "1"},
-        {"gamma": 0.0},
-        {"refine_images": -1},
-        {"foreground": "x"},
-        {"block": "x"},
-        {"fusion": "stem"},
-        {"depth_layers": 0},
-        {"bone_length": "x"},
-        {"depth_bins": 0},
-        {"patch_sizes": (4, 4, 2)},
-        {"validation_share": 2.0},
-        {"milestones": ("a",)},
-        {"source": "x"},
-        {"seed": -1},
-        {"widths": (8, 8, 8)},
-        {"layers": (1, 1, 1, 0)},
-        {"scale": (0.75,)},
-        {"pool": 0},
-        {"patches": "x"},
-        {"orientation": "x"},
-        {"balance": "x"},
-        {"distance": "x"},
-        {"ends": "x"},
-        {"volume_difference": "x"},
-        {"precision": "float16"},
-        {"volume_batch": 1},
-        {"validate_images": 0},
-        {"patience": 0},
-        {"pretrain": 1},
-        {"pretrain_images": 0},
-        {"gamma": float("nan")},
+        ("model", 5), ("seed", "1"), ("seed", -1), ("image_size", 100), ("batch", 0),
+        ("refine_batch", 1), ("volume_batch", 1), ("gamma", 0.0), ("gamma", float("nan")),
+        ("refine_images", -1), ("depth_layers", 0), ("depth_bins", 0), ("patch_sizes", (4, 4, 2)),
+        ("widths", (8, 8, 8)), ("layers", (1, 1, 1, 0)), ("scale", (0.75,)), ("pool", 0),
+        ("validation_share", 2.0), ("validate_images", 0), ("milestones", ("a",)), ("patience", 0),
+        ("pretrain", 1), ("pretrain_images", 0), ("precision", "float16"), ("fusion", "stem"),
+        *((name, "x") for name in ("foreground", "block", "bone_length", "source", "patches")),
+        *((name, "x") for name in ("orientation", "balance", "distance", "ends")),
+        ("volume_difference", "x"),
     ],
-)
-def test_impossible_values_are_refused(change):
-    name, value = next(iter(change.items()))
+)  # fmt: skip
+def test_impossible_values_are_refused(name, value):
     with pytest.raises(ValueError) as caught:
-        find_recipe("tiny", **change)
+        find_recipe("tiny", **{name: value})
     sentence = str(caught.value)
     assert sentence.startswith(f"recipe 'tiny' has {name} = {value!r}, wanted ")
     assert "\n" not in sentence

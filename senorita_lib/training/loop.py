@@ -97,13 +97,9 @@ def training_precision(
 
 
 def run_once(
-    folder: Path,
-    recipe: Recipe,
-    identity: str,
-    read: Callable[[], R | None],
-    run: Callable[[], None],
-    progress: bool,
-) -> R:
+    folder: Path, recipe: Recipe, identity: str, read: Callable[[], R | None],
+    run: Callable[[], None], progress: bool,
+) -> R:  # fmt: skip
     """What ``read`` reads from a folder; if that is None, ``run`` trains first.
 
     One process at a time, or one group of processes, trains in a folder. A group must agree on
@@ -133,16 +129,10 @@ class Loop:
     model: nn.Module
 
     def __init__(
-        self,
-        recipe: Recipe,
-        folder: Path,
-        device: str,
-        identity: str = "",
-        *,
-        progress: bool = False,
-        checkpoint_seconds: float = 20.0,
+        self, recipe: Recipe, folder: Path, device: str, identity: str = "", *,
+        progress: bool = False, checkpoint_seconds: float = 20.0,
         watch: Callable[[list[Row]], object] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.recipe, self.folder, self.device = recipe, folder, device
         self.identity, self.progress, self.watch = identity, progress, watch or (lambda log: None)
         self.precision = training_precision(recipe.precision, device)
@@ -193,15 +183,13 @@ class Loop:
         steps = total // batch
         before, start = self.timing.get(name, 0.0), time.monotonic()
         sums: dict[str, list[torch.Tensor]] = {}
+        todo = range(self.images // batch, steps)
         bar = tqdm(
-            total=steps,
-            initial=self.images // batch,
-            desc=f"{name:>6}",
-            disable=not self.progress,
+            desc=f"{name:>6}", total=steps, initial=todo.start, disable=not self.progress,
             mininterval=1.0,  # a kernel drops messages, the last too, if a client reads them late
-        )
+        )  # fmt: skip
         with bar:
-            for step in range(self.images // batch, steps):
+            for step in todo:
                 for key, value in self.step(step, batch).items():
                     sums.setdefault(key, []).append(value)
                 seen, self.images = self.images, (step + 1) * batch
@@ -254,15 +242,11 @@ class Loop:
         if not processes.is_first():
             return
         state = {
-            "recipe": self.recipe.to_json(),
-            "data": self.identity,
-            "stage": self.stage,
-            "images": self.images,
-            "log": json.dumps(self.log),
-            "timing": json.dumps(self.timing),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
+            "recipe": self.recipe.to_json(), "data": self.identity,
+            "stage": self.stage, "images": self.images,
+            "log": json.dumps(self.log), "timing": json.dumps(self.timing),
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+        }  # fmt: skip
         start = time.monotonic()
         save_checkpoint(self.folder, state)
         now = time.monotonic()

@@ -259,13 +259,12 @@ class Trainer(Loop):
 
 def _check_start(recipe: Recipe, start: str | os.PathLike[str] | None) -> None:
     """Weights of people go with a recipe that has ``pretrain``, and the other way round."""
-    if start is None:
-        if recipe.pretrain:
-            raise ValueError(
-                f"recipe {recipe.name!r} has pretrain = True and start is None, wanted the weights "
-                "of senorita_lib.people.pretraining.pretrain, or pretrain = False"
-            )
-    elif weights_kind(start) == BODY_FORMAT and not recipe.pretrain:
+    if start is None and recipe.pretrain:
+        raise ValueError(
+            f"recipe {recipe.name!r} has pretrain = True and start is None, wanted the weights "
+            "of senorita_lib.people.pretraining.pretrain, or pretrain = False"
+        )
+    if start is not None and weights_kind(start) == BODY_FORMAT and not recipe.pretrain:
         raise ValueError(
             f"{start} has weights of people and recipe {recipe.name!r} pretrain = False, wanted "
             "pretrain = True"

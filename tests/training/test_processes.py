@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK
+from conftest import QUICK, ROOT
 from torch import nn
 
 from senorita_lib.datasets.crops import CropSet
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights
 from senorita_lib.people import batches as bodybatches
-from senorita_lib.people import pretraining
+from senorita_lib.people import crops, pretraining
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe, find_recipe
 from senorita_lib.training import processes, stages
@@ -26,25 +26,21 @@ from senorita_lib.training.loop import images_seen
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 # Networks train in float64 here. In float32 the least rounding grows: RMSprop's first steps go by
 # the gradient's sign alone, and rounding decides on that of a gradient that is nearly zero. What
 # is left of this growth in Step 2, which is tenfold a step, bounds its steps and the tolerance.
 TOLERANCE = 1e-6
 SMALL = QUICK.override(refine_images=12, refine_rate_factor=0.01, validate_images=16)
 SHORT = {"pose_images": 8, "volume_images": 8, "refine_images": 8}
-RELEASED = {
-    name: getattr(find_recipe("released"), name)
-    for name in (
-        *("fusion", "patches", "orientation", "refiner_gradient", "distance", "ends"),
-        *("volume_difference", "balance"),
-    )
-}
+RELEASED = find_recipe("released").model_dump(
+    include={"fusion", "patches", "orientation", "refiner_gradient", "distance", "ends",
+             "volume_difference", "balance"},
+)  # fmt: skip
 RUNS = {
     "whole": SMALL,
     "released": SMALL.override(**SHORT, **RELEASED),
     "converged": SMALL.override(
-        converged=0.999, patience=1, validate_images=4, **SHORT | {"pose_images": 16}
+        **SHORT | {"pose_images": 16, "converged": 0.999, "patience": 1, "validate_images": 4}
     ),
 }
 SEEN = {"whole": [48, 40, 12], "released": [8, 8, 8], "converged": [8, 16, 8]}
@@ -54,9 +50,9 @@ def train_in_float64(name, data, folder, patch=setattr):
     """A run of ``RUNS``."""
 
     def wide_batch(*arguments):
-        crops, joints = narrow_batch(*arguments)
+        narrow, joints = narrow_batch(*arguments)
         names = "image", "box", "cube_centre"
-        return replace(crops, **{n: getattr(crops, n).double() for n in names}), joints.double()
+        return replace(narrow, **{n: getattr(narrow, n).double() for n in names}), joints.double()
 
     class Wide(HandPoseNet):
         def __init__(self, *arguments):
@@ -71,19 +67,14 @@ def train_in_float64(name, data, folder, patch=setattr):
 
 def pretrain_in_float64(folder, patch=setattr):
     """A pretraining on a few people."""
-    network, cut, sample = (
-        pretraining.body_network, pretraining.cut_body, bodybatches.cut_body,
-    )  # fmt: skip
+    network, cut = pretraining.body_network, crops.cut_body
 
-    def wide(cut):
-        def wider(*arguments):
-            return [part.astype(np.float64) for part in cut(*arguments)]
-
-        return wider
+    def wide(*arguments):
+        return [part.astype(np.float64) for part in cut(*arguments)]
 
     patch(pretraining, "body_network", lambda recipe: network(recipe).double())
-    patch(pretraining, "cut_body", wide(cut))
-    patch(bodybatches, "cut_body", wide(sample))
+    patch(pretraining, "cut_body", wide)
+    patch(bodybatches, "cut_body", wide)
     recipe = SMALL.override(pretrain=True, pretrain_images=80)
     people = [SyntheticBody(24, side=48)]
     return pretraining.pretrain(recipe, folder, people, progress=False, checkpoint_seconds=0)
@@ -95,11 +86,8 @@ def torchrun(*arguments):
     done = subprocess.run(
         [str(word) for word in (*command, *arguments)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT}/tests"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
+        cwd=ROOT, capture_output=True, text=True, timeout=1200,
+    )  # fmt: skip
     own = [line for line in done.stderr.splitlines() if "[rank" in line]
     words = "\n".join(own) or done.stderr  # one that aborts has no words of its own
     return done, words[-3000:]
@@ -154,17 +142,14 @@ def killed(data, folder):
 def networks():
     """Norms of all kinds, each with a batch."""
     torch.manual_seed(0)
-    kinds = {
-        "1d": (nn.BatchNorm1d(5), (8, 5)),
-        "2d": (nn.BatchNorm2d(3, eps=1e-3, momentum=0.3), (8, 3, 4, 6)),
-    }
-    for norm, _ in kinds.values():
+    two = nn.BatchNorm2d(3, eps=1e-3, momentum=0.3)
+    found = {}
+    for name, norm, shape in (("1d", nn.BatchNorm1d(5), (8, 5)), ("2d", two, (8, 3, 4, 6))):
         for parameter in norm.parameters():
             nn.init.normal_(parameter, mean=1.0)
-    return {
-        name: (nn.Sequential(norm).double(), 3 + 2 * torch.randn(shape, dtype=torch.float64))
-        for name, (norm, shape) in kinds.items()
-    }
+        batch = 3 + 2 * torch.randn(shape, dtype=torch.float64)
+        found[name] = nn.Sequential(norm).double(), batch
+    return found
 
 
 def passed(network, batch):
@@ -248,9 +233,8 @@ def test_shared_norms_are_those_of_the_whole_batch(name, together):
     wanted = passed(*networks()[name])
     # Each half's loss is its own mean, so their sum is twice that of the whole batch.
     close = {"rtol": 1e-10, "atol": 1e-10}
-    joined = torch.cat([half["input"] for half in halves])
-    torch.testing.assert_close(joined, 2 * wanted["input"], **close)
-    for key in ("output", "later"):
+    wanted["input"] *= 2
+    for key in ("input", "output", "later"):
         joined = torch.cat([half[key] for half in halves])
         torch.testing.assert_close(joined, wanted[key], **close)
     for half in halves:
