@@ -26,11 +26,8 @@ _FEW = 0.01  # of a set's images may be missing
 class People(BodySet):
     """Several sets as one, without the people whose images are missing.
 
-    Raises
-    ------
-    FileNotFoundError
-        If more than 1 % of a set's images are missing. A few only give a warning: not every copy
-        of MPII has all that it lists.
+    A few missing images only give a warning, as not every copy of MPII has all that it lists; more
+    than 1 % of a set's raise ``FileNotFoundError``.
     """
 
     def __init__(self, sets: Sequence[BodySet]) -> None:
@@ -54,20 +51,18 @@ class People(BodySet):
     def split(self, share: float) -> tuple[list[np.ndarray], np.ndarray]:
         """Rows to train on, with 2D labels and with depths, and rows to validate on.
 
-        The latter are the last share of each kind, at most a thousand.
-
-        Raises
-        ------
-        ValueError
-            If there is only one person of a kind.
+        The latter are the last share of each kind, at most a thousand. One person alone of a kind
+        raises ``ValueError``.
         """
-        kinds = [np.flatnonzero(self.spatial == kind) for kind in (False, True)]
-        for rows, labels in zip(kinds, ("2D labels alone", "depths"), strict=True):
+        seen, held = [], []
+        for spatial, labels in enumerate(("2D labels alone", "depths")):
+            rows = np.flatnonzero(self.spatial == spatial)
             if len(rows) == 1:
                 raise ValueError(f"there is one person with {labels}, wanted none or at least two")
-        held = [min(max(1, round(len(r) * share)), _HELD) if len(r) else 0 for r in kinds]
-        parts = [np.split(rows, [len(rows) - n]) for rows, n in zip(kinds, held, strict=True)]
-        return [seen for seen, _ in parts], np.concatenate([held for _, held in parts])
+            cut = len(rows) - min(max(1, round(len(rows) * share)), _HELD, len(rows))
+            seen.append(rows[:cut])
+            held.append(rows[cut:])
+        return seen, np.concatenate(held)
 
 
 def _missing(people: BodySet) -> list[str]:
@@ -82,13 +77,7 @@ def _missing(people: BodySet) -> list[str]:
 
 
 def find_people(root: str | os.PathLike[str]) -> list[tuple[type[Mpii | Human36m], Path]]:
-    """The readers of MPII and Human3.6M, each with its folder: ``root``, or one in it.
-
-    Raises
-    ------
-    FileNotFoundError
-        If neither is there.
-    """
+    """The readers of MPII and Human3.6M, each with its folder: ``root``, or one in it."""
     root = Path(root)
     readers: dict[str, type[Mpii | Human36m]] = {"MPII": Mpii, "Human36M": Human36m}
     places = [(r, root if r.find(root) else root / name) for name, r in readers.items()]
@@ -106,12 +95,7 @@ class BodyBatches:
     """Training batches of people; each is a function of seed and step alone.
 
     ``rows`` are those to train on, with 2D labels alone and with depths; if there are none of one
-    kind, the other fills the batches.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer people than a batch takes.
+    kind, the other fills the batches. Fewer people than a batch takes raise ``ValueError``.
     """
 
     def __init__(
@@ -143,10 +127,8 @@ class BodyBatches:
         """Let threads cut out the people of a step."""
         recipe = self.recipe
         numbers = np.diff(np.linspace(0, batch, len(self.orders) + 1).astype(int))
-        rows = np.concatenate([
-            order(kind, step, number)
-            for (kind, order), number in zip(self.orders.items(), numbers, strict=True)
-        ])  # fmt: skip
+        orders = zip(self.orders.items(), numbers, strict=True)
+        rows = np.concatenate([order(kind, step, number) for (kind, order), number in orders])
         generator = torch.Generator().manual_seed(seed_of(recipe.seed, 16, step))
         draws = draw(
             batch, generator, angle=recipe.rotation, scale=recipe.scale,
@@ -158,9 +140,8 @@ class BodyBatches:
             draws.angle.tolist(), draws.scale.tolist(), draws.shift.tolist(),
             (more[:, 0] < 0.5).tolist(), colour.tolist(), strict=True,
         )  # fmt: skip
-        samples = list(zip(rows, (Change(*values) for values in changes), strict=True))
-        own = samples[processes.rank_slice(batch)]
-        return [self._threads.submit(self._cut, row, change) for row, change in own]
+        own = list(zip(rows, changes, strict=True))[processes.rank_slice(batch)]
+        return [self._threads.submit(self._cut, row, Change(*values)) for row, values in own]
 
     def _cut(self, row: int, change: Change) -> tuple[np.ndarray, np.ndarray]:
         return cut_body(self.people[row], self.recipe.image_size, change)

@@ -49,20 +49,10 @@ def rotation(axis: int, angle: float) -> np.ndarray:
 
 
 def pose_body(angles: BodyAngles, size: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints and the other points that carry flesh, body frame, mm.
+    """The 16 keypoints and 9 other points that carry flesh, (16, 3) and (9, 3), body frame, mm.
 
-    Parameters
-    ----------
-    angles
-    size
-        1: a person of 1.75 m.
-
-    Returns
-    -------
-    keypoints
-        (16, 3), as in :data:`~senorita_lib.people.keypoints.KEYPOINT_NAMES`.
-    more
-        (9, 3): toes, heels, hands, right and left of each; chin, back of the head, waist.
+    The others are toes, heels, hands, right and left of each; chin, back of the head, waist. Size 1
+    is a person of 1.75 m.
     """
     bend, lean, turn = angles.trunk
     chest = rotation(0, bend) @ rotation(2, lean) @ rotation(1, turn)
@@ -99,9 +89,8 @@ def pose_body(angles: BodyAngles, size: float = 1.0) -> tuple[np.ndarray, np.nda
     return size * keypoints, size * more
 
 
-# Sphere numbers: the 16 keypoints, the 9 of `more`, then two in the chest.
+# Sphere numbers: the 16 keypoints, the 9 of `more`, then 25 and 26 in the chest.
 _R_TOE, _L_TOE, _R_HEEL, _L_HEEL, _R_HAND, _L_HAND, _CHIN, _SKULL, _WAIST = range(16, 25)
-_R_CHEST, _L_CHEST = 25, 26
 _RADII = np.array(
     [48, 60, 92, 92, 60, 48, 105, 60, 58, 40, 31, 40, 58, 58, 40, 31]
     + [36, 36, 40, 40, 36, 36, 52, 92, 108, 88, 88],
@@ -110,30 +99,22 @@ _RADII = np.array(
 # Parts of one colour: two spheres are joined by a pill, three by a wedge.
 PARTS: dict[str, list[tuple[int, ...]]] = {
     "trousers": [(2, 1), (1, 0), (3, 4), (4, 5), (2, 3, 6), (2, 6, _WAIST), (3, 6, _WAIST)],
-    "shirt": [
-        (12, 11), (13, 14), (_R_CHEST, _L_CHEST, _WAIST), (12, _R_CHEST, 7), (13, _L_CHEST, 7)
-    ],
-    "skin": [
-        (11, 10), (10, _R_HAND), (14, 15), (15, _L_HAND), (8, _CHIN), (_CHIN, _SKULL), (7, 8)
-    ],
+    "shirt": [(12, 11), (13, 14), (25, 26, _WAIST), (12, 25, 7), (13, 26, 7)],
+    "skin": [(11, 10), (10, _R_HAND), (14, 15), (15, _L_HAND), (8, _CHIN), (_CHIN, _SKULL), (7, 8)],
     "hair": [(9, _SKULL)],
     "shoes": [(_R_HEEL, _R_TOE), (_L_HEEL, _L_TOE)],
-}  # fmt: skip
+}
 
 
 def body_spheres(pose: BodyPose) -> tuple[np.ndarray, np.ndarray]:
     """Centres (27, 3) and radii (27,), mm, of the spheres whose hulls (``PARTS``) are the body."""
     keypoints, more = pose.keypoints, pose.more
-    waist, thorax = more[8], keypoints[7]
-    across = (keypoints[13] - keypoints[12]) / 2
-    middle = thorax + 0.28 * (waist - thorax)
-    centres = np.concatenate(
-        [keypoints, more, [middle - 0.45 * across, middle + 0.45 * across]], axis=0
-    )
+    across = 0.45 * ((keypoints[13] - keypoints[12]) / 2)
+    middle = keypoints[7] + 0.28 * (more[8] - keypoints[7])
+    centres = np.concatenate([keypoints, more, [middle - across, middle + across]])
     # The top of the head lies on the skin, so its sphere lies below it.
     top = keypoints[8] - keypoints[9]
     centres[9] = keypoints[9] + _RADII[9] * top / np.linalg.norm(top)
-    radii = _RADII * pose.size
-    radii *= pose.girth
+    radii = _RADII * pose.size * pose.girth
     radii[[8, 9, _CHIN, _SKULL]] /= pose.girth  # bony
     return centres, radii

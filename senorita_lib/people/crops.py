@@ -64,9 +64,8 @@ class BodySet:
         return len(self.names)
 
     def __getitem__(self, index: int) -> BodyFrame:
-        return BodyFrame(
-            self.names[index], self.image(index), self.boxes[index], self.keypoints[index]
-        )
+        labels = self.boxes[index], self.keypoints[index]
+        return BodyFrame(self.names[index], self.image(index), *labels)
 
 
 def labels_digest(names: list[str], *labels: np.ndarray) -> str:
@@ -78,26 +77,17 @@ def labels_digest(names: list[str], *labels: np.ndarray) -> str:
 
 
 def read_colour(path: Path) -> np.ndarray:
-    """Read a JPEG or PNG: (H, W, 3), uint8; red, green, blue, as stored, not turned.
-
-    Raises
-    ------
-    ValueError
-        If it is not a whole JPEG or PNG.
-    """
+    """Read a whole JPEG or PNG: (H, W, 3), uint8; red, green, blue, as stored, not turned."""
     data = path.read_bytes()
     # OpenCV silently decodes the rest of a truncated JPEG as grey: look at both ends first.
     jpeg = data[:2] == b"\xff\xd8" and b"\xff\xd9" in data[-_JPEG_TAIL:]
     png = data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND"
-    image = None
-    if jpeg or png:
-        # The labels count stored pixels, whatever the camera's EXIF data says of turning them.
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    # The labels count stored pixels, whatever the camera's EXIF data says of turning them.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if jpeg or png else None
     if image is None:
-        raise ValueError(
-            f"{path} is truncated or damaged ({len(data)} bytes), wanted a whole JPEG or PNG"
-        )
+        size = f"{len(data)} bytes"
+        raise ValueError(f"{path} is truncated or damaged ({size}), wanted a whole JPEG or PNG")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -140,10 +130,8 @@ def _to_crop(box: np.ndarray, size: int, change: Change) -> np.ndarray:
     uv = (pixel - corner) / side; a mirror then maps u' to 1 - u'. A crop pixel's uv is
     (index + 1/2) / size.
     """
-    box = np.asarray(box, float)
-    corner, side = box[:2], box[2] - box[0]
-    radians = np.radians(change.angle)
-    cos, sin = np.cos(radians), np.sin(radians)
+    corner, side = box[:2].astype(float), float(box[2]) - float(box[0])
+    cos, sin = np.cos(np.radians(change.angle)), np.sin(np.radians(change.angle))
     linear = change.scale * np.array([[cos, -sin], [sin, cos]]) / side
     offset = 0.5 + np.array(change.shift) - linear @ (corner + side / 2)
     if change.mirror:
@@ -153,13 +141,12 @@ def _to_crop(box: np.ndarray, size: int, change: Change) -> np.ndarray:
 
 def _shrunk(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the crop is coarser: the image scaled down by averaging, and its matrix."""
-    factor = int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    factor = min(factor, *image.shape[:2])
+    factor = min(int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))), *image.shape[:2])
     if factor < 2:
         return image, matrix
     height, width = (length // factor for length in image.shape[:2])
-    image = image[: height * factor, : width * factor]
-    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    whole = image[: height * factor, : width * factor]
+    image = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
     # pixel = factor * small + (factor - 1) / 2
     offset = matrix[:, 2] + matrix[:, :2] @ np.full(2, (factor - 1) / 2)
     return image, np.concatenate([factor * matrix[:, :2], offset[:, None]], axis=1)

@@ -33,23 +33,10 @@ class Human36m(BodySet):
     """Human3.6M's people with their keypoints in 3D.
 
     A box is the square around the labelled one, 1.25 times as large. A keypoint behind its camera
-    has no pixel: its u and v are NaN.
-
-    Parameters
-    ----------
-    root
-        The folder that holds ``images`` and ``annotations``.
-    subjects
-        Default: those of 1, 5, 6, 7 and 8 whose annotations are there.
-    every
-        Take frames whose number is a multiple of it; neighbours, 20 ms apart, hardly differ.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file or the folder of images is missing.
-    ValueError
-        If a file is damaged or of another form.
+    has no pixel: its u and v are NaN. ``subjects`` are by default those of 1, 5, 6, 7 and 8 whose
+    annotations are there; of the frames, 20 ms apart, those count whose number is a multiple of
+    ``every``. Raises ``FileNotFoundError``, or ``ValueError`` if a file is damaged or of another
+    form.
     """
 
     sizes: np.ndarray  # (N, 2), int: width and height of each person's image, as listed
@@ -71,9 +58,8 @@ class Human36m(BodySet):
             )
         if not self.images.is_dir():
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
-        names, *labels = zip(
-            *(_read_subject(root, number, every) for number in subjects), strict=True
-        )
+        parts = (_read_subject(root, number, every) for number in subjects)
+        names, *labels = zip(*parts, strict=True)
         self.names = [name for part in names for name in part]
         self.boxes, self.keypoints, self.cameras, self.sizes = map(np.concatenate, labels)
         self.identity = labels_digest(self.names, self.boxes, self.keypoints, self.cameras)
@@ -121,7 +107,7 @@ def _finite(what: str, values: list[Any], *shape: int) -> np.ndarray:
 
 def _read_subject(
     root: Path, subject: int, every: int
-) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[list[str], *tuple[np.ndarray, ...]]:
     """Names, boxes, keypoints, cameras and sizes of one subject's people."""
     with _reading(_path(root, subject, "data")) as content:
         images = {image["id"]: image for image in content["images"]}
@@ -132,14 +118,13 @@ def _read_subject(
         bbox = _finite("bbox", [bbox for _, bbox in people], 4)
         if not (bbox[:, 2:] > 0).all():
             raise ValueError("a bbox is empty")
-        listed = [image for image, _ in people]
-        names = [image["file_name"] for image in listed]
-        sizes = np.array([(image["width"], image["height"]) for image in listed], int)
-        number = [str(image["cam_idx"]) for image in listed]
-        keys = "action_idx", "subaction_idx", "frame_idx"
-        places = [tuple(str(image[key]) for key in keys) for image in listed]
+        names = [image["file_name"] for image, _ in people]
+        sizes = np.array([(image["width"], image["height"]) for image, _ in people], int)
+        keys = "cam_idx", "action_idx", "subaction_idx", "frame_idx"
+        places = [tuple(str(image[key]) for key in keys) for image, _ in people]
+        number = [place[0] for place in places]
     with _reading(_path(root, subject, "joint_3d")) as content:
-        world = _finite("a pose", [content[a][sub][frame] for a, sub, frame in places], 17, 3)
+        world = _finite("a pose", [content[a][sub][frame] for _, a, sub, frame in places], 17, 3)
         size = np.median(np.ptp(world, axis=1).max(axis=1))
         if size < _SMALLEST:
             raise ValueError(f"people's median size is {size:.3g}: metres, not millimetres?")
@@ -152,9 +137,8 @@ def _read_subject(
         # t is that of R X + t, but was that of R (X - t) before (issue 58 of PoseNet's repository,
         # its tool/Human36M/h36m2coco.py). The right one puts joints inside their boxes.
         turned, shift = np.swapaxes(rotation, 1, 2), translation[:, None]
-        first = np.concatenate(
-            [np.flatnonzero(np.equal(number, own))[:_FIRST] for own in set(number)]
-        )
+        numbers = np.array(number)
+        first = np.concatenate([np.flatnonzero(numbers == n)[:_FIRST] for n in set(number)])
         low, size = bbox[first, None, :2], bbox[first, None, 2:]
         for joints in (world @ turned + shift, (world - shift) @ turned):
             uv = _project(joints[first], intrinsics[first])

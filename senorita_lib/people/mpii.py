@@ -25,14 +25,8 @@ class Mpii(BodySet):
     """MPII's people with their 2D keypoints, hidden ones too; without labels they are left out.
 
     The boxes are the usual ones: 1.25 times the person's height, centred slightly below the
-    labelled centre. The released file has no keypoints for the split ``test``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the annotations or the folder of images are missing.
-    ValueError
-        If the file is damaged or of another version.
+    labelled centre. The released file has no keypoints for the split ``test``. Raises
+    ``FileNotFoundError``, or ``ValueError`` if the file is damaged or of another version.
     """
 
     def __init__(

@@ -28,16 +28,8 @@ from senorita_lib.people.crops import BodySet, cut_body, to_camera, to_uvd
 from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe
-from senorita_lib.training import processes
-from senorita_lib.training.loop import (
-    Loop,
-    Losses,
-    Row,
-    format_errors,
-    images_seen,
-    run_once,
-    want_same,
-)
+from senorita_lib.training import loop, processes
+from senorita_lib.training.loop import Loop, Losses, Row
 from senorita_lib.training.transfer import Transfer, transfer
 
 WEIGHTS = "body.safetensors"
@@ -64,8 +56,8 @@ class BodyRun:
 def body_recipe(recipe: Recipe) -> Recipe:
     """The part of a recipe that decides about its pretraining; the rest has default values.
 
-    Its pose stage is that of people: ``pretrain_images`` images, milestones at the same shares of
-    them as in Step 1, and a validation every eighth.
+    Its pose stage is that of people: milestones lie at the same shares of the images as in Step 1,
+    and an eighth of them lies between validations.
     """
     share = recipe.pretrain_images / max(1, recipe.pose_images + recipe.volume_images)
     return Recipe(
@@ -117,7 +109,12 @@ def pretrain(
         )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
-    everybody = People(_open(people, recipe.image_size, progress))
+    if people == SYNTHETIC:  # with room for a crop to turn and move
+        synthetic = SyntheticBody(side=round(1.5 * recipe.image_size))
+        people = [synthetic.keep(project_path(_KEPT), progress=progress)]
+    elif isinstance(people, str | os.PathLike):
+        people = [reader(place) for reader, place in find_people(project_path(people))]
+    everybody = People(people)
     identity = everybody.identity
 
     def run() -> None:
@@ -130,34 +127,25 @@ def pretrain(
         if processes.is_first():
             trainer.finish()
 
-    return run_once(
-        folder, recipe, identity, lambda: _finished(recipe, folder, identity), run, progress
-    )
+    def read() -> BodyRun | None:
+        path = folder / "people.json"
+        if not path.exists():
+            return None
+        result, log = json.loads(path.read_text()), json.loads((folder / "log.json").read_text())
+        loop.want_same(path, result["recipe"], recipe, result["data"], identity)
+        return BodyRun(folder, folder / WEIGHTS, log, result)
 
-
-def _open(people: Paths | Sequence[BodySet], size: int, progress: bool) -> Sequence[BodySet]:
-    """The sets of people that :func:`pretrain` is given."""
-    if people == SYNTHETIC:
-        synthetic = SyntheticBody(side=round(1.5 * size))  # room for a crop to turn and move
-        return [synthetic.keep(project_path(_KEPT), progress=progress)]
-    if isinstance(people, Sequence) and not isinstance(people, str):
-        return people
-    return [reader(folder) for reader, folder in find_people(project_path(people))]
+    return loop.run_once(folder, recipe, identity, read, run, progress)
 
 
 def starting_weights(
     recipe: Recipe, runs: Paths, people: Paths | Sequence[BodySet] = SYNTHETIC, **options: Any
 ) -> Path | None:
-    """The weights that a recipe's training starts from: those of :func:`pretrain`, or None.
+    """The weights that a recipe's training starts from, None if it has ``pretrain = False``.
 
     ``runs`` is the folder of Models 1-4; the pretraining that they share goes to a folder
     ``people_DIGEST`` in it, named by its recipe. ``people`` and ``options`` are those of
     :func:`pretrain`.
-
-    Raises
-    ------
-    ValueError
-        If people are given, but the recipe has ``pretrain = False``.
     """
     if not recipe.pretrain:
         if people != SYNTHETIC:
@@ -214,8 +202,7 @@ class BodyTrainer(Loop):
         """The loss of one batch."""
         images, uvd = self.batches(step, batch)
         with self.autocast():
-            predicted = self.network(images)
-        loss = body_pose_loss(predicted, uvd)
+            loss = body_pose_loss(self.network(images), uvd)
         return {"L_jt": loss}, loss
 
     def validate(self) -> Row:
@@ -237,14 +224,16 @@ class BodyTrainer(Loop):
             "recipe": json.loads(self.recipe.to_json()),
             "data": self.identity,
             "people": {"2D": int((~spatial).sum()), "3D": int(spatial.sum())},
-            "images": images_seen(self.log)["people"],
+            "images": loop.images_seen(self.log)["people"],
             "device": str(self.device),
             "torch": torch.__version__,
             "validation": {key: last[key] for key in constant},
             "median pose": constant,
         }
         if self.progress:
-            tqdm.write(f"people: the median pose as a constant guess: {format_errors(constant)}")
+            tqdm.write(
+                f"people: the median pose as a constant guess: {loop.format_errors(constant)}"
+            )
         atomic_write(self.folder / "people.json", json.dumps(result, indent=1) + "\n")
 
 
@@ -257,15 +246,12 @@ def predict_people(
     model: PoseEstimator, people: BodySet, rows: np.ndarray, size: int, device: str = "cpu"
 ) -> np.ndarray:
     """Keypoints that a network finds in crops of ``size`` px: uvd, (N, 16, 3)."""
-
-    def crop(row: int) -> np.ndarray:
-        return cut_body(people[row], size)[0]
-
     model.eval()
     found = []
     with torch.inference_mode(), ThreadPoolExecutor(torch.get_num_threads()) as threads:
         for start in range(0, len(rows), 64):
-            images = np.stack(list(threads.map(crop, rows[start : start + 64])))
+            some = rows[start : start + 64]
+            images = np.stack([*threads.map(lambda row: cut_body(people[row], size)[0], some)])
             found.append(model(torch.from_numpy(images).to(device)).float().cpu().numpy())
     return np.concatenate(found)
 
@@ -281,12 +267,9 @@ def body_errors(uvd: np.ndarray, people: BodySet, rows: np.ndarray) -> dict[str,
     true, spatial = to_uvd(people.keypoints[rows], boxes), people.spatial[rows]
     errors = {"validation_percent": 100 * _mean_distance(uvd[..., :2], true[..., :2])}
     if spatial.any():
-        poses = (
-            to_camera(pose[spatial], boxes[spatial], people.cameras[rows][spatial])
-            for pose in (uvd, true)
-        )
-        found, wanted = (pose - pose[:, PELVIS, None] for pose in poses)
-        errors["validation_body_mm"] = _mean_distance(found, wanted)
+        cameras = people.cameras[rows][spatial]
+        poses = (to_camera(pose[spatial], boxes[spatial], cameras) for pose in (uvd, true))
+        errors["validation_body_mm"] = _mean_distance(*(p - p[:, PELVIS, None] for p in poses))
     return errors
 
 
@@ -301,13 +284,3 @@ def median_pose(people: BodySet, rows: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice")  # where there are no depths
         return np.nanmedian(uvd, axis=0)
-
-
-def _finished(recipe: Recipe, folder: Path, identity: str) -> BodyRun | None:
-    """The finished pretraining in a folder, if there is one."""
-    path = folder / "people.json"
-    if not path.exists():
-        return None
-    result = json.loads(path.read_text())
-    want_same(path, result["recipe"], recipe, result["data"], identity)
-    return BodyRun(folder, folder / WEIGHTS, json.loads((folder / "log.json").read_text()), result)

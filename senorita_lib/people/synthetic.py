@@ -38,13 +38,7 @@ _COLOURS = {  # red, green, blue; one of these is varied a little
 
 
 class SyntheticBody(BodySet):
-    """People, each a function of seed and index alone, in square images of ``side`` px.
-
-    Raises
-    ------
-    ValueError
-        If a number is too small.
-    """
+    """People, each a function of seed and index alone, in square images of ``side`` px."""
 
     def __init__(self, count: int = 4000, seed: int = 0, side: int = 128) -> None:
         for name, value, least in (("count", count, 1), ("seed", seed, 0), ("side", side, 16)):
@@ -55,12 +49,12 @@ class SyntheticBody(BodySet):
         self.keypoints = np.full((count, 16, 3), np.nan, np.float32)
         self.cameras = np.full((count, 5), np.nan, np.float32)
         border = (1 - 1 / _ROOM) / 2 * side - 0.5
-        box = np.array([border, border, side - 1 - border, side - 1 - border])
-        self.boxes = np.tile(box.astype(np.float32), (count, 1))
+        box = np.repeat(np.array([border, side - 1 - border], np.float32), 2)
+        self.boxes = np.tile(box, (count, 1))
         for index in range(count):
             _, pose, camera = draw_person(seed, index, side)
-            self.keypoints[index] = camera.project(pose.keypoints)
             pelvis = pose.keypoints[PELVIS, 2]
+            self.keypoints[index] = camera.project(pose.keypoints)
             self.keypoints[index, :, 2] -= pelvis
             self.cameras[index] = camera.fx, camera.fy, camera.cx, camera.cy, pelvis
         self.keypoints[::2, :, 2] = self.cameras[::2] = np.nan
@@ -78,36 +72,26 @@ class SyntheticBody(BodySet):
         """Draw all images into a file, or open the file of an earlier call; returns itself.
 
         The images do not depend on the number of workers, by default one per core.
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged.
         """
-        folder = Path(folder)
-        path = folder / f"people_{len(self)}_{self.side}px_seed_{self.seed}_v{GENERATOR}.npy"
+        name = f"people_{len(self)}_{self.side}px_seed_{self.seed}_v{GENERATOR}.npy"
+        path, shape = Path(folder) / name, (len(self), self.side, self.side, 3)
         with folder_lock(folder):
             if not path.exists():
-                self._draw_all(path, workers or os.cpu_count() or 1, progress)
-        shape = (len(self), self.side, self.side, 3)
+                aside = path.with_suffix(".part")  # up to gigabytes, too large for atomic_write
+                images = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
+                drawn = joblib.Parallel(workers or os.cpu_count() or 1, return_as="generator")(
+                    joblib.delayed(draw_image)(self.seed, k, self.side) for k in range(len(self))
+                )
+                bar = tqdm(drawn, "people", len(self), disable=not progress, mininterval=1.0)
+                for index, image in enumerate(bar):
+                    images[index] = image
+                images.flush()
+                os.replace(aside, path)
         with suppress(ValueError, EOFError):
             self._images = np.load(path, mmap_mode="r", allow_pickle=False)
         if self._images.shape != shape:
             raise ValueError(f"{path} is damaged, wanted images {shape}: remove it")
         return self
-
-    def _draw_all(self, path: Path, workers: int, progress: bool) -> None:
-        aside = path.with_suffix(".part")  # up to gigabytes, too large for atomic_write
-        shape = (len(self), self.side, self.side, 3)
-        images = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
-        drawn = joblib.Parallel(workers, return_as="generator")(
-            joblib.delayed(draw_image)(self.seed, index, self.side) for index in range(len(self))
-        )
-        bar = tqdm(drawn, "people", len(self), disable=not progress, mininterval=1.0)
-        for index, image in enumerate(bar):
-            images[index] = image
-        images.flush()
-        os.replace(aside, path)
 
 
 def draw_person(seed: int, index: int, side: int) -> tuple[np.random.Generator, BodyPose, Camera]:
@@ -134,8 +118,7 @@ def draw_body(rng: np.random.Generator) -> BodyPose:
     # Cameras mostly see people from the front.
     yaw = rng.normal(0, 0.7) if rng.uniform() < 0.65 else rng.uniform(-np.pi, np.pi)
     turn = view @ rotation(2, roll) @ rotation(0, tilt) @ rotation(1, yaw)
-    z = rng.uniform(2800, 6000)
-    place = z * np.array([rng.normal(0, 0.12), rng.normal(0, 0.05), 1])
+    place = rng.uniform(2800, 6000) * np.array([rng.normal(0, 0.12), rng.normal(0, 0.05), 1])
     return BodyPose(keypoints @ turn.T + place, more @ turn.T + place, girth, size)
 
 
@@ -176,7 +159,12 @@ def draw_image(seed: int, index: int, side: int) -> np.ndarray:
     """A lit person before a blurred background, (side, side, 3), uint8; red, green, blue."""
     rng, pose, camera = draw_person(seed, index, side)
     image = _background(rng, camera)
-    colours = {part: _colour(rng, part) for part in PARTS}
+    colours = {}
+    for part in PARTS:
+        if part in _COLOURS:
+            colours[part] = rng.choice(_COLOURS[part]) * rng.uniform(0.85, 1.15, 3)
+        else:
+            colours[part] = rng.uniform(20, 235, 3)
     depth, colour = _surface(pose, camera, colours)
     seen = depth < np.inf
     light = rng.normal([0, -0.6, -1], [0.7, 0.4, 0.3])
@@ -185,12 +173,6 @@ def draw_image(seed: int, index: int, side: int) -> np.ndarray:
     image = cv2.GaussianBlur(image, (0, 0), 0.5)
     grain = rng.normal(0, rng.uniform(1, 6), image.shape[:2]).astype(np.float32)
     return (image + grain[..., None]).clip(0, 255).astype(np.uint8)
-
-
-def _colour(rng: np.random.Generator, part: str) -> np.ndarray:
-    if part in _COLOURS:
-        return rng.choice(_COLOURS[part]) * rng.uniform(0.85, 1.15, 3)
-    return rng.uniform(20, 235, 3)
 
 
 def _background(rng: np.random.Generator, camera: Camera) -> np.ndarray:

@@ -27,12 +27,13 @@ class Transfer:
     left: Shapes = field(default_factory=dict)  # no counterpart of its shape, keeps initial values
 
     def __str__(self) -> str:
-        lines: list[str] = []
         groups: dict[str, list[int]] = {}
         for name, (shape, _) in self.copied.items():
             groups.setdefault(".".join(name.split(".")[:2]), []).append(math.prod(shape or ()))
-        for group, sizes in groups.items():
-            lines.append(f"copied   {group:<24}{len(sizes):>4} tensors {sum(sizes):>12,} numbers")
+        lines = [
+            f"copied   {group:<24}{len(sizes):>4} tensors {sum(sizes):>12,} numbers"
+            for group, sizes in groups.items()
+        ]
         for kind in ("widened", "rebuilt", "left"):
             for name, (source, target) in getattr(self, kind).items():
                 lines.append(f"{kind:<8} {name:<24} {_show(source)} -> {_show(target)}")
@@ -54,12 +55,7 @@ def transfer(weights: Mapping[str, torch.Tensor], estimator: PoseEstimator) -> T
     first convolution takes the weights of colour c mod 3, divided by the number of channels that
     take them (:func:`widen`): equal channels then give the same response as a grey image. Of two
     stems, that of the depth image takes the colours'; the other one, and the convolution that reads
-    both, keep their initial values.
-
-    Raises
-    ------
-    ValueError
-        If nothing fits.
+    both, keep their initial values. Raises ``ValueError`` if nothing fits.
     """
     own, report = estimator.state_dict(), Transfer()
     if any(_STEM in name for name in own):
@@ -93,7 +89,6 @@ def widen(weight: torch.Tensor, channels: int) -> torch.Tensor:
 
     Channel c is the old channel c mod n, divided by how often that occurs.
     """
-    inputs = weight.shape[1]
-    source = [channel % inputs for channel in range(channels)]
+    source = [channel % weight.shape[1] for channel in range(channels)]
     often = [source.count(colour) for colour in source]
     return weight[:, source] / weight.new_tensor(often)[:, None, None]
