@@ -24,6 +24,7 @@ QUICK = find_recipe(
 )  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """With xdist, a file stays on one worker, and all that start kernels on the same one.
 
