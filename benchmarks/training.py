@@ -261,12 +261,12 @@ def main(arguments):
     print(describe_device())
     heads = "".join(f"{name + ', ms':>14}{'median':>9}{'images/s':>9} " for name in PRECISIONS)
     for name in names:
-        recipe = find_recipe(name, pool=500)  # of poses, if images come from the stream
+        recipe = find_recipe(name)
         crops, (least, median) = synthetic_crops(recipe)
         print(f"\n== {name}; crop_hand, done once: {least:.2f} ms a frame, median {median:.2f}")
         every = "--all-models" in arguments or name in ("tiny", "small")
         for model in (1, 2, 3, 4) if every else (1,):
-            recipe = find_recipe(name, model=model, pool=500)
+            recipe = find_recipe(name, model=model)
             trainers = {
                 p: Trainer(recipe.override(precision=p), crops, Path(), DEVICE) for p in PRECISIONS
             }

@@ -7,6 +7,7 @@ import difflib
 import json
 import os
 import re
+import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -68,7 +69,6 @@ class Recipe(BaseModel):
 
     # Training images: the frames of the data set, or synthetic frames made while training
     source: Literal["files", "stream"] = "files"
-    pool: Positive = 20_000  # number of poses that the stream draws from
 
     # Step 1 starts from a network that was trained to find 16 keypoints of people, on so many
     # images; the paper does not give their number, so it is that of Step 1.
@@ -180,75 +180,13 @@ class Recipe(BaseModel):
             values = None
         if not isinstance(values, dict):
             raise ValueError(f"recipe is {text[:40]!r}, wanted a JSON object")
+        values.pop("pool", None)  # of older recipes: the stream has no pool of poses any more
         return cls(**values)
 
 
-RECIPES = {
-    "paper": Recipe(pretrain=True),
-    # Only what measured better than the paper's choices: a seventh of the weight of eq. 4 (tiny,
-    # study volume_loss) and the bone lengths of the initial pose (small,
-    # benchmarks/bone_lengths.py). Neither was measured at the paper's size.
-    "best": Recipe(name="best", pretrain=True, volume_weight=1 / 1400, bone_length="initial"),
-    # The authors' choices, as far as they are deliberate; _released has those of each model.
-    "released": Recipe(
-        name="released", pretrain=True, foreground="valley", centre="box", fusion="stems",
-        patches="released", orientation="raw", refiner_gradient=False, distance="euclidean",
-        ends="gate", volume_difference="smooth_l1", balance="adaptive",
-    ),
-    # The weights that come with the package: about an hour and a half on two cores with bfloat16.
-    "small": Recipe(
-        name="small", image_size=128, pretrain_images=150_000, precision="auto",
-        block="basic", layers=(2, 2, 2, 2), widths=(32, 96, 192, 320), head_channels=96,
-        depth_bins=16, patch_sizes=(48, 24, 12), hidden=64, patch_channels=4,
-        bone_length="initial",  # better than "train" on all five splits
-        volume_weight=1 / 1400,  # the paper's 1 / 200 makes it worse (notebook 03)
-        pose_images=150_000, volume_images=30_000, refine_images=40_000, batch=16, refine_batch=16,
-        learning_rate=1e-3, milestones=(100_000, 150_000), refine_rate_factor=0.02,
-        refiner_rate_factor=25.0, validation_share=0.01, validate_images=10_000,
-    ),
-    # The whole pipeline on two CPU cores in about a minute and a half.
-    "tiny": Recipe(
-        name="tiny", image_size=64, pretrain_images=19_200, depth_layers=16, voxel_depth=16,
-        block="basic", layers=(1, 1, 1, 1), widths=(32, 64, 96, 128), head_channels=64,
-        depth_bins=16, patch_sizes=(32, 16, 8), hidden=64, patch_channels=4,
-        volume_size=16, gamma=0.4, volume_weight=8 / 200,
-        pose_images=14_400, volume_images=4_800, refine_images=6_400, batch=16, refine_batch=16,
-        learning_rate=1e-3, milestones=(12_000, 19_200), refiner_rate_factor=10.0,
-        validate_images=3_600,
-    ),
-}  # fmt: skip
-
-
-def _released(model: int) -> dict[str, Any]:
-    """The release's values for one model: learning rates, batches, images = steps times batch.
-
-    How long the authors trained is unknown, so the numbers of steps are the paper's, 70,000 and
-    18,000. Models 2-4 have eq. 4 from the start, Models 3 and 4 with weight 0. Left out: the second
-    refinement of Model 1, its own initial weights and its rotations (none, then 40 degrees), eq. 3
-    in Step 2 of Model 3, the doubled rate of biases, and 8-bit image values from 0 to 1.
-    """
-    cell = 200 / 32  # the release's gamma counts 200ths of the cube
-    steps, batch, refine_batch = (
-        ((10_000,), 5, 4), ((9_178, 45_000, 58_000), 6, 4),
-        ((9_178, 34_000, 58_000), 6, 4), ((33_576,), 5, 3),
-    )[model - 1]  # fmt: skip
-    rate, refine_rate = ((1e-3, 1e-5), (7e-4, 2e-7), (7e-4, 2e-6), (5e-4, 5e-5))[model - 1]
-    first = model == 1
-    return {
-        "depth_layers": 32 if model == 4 else 64,
-        "gamma": (0.05 if first else 0.1) * cell,
-        "volume_weight": (1 / 200, 0.021, 0.0, 0.0)[model - 1],
-        "batch": batch,
-        "volume_batch": 7 if first else 0,
-        "refine_batch": refine_batch,
-        "pose_images": 40_000 * batch if first else 0,
-        "volume_images": 30_000 * 7 if first else 70_000 * batch,
-        "refine_images": 18_000 * refine_batch,
-        "learning_rate": rate,
-        "milestones": tuple(step * batch for step in steps),
-        "volume_rate_factor": 0.5 if first else 1.0,  # 1e-4 with eq. 4, after 1e-3 / 5
-        "refine_rate_factor": refine_rate / rate,
-    }
+_NAMED = tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8"))
+_MODELS = {name: values.pop("models", {}) for name, values in _NAMED.items()}
+RECIPES = {name: Recipe(name=name, **values) for name, values in _NAMED.items()}
 
 
 def find_recipe(name: str, /, **overrides: Any) -> Recipe:
@@ -259,9 +197,8 @@ def find_recipe(name: str, /, **overrides: Any) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"recipe is {name!r}, wanted one of {list(RECIPES)}")
     recipe = RECIPES[name].override(**overrides)
-    if name == "released":
-        recipe = recipe.override(**_released(recipe.model) | overrides)
-    return recipe
+    own = _MODELS[name].get(str(recipe.model), {})
+    return recipe.override(**own | overrides)
 
 
 def run_folder(recipe: Recipe, runs: str | os.PathLike[str] = "runs") -> Path:

@@ -99,7 +99,7 @@ def test_runs_with_and_without_people_do_not_meet():
         ("model", 5), ("seed", "1"), ("seed", -1), ("image_size", 100), ("batch", 0),
         ("refine_batch", 1), ("volume_batch", 1), ("gamma", 0.0), ("gamma", float("nan")),
         ("refine_images", -1), ("depth_layers", 0), ("depth_bins", 0), ("patch_sizes", (4, 4, 2)),
-        ("widths", (8, 8, 8)), ("layers", (1, 1, 1, 0)), ("scale", (0.75,)), ("pool", 0),
+        ("widths", (8, 8, 8)), ("layers", (1, 1, 1, 0)), ("scale", (0.75,)),
         ("validation_share", 2.0), ("validate_images", 0), ("milestones", ("a",)), ("patience", 0),
         ("pretrain", 1), ("pretrain_images", 0), ("precision", "float16"), ("fusion", "stem"),
         *((name, "x") for name in ("foreground", "block", "bone_length", "source", "patches")),
@@ -144,6 +144,8 @@ def test_stored_recipes_read_back():
     stored = [json.loads(path.read_text()) for path in sorted(ROOT.glob("results/*/*/result.json"))]
     assert len(stored) > 3
     for values in (result["recipe"] for result in stored):
-        assert json.loads(Recipe.from_json(json.dumps(values)).to_json()).items() >= values.items()
+        back = json.loads(Recipe.from_json(json.dumps(values)).to_json())
+        assert values.pop("pool")  # an option that is gone
+        assert back.items() >= values.items()
     recipe, _ = read_weights(find_weights("small"), "senorita-hand 1")
     assert recipe.precision == "bfloat16" and find_recipe("small").precision == "auto"

@@ -289,6 +289,7 @@ def want_same(path: Path, stored: Row, recipe: Recipe, data: str | None, identit
     """Refuse to go on with a run of another recipe, or on another data set: raises ValueError."""
     wanted = json.loads(recipe.to_json())
     stored = json.loads(Recipe().to_json()) | stored  # an old recipe may lack some names
+    stored.pop("pool", None)  # and had one more
     other = [name for name in wanted | stored if stored.get(name) != wanted.get(name)]
     if other:
         found = f"{other[0]} = {stored.get(other[0])!r}, wanted {wanted.get(other[0])!r}"

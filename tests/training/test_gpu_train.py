@@ -48,7 +48,7 @@ def test_too_large_numbers_are_refused_by_name(tmp_path):
 
 @pytest.mark.slow
 def test_a_short_run_leaves_its_result_and_its_weights(script, small_data, tmp_path):
-    recipe = QUICK.override(source="stream", pool=40, batch=2, pose_images=160)
+    recipe = QUICK.override(source="stream", batch=2, pose_images=160)
     values = recipe.model_dump(exclude={"name"}).items()
     given = [f"{name}={json.dumps(value)}" for name, value in values]
     folders = "--data", small_data, "--runs", tmp_path / "runs", "--results", tmp_path / "out"
