@@ -8,7 +8,6 @@ from senorita_lib.evaluation import (
     SPLITS,
     ensemble,
     joint_errors,
-    joint_means,
     split_errors,
     spread,
     success_curve,
@@ -40,7 +39,6 @@ def main():
     calls = {
         "plain mean": lambda: np.sqrt(((first - true) ** 2).sum(-1)).mean(),
         "by split": lambda: split_errors(first, true, splits),
-        "by joint and finger": lambda: joint_means(first, true),
         "three success curves": lambda: [
             success_curve(first, true, thresholds, by)
             for by in ("frame_max", "frame_mean", "joint")
@@ -59,7 +57,7 @@ def main():
     print(f"{FRAMES:,} frames{'':17}seconds   of the plain mean")
     for name, spent in times.items():
         print(f"{name:<30}{spent:8.2f}{spent / base:10.1f} x")
-    one = ("by split", "by joint and finger", "three success curves", "interval of a difference")
+    one = ("by split", "three success curves", "interval of a difference")
     print(f"{'errors, curves, interval':<30}{sum(times[name] for name in one):8.2f}")
 
 

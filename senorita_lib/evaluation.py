@@ -6,23 +6,20 @@ All joints are in the camera frame, mm, absolute, without alignment (paper, sect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES, joints_to_bones
+from senorita_lib.hand import joints_to_bones
 from senorita_lib.submission import check_submission as check_submission
 from senorita_lib.submission import write_submission as write_submission
 
 Floats = npt.NDArray[np.float64]
-Split = Literal["interp", "shape", "artic", "viewp", "extrap"]
-TEST_SPLITS: tuple[Split, ...] = get_args(Split)  # the generator's seeds count them in this order
+TEST_SPLITS = ("interp", "shape", "artic", "viewp", "extrap")  # the generator's seeds count them
 SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")  # in the order of the paper's tables
-
 # The poses whose errors a run's result holds.
 POSES = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}
-
 # Tables 1 and 2 of the paper, mm.
 PAPER = json.loads((Path(__file__).parent / "paper_tables.json").read_text())
 
@@ -31,10 +28,8 @@ def joint_errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
     """Euclidean distance of each joint, (N, 21) mm, from poses (N, 21, 3) mm."""
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if predicted.shape != true.shape or predicted.shape[-1:] != (3,) or predicted.ndim < 2:
-        raise ValueError(
-            f"predicted and true have shapes {predicted.shape} and {true.shape}, "
-            "wanted the same, (N, 21, 3)"
-        )
+        shapes = f"{predicted.shape} and {true.shape}, wanted the same, (N, 21, 3)"
+        raise ValueError(f"predicted and true have shapes {shapes}")
     if not len(predicted):
         raise ValueError("predicted and true are empty, wanted at least one frame")
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
@@ -53,16 +48,6 @@ def frame_errors(poses: Sequence[npt.ArrayLike], true: npt.ArrayLike) -> Floats:
     return np.stack([joint_errors(joints, true).mean(axis=1) for joints in poses])
 
 
-def joint_means(
-    predicted: npt.ArrayLike, true: npt.ArrayLike
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean error, mm, of each joint and of each finger's four, by name; poses (N, 21, 3), mm."""
-    errors = joint_errors(predicted, true).mean(axis=0)
-    finger = np.array(JOINT_FINGER)
-    fingers = {name: float(errors[finger == i].mean()) for i, name in enumerate(FINGERS)}
-    return dict(zip(JOINT_NAMES, errors.tolist(), strict=True)), fingers
-
-
 def bone_angles(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
     """Angle between each predicted bone and the true one, (..., 20), degrees, from 0 to 180.
 
@@ -76,11 +61,9 @@ def bone_angles(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
 
 
 def success_curve(
-    predicted: npt.ArrayLike,
-    true: npt.ArrayLike,
-    thresholds: npt.ArrayLike,
+    predicted: npt.ArrayLike, true: npt.ArrayLike, thresholds: npt.ArrayLike,
     by: Literal["frame_max", "frame_mean", "joint"] = "frame_max",
-) -> Floats:
+) -> Floats:  # fmt: skip
     """Share of frames, or of joints, with an error of at most each threshold.
 
     Parameters
@@ -97,12 +80,10 @@ def success_curve(
         (T,), in [0, 1].
     """
     errors = joint_errors(predicted, true)
-    if by == "frame_max":
-        errors = errors.max(axis=-1)
-    elif by == "frame_mean":
-        errors = errors.mean(axis=-1)
-    elif by != "joint":
+    if by not in ("frame_max", "frame_mean", "joint"):
         raise ValueError(f"by is {by!r}, wanted 'frame_max', 'frame_mean' or 'joint'")
+    if by != "joint":
+        errors = errors.max(axis=-1) if by == "frame_max" else errors.mean(axis=-1)
     errors = np.sort(errors, axis=None)
     return np.searchsorted(errors, np.asarray(thresholds), side="right") / errors.size
 
@@ -129,8 +110,7 @@ def ensemble(
 def spread(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
     """Disagreement of several models, a hint at the error of their mean.
 
-    It is the root mean square distance, (N, 21), mm, of the models' joints from their mean, for
-    predictions (N, 21, 3), camera frame, mm.
+    The root mean square distance, (N, 21), mm, of their joints (N, 21, 3), mm, from the mean.
     """
     poses = _stacked(predictions)
     variance = ((poses - poses.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0)
@@ -177,21 +157,18 @@ def format_table(rows: Mapping[str, Mapping[str, float | Estimate]], title: str)
 
     An estimate is shown with half the width of its 95 % interval.
     """
-    wide = any(hasattr(cell, "interval") for row in rows.values() for cell in row.values())
-    cell = 14 if wide else 9
+
+    def show(value: float | Estimate | None) -> str:
+        if not isinstance(value, Estimate):
+            return f"{'-':>9}" if value is None else f"{value:9.2f}"
+        low, high = value.interval()
+        return f"{value.mean:9.2f} ±{(high - low) / 2:.1f}"
+
+    cells = {name: [show(row.get(split)) for split in SPLITS] for name, row in rows.items()}
+    wide = any("±" in cell for row in cells.values() for cell in row)
     width = max(map(len, rows), default=0)
-    head = (f"{name:>9}".ljust(cell) for name in SPLITS)
-    lines = [title, (" " * width + "".join(head)).rstrip()]
-    for name, row in rows.items():
-        cells = "".join(_format_cell(row.get(split)).ljust(cell) for split in SPLITS)
-        lines.append(f"{name:<{width}}{cells}".rstrip())
+    lines = [title]
+    for name, row in {"": [f"{split:>9}" for split in SPLITS], **cells}.items():
+        padded = "".join(cell.ljust(14 if wide else 9) for cell in row)
+        lines.append(f"{name:<{width}}{padded}".rstrip())
     return "\n".join(lines)
-
-
-def _format_cell(value: float | Estimate | None) -> str:
-    if value is None:
-        return f"{'-':>9}"
-    if not isinstance(value, Estimate):
-        return f"{value:9.2f}"
-    low, high = value.interval()
-    return f"{value.mean:9.2f} ±{(high - low) / 2:.1f}"

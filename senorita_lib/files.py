@@ -11,17 +11,7 @@ from filelock import FileLock, Timeout
 def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
     """Write a file such that, whatever happens, a file of that name is a whole one.
 
-    Parameters
-    ----------
-    path
-        Its folder must exist.
-    data
-        Text is written as UTF-8.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was there before is still there.
+    Its folder must exist; text becomes UTF-8. After an OSError what was there is still there.
     """
     part = Path(f"{path}.{os.getpid()}.part")
     try:
@@ -36,12 +26,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
 def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
     """Have a folder for oneself; another process that has it is waited for.
 
-    Parameters
-    ----------
-    folder
-        Made if it is missing. A file ``.lock`` is left in it.
-    waiting
-        Printed once if there is another process to wait for.
+    The folder is made if it is missing, and a file ``.lock`` is left in it. ``waiting`` is
+    printed once if there is another process to wait for.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     lock = FileLock(Path(folder) / ".lock")
@@ -64,8 +50,6 @@ def project_path(path: str | os.PathLike[str]) -> Path:
     same ``data/``. The clone is the nearest folder at or above the working one that has
     ``notebooks/01_data_cropping.ipynb``. Absolute paths stay, ``~`` is the home folder.
     """
-    here = Path.cwd()
-    clones = (
-        p for p in (here, *here.parents) if (p / "notebooks/01_data_cropping.ipynb").is_file()
-    )
+    here, sign = Path.cwd(), "notebooks/01_data_cropping.ipynb"
+    clones = (p for p in (here, *here.parents) if (p / sign).is_file())
     return next(clones, here) / Path(path).expanduser()

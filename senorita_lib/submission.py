@@ -9,6 +9,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 
@@ -83,10 +84,8 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
         where = f"{path}: line {number} of {MEMBER}"
         given, *fields = line.removesuffix(b"\r").removesuffix(b"\t").split(b"\t")
         if given != name.encode():
-            raise ValueError(
-                f"{where} is {given.decode(errors='replace')[:40]!r}, wanted "
-                f"{name!r} as in {Path(boxes_file).name}, then 63 numbers, TABs between"
-            )
+            wanted = f"{name!r} as in {Path(boxes_file).name}, then 63 numbers, TABs between"
+            raise ValueError(f"{where} is {_show(given)}, wanted {wanted}")
         if len(fields) != 63:
             raise ValueError(f"{where} has {len(fields)} numbers, wanted 63")
         joints[number - 1] = [_number(field, where) for field in fields]
@@ -110,10 +109,9 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
         raise ValueError(f"{path}: line {numbers[i]} of {MEMBER} has {what}")
     middle = float(np.median(bones.sum(axis=1)))
     if not _TOGETHER[0] <= middle <= _TOGETHER[1]:
-        raise ValueError(
-            f"{path}: all bones of a hand have {middle:.0f} mm together (median), wanted "
-            f"{_TOGETHER[0]} to {_TOGETHER[1]} and joints in HANDS19's order"
-        )
+        wanted = f"{_TOGETHER[0]} to {_TOGETHER[1]} and joints in HANDS19's order"
+        has = f"all bones of a hand have {middle:.0f} mm together (median)"
+        raise ValueError(f"{path}: {has}, wanted {wanted}")
     return len(names)
 
 
@@ -125,23 +123,22 @@ def _read_member(path: str | os.PathLike[str]) -> bytes:
                 if (members := archive.namelist()) == [MEMBER]:
                     return archive.read(MEMBER)
         except _DAMAGE:
-            raise ValueError(
-                f"{path} is damaged or no zip, wanted one that holds {MEMBER}"
-            ) from None
+            what = f"wanted one that holds {MEMBER}"
+            raise ValueError(f"{path} is damaged or no zip, {what}") from None
     shown = ", ".join(map(repr, members[:3])) or "nothing"
     raise ValueError(f"{path} holds {shown}, wanted {MEMBER} alone, in no folder")
 
 
 def _number(field: bytes, where: str) -> float:
     """A finite number; float itself also takes ``1_000``, blanks and ``nan``."""
-    try:
-        value = float("nan") if field.translate(None, _DIGITS) else float(field)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value):
-        shown = field.decode(errors="replace")[:40]
-        raise ValueError(f"{where} has {shown!r}, wanted a finite number of mm")
-    return value
+    with suppress(ValueError):
+        if not field.translate(None, _DIGITS) and isfinite(value := float(field)):
+            return value
+    raise ValueError(f"{where} has {_show(field)}, wanted a finite number of mm")
+
+
+def _show(field: bytes) -> str:
+    return repr(field.decode(errors="replace")[:40])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,14 +9,13 @@ from senorita_lib.evaluation import (
     bone_angles,
     ensemble,
     joint_errors,
-    joint_means,
     mean_joint_error,
     split_errors,
     spread,
     success_curve,
 )
 from senorita_lib.experiments.uncertainty import bootstrap
-from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES, bones_to_joints
+from senorita_lib.hand import bones_to_joints
 
 
 @pytest.fixture
@@ -28,9 +27,6 @@ def test_a_shift_of_ten_millimetres_is_ten_everywhere(true):
     shifted, splits = true + [0, 6, 8], np.array(list(SPLITS) * 8)
     assert mean_joint_error(shifted, true) == pytest.approx(10)
     assert split_errors(shifted, true, splits) == pytest.approx(dict.fromkeys(SPLITS, 10))
-    joints, fingers = joint_means(shifted, true)
-    assert joints == pytest.approx(dict.fromkeys(JOINT_NAMES, 10))
-    assert fingers == pytest.approx(dict.fromkeys(FINGERS, 10))
     for by in ("frame_max", "frame_mean", "joint"):
         assert success_curve(shifted, true, [9.99, 10.01], by=by).tolist() == [0, 1]
     frames = joint_errors(shifted, true).mean(axis=1)
@@ -44,9 +40,6 @@ def test_one_joint_off_by_21_is_a_mean_of_1_and_a_maximum_of_21(true):
     off[:, 4, 2] += 21
     assert mean_joint_error(off, true) == pytest.approx(1)
     assert joint_errors(off, true).max(axis=1) == pytest.approx(np.full(40, 21))
-    joints, fingers = joint_means(off, true)
-    assert joints == pytest.approx(dict.fromkeys(JOINT_NAMES, 0) | {"ring_mcp": 21})
-    assert fingers == pytest.approx(dict.fromkeys(FINGERS, 0) | {"ring": 21 / 4})
     assert success_curve(off, true, [20.9, 21.1]).tolist() == [0, 1]
     assert success_curve(off, true, [0.9, 1.1], by="frame_mean").tolist() == [0, 1]
     np.testing.assert_allclose(success_curve(off, true, [1], by="joint"), 20 / 21)
@@ -70,12 +63,6 @@ def test_curves_equal_a_count(seed, by):
     wanted = [sum(v <= t for v in values) / len(values) for t in thresholds]
     np.testing.assert_allclose(success_curve(predicted, true, thresholds, by=by), wanted)
     assert mean_joint_error(predicted, true) == pytest.approx(np.mean(errors))
-    joints, fingers = joint_means(predicted, true)
-    columns = list(zip(*errors, strict=True))
-    assert list(joints.values()) == pytest.approx([sum(c) / 7 for c in columns])
-    for i, name in enumerate(FINGERS):
-        own = [sum(c) / 7 for c, f in zip(columns, JOINT_FINGER, strict=True) if f == i]
-        assert fingers[name] == pytest.approx(sum(own) / 4)
 
 
 def test_split_errors_are_the_means_of_their_frames(true):

@@ -4,22 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from senorita_lib.datasets.checking import check
-    from senorita_lib.datasets.hands19 import Frame, Hands19
+    from senorita_lib.datasets.hands19 import Hands19
     from senorita_lib.datasets.synthetic.frames import SyntheticHand, write_synthetic
     from senorita_lib.datasets.synthetic.stream import SyntheticStream
 
-__all__ = ["Frame", "Hands19", "SyntheticHand", "SyntheticStream", "check", "write_synthetic"]
+__all__ = ["Hands19", "SyntheticHand", "SyntheticStream", "write_synthetic"]
 
 # Imported when asked for: a reader of HANDS19 needs no generator, and the generator no torch.
 _HOME = {
-    "Frame": "hands19",
-    "Hands19": "hands19",
-    "SyntheticHand": "synthetic.frames",
-    "SyntheticStream": "synthetic.stream",
-    "check": "checking",
-    "write_synthetic": "synthetic.frames",
-}
+    "Hands19": "hands19", "SyntheticHand": "synthetic.frames",
+    "SyntheticStream": "synthetic.stream", "write_synthetic": "synthetic.frames",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

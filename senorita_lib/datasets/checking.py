@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from tqdm.auto import tqdm
 
 from senorita_lib.camera import SR300
@@ -47,11 +48,6 @@ class SplitReport:
     names: dict[str, list[str]] = field(default_factory=dict)
     absent: str = ""  # why the split cannot be opened at all, if so
 
-    @property
-    def found(self) -> int:
-        """Listed frames whose image exists."""
-        return self.lines - len(self.names.get("missing", ()))
-
 
 @dataclass(repr=False)
 class Report:
@@ -66,24 +62,21 @@ class Report:
         return not any(s.absent or any(map(s.names.get, FATAL)) for s in self.splits.values())
 
     def __str__(self) -> str:
-        kinds, reports = FATAL | ODD, self.splits.values()
-        rows: dict[str, list[int | None]] = {
-            "frames listed": [report.lines for report in reports],
-            "images found": [report.found for report in reports],
-        }
-        for kind, words in kinds.items():
-            rows[words] = [len(s.names[kind]) if kind in s.names else None for s in reports]
-        width = max(map(len, rows))
-        lines = [self.title, " " * width + "".join(f"{split:>11}" for split in self.splits)]
-        for words, counts in rows.items():
-            cells = (f"{'-' if count is None else format(count, ','):>11}" for count in counts)
-            lines.append(f"{words:<{width}}" + "".join(cells))
+        kinds, columns, lines = FATAL | ODD, {}, []
+        for split, report in self.splits.items():
+            counts = {kinds[kind]: len(names) for kind, names in report.names.items()}
+            found = report.lines - len(report.names.get("missing", ()))
+            columns[split] = {"frames listed": report.lines, "images found": found, **counts}
+        rows = ["frames listed", "images found", *kinds.values()]
+        table = pd.DataFrame(columns, rows, dtype=float)
         for kind, words in kinds.items():
             for split, report in self.splits.items():
                 if names := report.names.get(kind):
                     shown = " ".join(names[:_NAMES]) + (" …" if len(names) > _NAMES else "")
                     lines += [f"{words}, {split}:", f"  {shown}"]
-        return "\n".join(lines + [s.absent for s in reports if s.absent])
+        lines += [report.absent for report in self.splits.values() if report.absent]
+        text = table.to_string(na_rep="-", col_space=10, float_format="{:,.0f}".format)
+        return "\n".join([self.title, text, *lines])
 
     __repr__ = __str__
 
@@ -107,8 +100,8 @@ def _check_split(root: str | os.PathLike[str], split: str, quick: bool, bar: boo
     names: dict[str, list[str]] = {kind: [] for kind in FATAL}
     there = {name for name in os.listdir(data.images) if name.endswith(".png")}
     names["unlisted"] = sorted(there.difference(data.names))
-    masks = _odd_boxes(data) | _odd_labels(data)
-    names |= {kind: [data.names[i] for i in np.flatnonzero(masks[kind])] for kind in masks}
+    for kind, mask in _odd(data).items():
+        names[kind] = [data.names[i] for i in np.flatnonzero(mask)]
     if not quick:
         names["bare"] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -121,7 +114,7 @@ def _check_split(root: str | os.PathLike[str], split: str, quick: bool, bar: boo
 
 
 def _trouble(data: Hands19, index: int, quick: bool) -> str | None:
-    """The kind of trouble with an image, if any; it is found as the reader finds it."""
+    """The kind of trouble with an image, if any, as the reader finds it."""
     path = data.path(data.names[index])
     try:
         if quick:
@@ -138,25 +131,20 @@ def _trouble(data: Hands19, index: int, quick: bool) -> str | None:
     return None if is_empty(box) or depth[y1:y2, x1:x2].any() else "bare"
 
 
-def _odd_boxes(data: Hands19) -> dict[str, npt.NDArray[np.bool_]]:
-    empty = is_empty(data.boxes)
-    x1, y1, x2, y2 = data.boxes.T
-    cut = (x1 <= 0) | (y1 <= 0) | (x2 >= WIDTH) | (y2 >= HEIGHT)
-    return {"empty": empty, "cut": cut & ~empty}
-
-
-def _odd_labels(data: Hands19) -> dict[str, npt.NDArray[np.bool_]]:
+def _odd(data: Hands19) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which frames have odd boxes and labels."""
+    empty, corner = is_empty(data.boxes), data.boxes.reshape(-1, 2, 2)
+    before, after = corner[:, 0] <= 0, corner[:, 1] >= [WIDTH, HEIGHT]
+    odd = {"empty": empty, "cut": (before | after).any(axis=1) & ~empty}
     if data.joints is None:
-        return {}
+        return odd
     behind = np.asarray((data.joints[..., 2] <= 0).any(axis=1))
-    joints = np.where(behind[:, None, None], 1, data.joints)
-    uv = SR300.project(joints)[..., :2]
+    uv = SR300.project(np.where(behind[:, None, None], 1, data.joints))[..., :2]
     # Where the border cuts a box, a joint may lie beyond.
-    corner, size = data.boxes.reshape(-1, 2, 2), [WIDTH, HEIGHT]
-    low = np.where(corner[:, 0] <= 0, -np.inf, corner[:, 0] - _TOLERANCE)
-    high = np.where(corner[:, 1] >= size, np.inf, corner[:, 1] + _TOLERANCE)
+    low = np.where(before, -np.inf, corner[:, 0] - _TOLERANCE)
+    high = np.where(after, np.inf, corner[:, 1] + _TOLERANCE)
     beyond = ((uv < low[:, None]) | (uv > high[:, None])).any(axis=(1, 2))
-    return {"behind": behind, "outside": beyond & ~behind & ~is_empty(data.boxes)}
+    return odd | {"behind": behind, "outside": beyond & ~behind & ~empty}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

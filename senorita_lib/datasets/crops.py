@@ -34,8 +34,8 @@ from senorita_lib.files import atomic_write, folder_lock
 
 CROPS = 4  # raise it when the same frame no longer gives the same crop, or the file format changes
 _SHARD = 512  # crops
+_ARRAYS = ("images", "boxes", "cube_centres", "joints", "found")
 _FEW = 1500  # frames that one process crops before several have started
-_SMALL = ("boxes", "cube_centres", "joints", "found")
 
 
 def _row_type(size: int) -> np.dtype[Any]:
@@ -49,21 +49,16 @@ class ShardedImages:
     def __init__(self, shards: Sequence[np.ndarray]) -> None:
         self._shards = shards
         self.shape = (sum(map(len, shards)), *shards[0].shape[1:])
-        self.nbytes = sum(shard.nbytes for shard in shards)
-        self.dtype = shards[0].dtype
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
         rows = np.arange(len(self))[index]
-        images = np.empty((*rows.shape, *self.shape[1:]), self.dtype)
+        images = np.empty((*rows.shape, *self.shape[1:]), np.float16)
         for place in np.ndindex(rows.shape):
             images[place] = self._shards[rows[place] // _SHARD][rows[place] % _SHARD]
         return images
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class CropSet:
         return CropSet(
             names=[self.names[i] for i in indices],
             splits=[self.splits[i] for i in indices],
-            **{name: getattr(self, name)[indices] for name in ("images", *_SMALL)},
+            **{name: getattr(self, name)[indices] for name in _ARRAYS},
         )
 
     def batch(
@@ -95,21 +90,15 @@ class CropSet:
     ) -> tuple[CropBatch, torch.Tensor]:
         """The crops at ``indices`` and their joints (B, 21, 3), mm, on a device."""
         indices = np.asarray(indices)
-        rows = (self.images[indices].astype(np.float32), self.boxes[indices],
-                self.cube_centres[indices], self.joints[indices])  # fmt: skip
+        rows = (getattr(self, name)[indices].astype(np.float32) for name in _ARRAYS[:4])
         image, box, cube_centre, joints = map(torch.from_numpy, rows)
         return CropBatch(image[:, None], box, cube_centre, SR300).to(device), joints.to(device)
 
 
 def load_crops(
-    dataset: Hands19,
-    *,
-    size: int = 256,
-    foreground: str = "otsu",
-    centre: str = "mass",
-    workers: int | None = None,
-    progress: bool = True,
-) -> CropSet:
+    dataset: Hands19, *, size: int = 256, foreground: str = "otsu", centre: str = "mass",
+    workers: int | None = None, progress: bool = True,
+) -> CropSet:  # fmt: skip
     """Crop every frame of a data set, or open the crops of an earlier call.
 
     Of several processes that want the same crops one makes them and the others wait. ``size``,
@@ -123,8 +112,7 @@ def load_crops(
         labels.update(np.ascontiguousarray(dataset.joints).tobytes())
     folder = Path(dataset.root) / "crops" / f"{dataset.split}_{size}_{foreground}_{centre}"
     paths = [folder / name for name in _shard_names(dataset, options)]
-    shards = [_open(path, size) for path in paths]
-    if any(shard is None for shard in shards):
+    if any(_open(path, size) is None for path in paths):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -132,15 +120,14 @@ def load_crops(
             raise OSError(f"{what}, wanted a folder for crops") from None
         with folder_lock(folder, f"another process is writing {folder}: waiting for it"):
             _make_missing(paths, dataset, options, workers, progress)
-        shards = [_open(path, size) for path in paths]
-    rows = [shard for shard in shards if shard is not None]
-    assert len(rows) == len(paths)
+    shards = [rows for path in paths if (rows := _open(path, size)) is not None]
+    assert len(shards) == len(paths)
     joints = dataset.joints
     if joints is None:
         joints = np.full((len(dataset), 21, 3), np.nan, np.float32)
-    images = ShardedImages([np.asarray(shard["image"]) for shard in rows])
+    images = ShardedImages([np.asarray(rows["image"]) for rows in shards])
     boxes, cube_centres, found = (
-        np.concatenate([shard[name] for shard in rows]) for name in ("box", "cube_centre", "found")
+        np.concatenate([rows[name] for rows in shards]) for name in ("box", "cube_centre", "found")
     )
     names, splits = list(dataset.names), list(dataset.splits)
     return CropSet(names, splits, images, boxes, cube_centres, joints, found, labels.hexdigest())
@@ -184,11 +171,11 @@ def _make_missing(
     left = sum(len(frames) for _, frames, _ in tasks)
     folder, need = paths[0].parent, left * _row_type(size).itemsize
     if need > (free := shutil.disk_usage(folder).free):
-        wanted = f"{show_bytes(need)} for {left:,} crops of {size}x{size}"
-        raise OSError(f"{folder} has {show_bytes(free)} free, wanted {wanted}")
+        wanted = f"{_show_bytes(need)} for {left:,} crops of {size}x{size}"
+        raise OSError(f"{folder} has {_show_bytes(free)} free, wanted {wanted}")
     if workers is None:
         workers = 1 if left < _FEW else os.cpu_count() or 1
-    title = f"{left:,} crops, {show_bytes(need)} in {folder}"
+    title = f"{left:,} crops, {_show_bytes(need)} in {folder}"
     with tqdm(desc=title, total=left, disable=not progress, mininterval=1.0) as bar:
         for done in run_tasks(_make_shard, tasks, workers):
             bar.update(done)
@@ -197,7 +184,7 @@ def _make_missing(
 def _make_shard(path: Path, frames: list[tuple[Path, np.ndarray]], options: dict[str, Any]) -> int:
     """Crop a shard's frames and write it; returns how many they are."""
     rows = np.zeros(len(frames), _row_type(options["size"]))
-    for row, (image, box) in zip(rows, frames, strict=True):
+    for i, (image, box) in enumerate(frames):
         depth = read_depth(image)
         try:
             hand = None if is_empty(box) else crop_hand(depth, box, SR300, **options)
@@ -206,8 +193,7 @@ def _make_shard(path: Path, frames: list[tuple[Path, np.ndarray]], options: dict
         except ValueError as error:
             raise ValueError(f"{image}: {error}") from None
         if hand is not None:
-            row["found"], row["box"], row["cube_centre"] = True, hand.box, hand.cube_centre
-            row["image"] = hand.image
+            rows[i] = True, hand.box, hand.cube_centre, hand.image
     data = io.BytesIO()
     np.save(data, rows)
     try:
@@ -218,8 +204,7 @@ def _make_shard(path: Path, frames: list[tuple[Path, np.ndarray]], options: dict
     return len(frames)
 
 
-def show_bytes(number: int) -> str:
-    """A number of bytes in MB or GB."""
+def _show_bytes(number: int) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
@@ -241,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.exit(1, f"{error}\n")
     print(
         f"{len(crops):,} frames, {crops.found.sum():,} hands found, "
-        f"{show_bytes(crops.images.nbytes)}, {time.monotonic() - start:.0f} s"
+        f"{_show_bytes(2 * len(crops) * chosen.size**2)}, {time.monotonic() - start:.0f} s"
     )
 
 

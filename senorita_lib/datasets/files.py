@@ -72,13 +72,3 @@ def _check_ends(path: str | os.PathLike[str], head: bytes, tail: bytes, length: 
 def encode_depth(depth: npt.NDArray[np.uint16]) -> bytes:
     """PNG bytes of a depth image (480, 640), uint16."""
     return cv2.imencode(".png", depth, _PNG)[1].tobytes()
-
-
-def is_whole_png(path: str | os.PathLike[str]) -> bool:
-    """Whether a file exists and ends as a PNG does."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(-8, os.SEEK_END)
-            return file.read(4) == b"IEND"
-    except OSError:
-        return False

@@ -43,32 +43,16 @@ def is_empty(boxes: np.ndarray) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One depth image and its labels.
+    """One depth image and its labels."""
 
-    Attributes
-    ----------
-    name
-        File name of the image.
-    depth
-        (480, 640), uint16, mm, 0 where nothing returned.
-    box
-        (4,), x1, y1, x2, y2 of the hand, pixel frame, clipped to the image.
-    joints
-        (21, 3), float32, camera frame, mm, HANDS19 order; None without labels.
-    split
-        ``train``, a test split, or ``test`` where the test split is not known.
-    shape, view, pattern
-        Hand shape, viewpoint bin and articulation pattern of a synthetic frame.
-    """
-
-    name: str
-    depth: np.ndarray
-    box: np.ndarray
-    joints: np.ndarray | None = None
-    split: str = "train"
-    shape: int | None = None
-    view: int | None = None
-    pattern: int | None = None
+    name: str  # of the image's file
+    depth: np.ndarray  # (480, 640), uint16, mm, 0 where nothing returned
+    box: np.ndarray  # (4,), x1, y1, x2, y2 of the hand, pixel frame, clipped to the image
+    joints: np.ndarray | None = None  # (21, 3), float32, camera frame, mm; None without labels
+    split: str = "train"  # or a test split, or ``test`` where the test split is not known
+    shape: int | None = None  # bins of a synthetic frame: hand shape,
+    view: int | None = None  # viewpoint
+    pattern: int | None = None  # and articulation
 
 
 class Hands19:
@@ -85,7 +69,7 @@ class Hands19:
         ``train``, ``test`` or one of the test splits ``interp``, ``shape``, ``artic``,
         ``viewp``, ``extrap``, which need ``test_splits.txt``.
     skip_degenerate
-        Leave out frames with an empty box.
+        Leave out frames with an empty box (x1 >= x2 or y1 >= y2).
 
     Attributes
     ----------
@@ -98,10 +82,6 @@ class Hands19:
         (N, 21, 3), float32, camera frame, mm; None without labels.
     splits
         Split of each frame; ``test`` where the test split is not known.
-    degenerate
-        Names of the frames with an empty box (x1 >= x2 or y1 >= y2).
-    layout
-        ``HANDS19`` or ``HANDS17``.
     """
 
     def __init__(
@@ -110,21 +90,19 @@ class Hands19:
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         self.split, self.root = split, Path(root)
-        self.folder, self.layout = find_layout(self.root)
-        files = LAYOUTS[self.layout]["train" if split == "train" else "test"]
+        self.folder, layout = find_layout(self.root)
+        files = LAYOUTS[layout]["train" if split == "train" else "test"]
         self.images = self.folder / files.images
         if not self.images.is_dir():
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
         names, boxes, joints = self._annotations(files)
         splits = self._splits(self.folder / files.listed, names)
         mine = np.array([split not in TEST_SPLITS or s == split for s in splits], dtype=bool)
-        empty = is_empty(boxes) & mine
-        rows = np.flatnonzero(mine & ~empty if skip_degenerate else mine)
+        rows = np.flatnonzero(mine & ~is_empty(boxes) if skip_degenerate else mine)
         self.names = [names[i] for i in rows]
         self.splits = [splits[i] for i in rows]
         self.boxes = boxes[rows]
         self.joints = None if joints is None else joints[rows]
-        self.degenerate = [names[i] for i in np.flatnonzero(empty)]
 
     def _annotations(
         self, files: Files
@@ -151,21 +129,16 @@ class Hands19:
         if self.split == "train" or (self.split == "test" and not path.is_file()):
             return [self.split] * len(names)
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{path} is missing, wanted the names of the {self.split} frames: the challenge "
-                "does not publish them, so use split 'test'"
-            )
-        known, splits = list[str](), list[str]()
-        for number, fields in lines(path):
+            why = "the challenge does not publish them, so use split 'test'"
+            what = f"wanted the names of the {self.split} frames: {why}"
+            raise FileNotFoundError(f"{path} is missing, {what}")
+        table = list(lines(path))
+        for number, fields in table:
             if len(fields) != 2 or fields[1] not in TEST_SPLITS:
-                raise ValueError(
-                    f"{path} line {number} is {' '.join(fields)!r}, wanted a name and one of "
-                    f"{', '.join(TEST_SPLITS)}"
-                )
-            known.append(fields[0])
-            splits.append(fields[1])
-        check_same_names(path, known, listed, names)
-        return splits
+                wanted = f"a name and one of {', '.join(TEST_SPLITS)}"
+                raise ValueError(f"{path} line {number} is {' '.join(fields)!r}, wanted {wanted}")
+        check_same_names(path, [name for _, (name, _) in table], listed, names)
+        return [split for _, (_, split) in table]
 
     def path(self, name: str) -> Path:
         """Where the image of that name lies."""

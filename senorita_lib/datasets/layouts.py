@@ -60,37 +60,30 @@ def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
     ``root`` is the folder that holds the data set, or ``Task 1``.
     """
     root = Path(root)
+    make = f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic one"
     if not root.is_dir():
-        raise FileNotFoundError(
-            f"{root} does not exist, wanted a HANDS19 folder; "
-            f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic one"
-        )
+        raise FileNotFoundError(f"{root} does not exist, wanted a HANDS19 folder; {make}")
     for folder in (root, *(root / name for name in _TASK_FOLDERS)):
         for layout, kinds in LAYOUTS.items():
             if any((folder / files.listed).is_file() for files in kinds.values()):
                 return folder, layout
     raise FileNotFoundError(
         f"{root} holds neither training_bbs.txt nor test_bbs.txt, nor does a folder 'Task 1' or "
-        "'Task1' in it, wanted HANDS19's layout or HANDS17's; "
-        f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic data set, and "
+        f"'Task1' in it, wanted HANDS19's layout or HANDS17's; {make}, and "
         f"`python -m senorita_lib.people {root}` checks MPII and Human3.6M"
     )
 
 
 def write_annotations(
-    folder: str | os.PathLike[str],
-    kind: Literal["train", "test"],
-    names: Sequence[str],
-    boxes: np.ndarray,
-    joints: np.ndarray,
-    splits: Sequence[str] | None = None,
-) -> None:
+    folder: Path, kind: Literal["train", "test"], names: Sequence[str], boxes: np.ndarray,
+    joints: np.ndarray, splits: Sequence[str] | None = None,
+) -> None:  # fmt: skip
     """Write HANDS19's text files into the task's folder.
 
     For N file names: boxes (N, 4), pixel frame, whole numbers; joints (N, 21, 3), camera frame,
     mm; and the splits of test frames.
     """
-    folder, files = Path(folder), LAYOUTS["HANDS19"][kind]
+    files = LAYOUTS["HANDS19"][kind]
 
     def write(name: str, rows: Iterable[Sequence[str]]) -> None:
         atomic_write(folder / name, "".join("\t".join(row) + "\n" for row in rows))

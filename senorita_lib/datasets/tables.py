@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 
 def read_table(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """Read a text file with a name and ``count`` numbers on each line.
+    """Read N names and values (N, count) from a text file with a name and numbers on each line.
 
     Fields are separated by blanks or TABs. A TAB at the end of a line and blank lines are ignored.
-    Returns N names and values (N, count). ``what`` tells in errors what the numbers are.
+    ``what`` tells in errors what the numbers are.
     """
     import pandas as pd  # here: it takes half a second, and generated frames do without it
 
@@ -36,9 +36,8 @@ def _read_lines(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArr
     """Line by line, slowly, to find the wrong one."""
     names, rows = [], []
     for number, (name, *fields) in lines(path):
-        where = f"{path} line {number}"
+        where, has = f"{path} line {number}", f"{len(fields)} numbers after the name"
         if len(fields) != count:
-            has = f"{len(fields)} numbers after the name"
             raise ValueError(f"{where} has {has}, wanted {count} ({what})")
         try:
             with np.errstate(over="ignore"):
@@ -46,10 +45,8 @@ def _read_lines(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArr
         except ValueError:
             row = np.array([np.nan], np.float32)
         if not np.isfinite(row).all():
-            raise ValueError(
-                f"{where} has a field that is not a finite number, wanted a name and {count} "
-                f"numbers ({what})"
-            )
+            wanted = f"a name and {count} numbers ({what})"
+            raise ValueError(f"{where} has a field that is not a finite number, wanted {wanted}")
         names.append(name)
         rows.append(row)
     return names, np.array(rows, np.float32).reshape(-1, count)
@@ -71,11 +68,8 @@ def check_same_names(path: Path, names: Sequence[str], other: Path, wanted: Sequ
     if names == wanted:
         return
     if len(names) != len(wanted):
-        raise ValueError(
-            f"{path} has {len(names)} lines and {other.name} has {len(wanted)}, wanted as many"
-        )
+        has = f"{len(names)} lines and {other.name} has {len(wanted)}"
+        raise ValueError(f"{path} has {has}, wanted as many")
     number = next(i for i, name in enumerate(names) if name != wanted[i])
-    raise ValueError(
-        f"{path} has {names[number]} as frame {number + 1} and {other.name} has "
-        f"{wanted[number]}, wanted the same frames in the same order"
-    )
+    has = f"{names[number]} as frame {number + 1} and {other.name} has {wanted[number]}"
+    raise ValueError(f"{path} has {has}, wanted the same frames in the same order")

@@ -107,7 +107,7 @@ def test_trailing_tabs_spaces_floats_and_blank_lines(root):
     np.testing.assert_allclose(data.joints, JOINTS, atol=1e-4)
 
 
-def test_degenerate_boxes_are_listed_and_left_out(root):
+def test_degenerate_boxes_are_left_out(root):
     boxes = BOXES.copy()
     boxes[2] = [300, 10, 300, 50]
     boxes[5] = [300, 90, 340, 50]
@@ -115,13 +115,10 @@ def test_degenerate_boxes_are_listed_and_left_out(root):
     write_annotations(root / "Task 1", "train", NAMES, boxes, JOINTS)
     data = Hands19(root)
     np.testing.assert_array_equal(data.boxes[0], boxes[0])
-    assert data.degenerate == [image_name(2), image_name(5)]
     assert len(data) == len(data.boxes) == len(data.joints) == len(list(data)) == 8
     assert data.names[2] == image_name(3)
     np.testing.assert_allclose(data.joints[2], JOINTS[3], atol=1e-4)
-    everything = Hands19(root, skip_degenerate=False)
-    assert len(everything) == 10
-    assert everything.degenerate == data.degenerate
+    assert len(Hands19(root, skip_degenerate=False)) == 10
 
 
 def test_empty_files_are_an_empty_data_set(root):
@@ -259,7 +256,6 @@ def hands17(tmp_path):
 
 def test_hands17_training(hands17):
     data = Hands19(hands17)
-    assert data.layout == "HANDS17"
     assert data.names == [image_name(i) for i in range(1, 11)]
     np.testing.assert_allclose(data.joints, JOINTS, atol=1e-4)
     for frame, joints in zip(data, JOINTS, strict=True):
@@ -272,8 +268,7 @@ def test_hands17_training(hands17):
     fields = path.read_text().split("\t")
     fields[3] = "-3"
     path.write_text("\t".join(fields))
-    data = Hands19(hands17)
-    assert (data.degenerate, len(data)) == ([image_name(1)], 9)
+    assert Hands19(hands17).names == [image_name(i) for i in range(2, 11)]
 
 
 def test_hands17_test_frames(hands17):

@@ -15,18 +15,10 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from senorita_lib.camera import SR300, Camera
-from senorita_lib.datasets.files import encode_depth, image_name, is_whole_png
+from senorita_lib.datasets.files import DepthImageError, encode_depth, image_name, probe_depth
 from senorita_lib.datasets.hands19 import Frame, hand_box
 from senorita_lib.datasets.layouts import find_layout, write_annotations
-from senorita_lib.datasets.synthetic import posing
-from senorita_lib.datasets.synthetic.handmodel import (
-    HAND_WEDGES,
-    N_HAND_SPHERES,
-    PILLS,
-    SHAPES,
-    WEDGES,
-    hand_spheres,
-)
+from senorita_lib.datasets.synthetic import handmodel, posing
 from senorita_lib.datasets.synthetic.posing import HandPose
 from senorita_lib.datasets.synthetic.sensor import MOST_PIXELS, background, sense
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
@@ -37,7 +29,6 @@ from senorita_lib.files import atomic_write, folder_lock
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
 SPLITS = ("train", *TEST_SPLITS)
-_SPLIT_IDS = {name: i for i, name in enumerate(SPLITS)}
 _SEEN = (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS)
 _UNSEEN = (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS)
 # Which of shape, viewpoint and articulation a split takes from those that training never sees.
@@ -55,15 +46,14 @@ class SyntheticHand:
 
     def __init__(self, seed: int = 0, camera: Camera = SR300) -> None:
         if max(camera.width, camera.height) > MOST_PIXELS:
-            raise ValueError(
-                f"camera is {camera.width}x{camera.height}, wanted up to {MOST_PIXELS} px a side"
-            )
+            has = f"{camera.width}x{camera.height}"
+            raise ValueError(f"camera is {has}, wanted up to {MOST_PIXELS} px a side")
         self.seed, self.camera = seed, camera
 
     def _draw(self, index: int, split: str) -> tuple[np.random.Generator, HandPose]:
-        if split not in _SPLIT_IDS:
-            raise ValueError(f"split is {split!r}, wanted one of {', '.join(_SPLIT_IDS)}")
-        rng = np.random.default_rng([self.seed, _SPLIT_IDS[split], index])
+        if split not in SPLITS:
+            raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
+        rng = np.random.default_rng([self.seed, SPLITS.index(split), index])
         bins = [(_SEEN, _UNSEEN)[held][i] for i, held in enumerate(_HELD_BACK[split])]
         return rng, posing.draw_pose(rng, self.camera, *bins)
 
@@ -95,12 +85,13 @@ class SyntheticHand:
     def surface(self, pose: HandPose) -> npt.NDArray[np.float32]:
         """Exact depth (height, width), mm, of hand and arm; ``inf`` elsewhere."""
         centres, radii = pose_spheres(pose)
-        return render_depth(centres, radii, PILLS, WEDGES, self.camera)
+        return render_depth(centres, radii, handmodel.PILLS, handmodel.WEDGES, self.camera)
 
     def mask(self, pose: HandPose) -> npt.NDArray[np.bool_]:
         """Pixels (height, width) that show the hand itself, not its arm."""
-        centres, radii = (values[:N_HAND_SPHERES] for values in pose_spheres(pose))
-        hand = render_depth(centres, radii, PILLS, HAND_WEDGES, self.camera)
+        hulls = handmodel.PILLS, handmodel.HAND_WEDGES
+        centres, radii = (values[: handmodel.N_HAND_SPHERES] for values in pose_spheres(pose))
+        hand = render_depth(centres, radii, *hulls, self.camera)
         return (hand < np.inf) & (hand <= self.surface(pose))
 
 
@@ -111,7 +102,7 @@ class SyntheticTest:
         self.hands = SyntheticHand(seed)
         tests = [(split, i) for split in TEST_SPLITS for i in range(test_per_split)]
         # Shuffled, as in the challenge.
-        order = np.random.default_rng([seed, len(_SPLIT_IDS)]).permutation(len(tests))
+        order = np.random.default_rng([seed, len(SPLITS)]).permutation(len(tests))
         self.places = [tests[i] for i in order]
 
     def __len__(self) -> int:
@@ -122,25 +113,29 @@ class SyntheticTest:
         return replace(self.hands.frame(index, split), name=image_name(place))
 
 
+def want_whole(**numbers: float) -> None:
+    """Refuse a seed or start that is not a whole number from 0, and another not from 1."""
+    for name, value in numbers.items():
+        least = 0 if name in ("seed", "start") else 1
+        if int(value) != value or value < least:
+            raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
+
+
 def describe_splits() -> str:
     """A text table: how many shapes, viewpoints and finger patterns each split draws from."""
-    axes = ("shapes", "viewpoints", "bent fingers")
-    lines = [f"{'':<8}" + "".join(f"{axis:>16}" for axis in axes)]
+    rows = {"": ["shapes", "viewpoints", "bent fingers"]}
     for split, held_back in _HELD_BACK.items():
-        cells = [
-            f"{len((_SEEN, _UNSEEN)[held][i])} {('seen', 'unseen')[held]}"
-            for i, held in enumerate(held_back)
-        ]
-        lines.append(f"{split:<8}" + "".join(f"{cell:>16}" for cell in cells))
-    return "\n".join(lines)
+        bins = (((_SEEN, _UNSEEN)[held][i], held) for i, held in enumerate(held_back))
+        rows[split] = [f"{len(values)} {('seen', 'unseen')[held]}" for values, held in bins]
+    return "\n".join(f"{name:<8}" + "".join(f"{c:>16}" for c in row) for name, row in rows.items())
 
 
 def pose_spheres(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
     """Sphere centres (n, 3), camera frame, and radii (n,), mm, of a posed hand."""
-    centres, radii = hand_spheres(
-        SHAPES[pose.shape], pose.local, pose.wrist, pose.forearm, pose.upper_arm @ pose.rotation,
-        pose.sleeve,
-    )  # fmt: skip
+    shape, upper_arm = handmodel.SHAPES[pose.shape], pose.upper_arm @ pose.rotation
+    centres, radii = handmodel.hand_spheres(
+        shape, pose.local, pose.wrist, pose.forearm, upper_arm, pose.sleeve
+    )
     return centres @ pose.rotation.T + pose.translation, radii
 
 
@@ -173,16 +168,9 @@ def write_synthetic(
     ValueError
         If root holds something else already, or a number makes no sense.
     """
-    for name, value, least in (
-        ("train", train, 1), ("test_per_split", test_per_split, 1), ("seed", seed, 0),
-        ("workers", 1 if workers is None else workers, 1),
-    ):  # fmt: skip
-        if int(value) != value or value < least:
-            raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
-    settings = {
-        "train": int(train), "test_per_split": int(test_per_split), "seed": int(seed),
-        "generator": GENERATOR,
-    }  # fmt: skip
+    settings = {"train": train, "test_per_split": test_per_split, "seed": seed}
+    want_whole(**settings, workers=1 if workers is None else workers)
+    settings = {name: int(value) for name, value in settings.items()} | {"generator": GENERATOR}
     root = Path(root)
     if not _is_finished(root, settings):  # refuses before anything is made
         with folder_lock(root, f"another process is writing {root}: waiting for it"):
@@ -195,8 +183,8 @@ def _write(folder: Path, settings: _Settings, workers: int | None, progress: boo
     jobs, train = _jobs(folder, settings), settings["train"]
     for part in _PARTS:
         (folder / part).mkdir(parents=True, exist_ok=True)
-        for left in (folder / part).glob("*.part"):
-            left.unlink()
+    for left in folder.glob("*/*.part"):
+        left.unlink()
     atomic_write(folder / STAMP, _stamp(settings, complete=False))
     tasks = [(settings["seed"], i, jobs[i : i + _TASK]) for i in range(0, len(jobs), _TASK)]
     if workers is None:
@@ -206,8 +194,7 @@ def _write(folder: Path, settings: _Settings, workers: int | None, progress: boo
         for start, made in run_tasks(_make, tasks, workers):
             labels[start : start + len(made)] = made
             bar.update(len(made))
-    names = [path.name for path, _, _ in jobs]
-    splits = [split for _, split, _ in jobs]
+    names, splits = [path.name for path, _, _ in jobs], [split for _, split, _ in jobs]
     boxes, joints = labels["box"], labels["joints"]
     write_annotations(folder, "train", names[:train], boxes[:train], joints[:train])
     write_annotations(folder, "test", names[train:], boxes[train:], joints[train:], splits[train:])
@@ -236,8 +223,8 @@ def _is_finished(root: Path, settings: _Settings) -> bool:
             other, _ = find_layout(root)
         except FileNotFoundError:
             return False
-        what = f"{other} holds a data set that is not synthetic"
-        raise ValueError(f"{what}, wanted an empty folder") from None
+        what = "a data set that is not synthetic, wanted an empty folder"
+        raise ValueError(f"{other} holds {what}") from None
     except (ValueError, KeyError, TypeError):
         what = "wanted the settings of a synthetic data set; remove that data set first"
         raise ValueError(f"{folder / STAMP} is damaged, {what}") from None
@@ -252,14 +239,15 @@ def _make(seed: int, start: int, jobs: list[_Job]) -> tuple[int, np.ndarray]:
     """Make the images that are missing; returns ``start`` and the labels of all jobs."""
     hands, labels = SyntheticHand(seed), np.zeros(len(jobs), _LABEL)
     for label, (path, split, index) in zip(labels, jobs, strict=True):
-        if is_whole_png(path):
-            joints = hands.pose(index, split).joints
-            box = hand_box(joints, hands.camera)
-        else:
+        try:
+            probe_depth(path)
+        except (DepthImageError, OSError):
             frame = hands.frame(index, split)
             atomic_write(path, encode_depth(frame.depth))
-            box, joints = frame.box, np.asarray(frame.joints)
-        label["box"], label["joints"] = box, joints
+            label["box"], label["joints"] = frame.box, np.asarray(frame.joints)
+        else:
+            joints = hands.pose(index, split).joints
+            label["box"], label["joints"] = hand_box(joints, hands.camera), joints
     return start, labels
 
 
@@ -280,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
     size = sum(file.stat().st_size for file in (root / "Task 1").rglob("*") if file.is_file())
+    tests = f"{chosen.test_per_split} of each of the test splits {', '.join(TEST_SPLITS)}"
     print(
-        f"{root}: {chosen.train} training frames, {chosen.test_per_split} of each of the test "
-        f"splits {', '.join(TEST_SPLITS)}, seed {chosen.seed}, {size / 1e6:.0f} MB"
+        f"{root}: {chosen.train} training frames, {tests}, seed {chosen.seed}, {size / 1e6:.0f} MB"
     )

@@ -41,22 +41,19 @@ class HandShape:
     thickness: float  # of the flesh around the bones, relative to the median hand
 
 
-def hand_shapes() -> tuple[HandShape, ...]:
+def _hand_shapes() -> tuple[HandShape, ...]:
     """Ten hand shapes; bone lengths, thickness and palm width vary independently."""
     size = [1.00, 0.91, 1.09, 1.03, 0.96, 0.94, 1.12, 0.88, 1.05, 1.00]
     reach = [1.00, 1.05, 0.97, 1.02, 0.96, 1.00, 0.95, 1.06, 0.98, 1.03]  # fingers against palm
     width = [1.00, 1.07, 0.94, 0.97, 1.05, 0.92, 1.03, 0.99, 1.10, 0.96]
     thickness = [1.00, 0.95, 1.06, 0.91, 1.12, 1.04, 0.98, 0.93, 1.09, 1.15]
-    single = np.random.default_rng(2019).normal(1, 0.02, (10, 5, 4))
-    shapes = []
-    for i in range(10):
-        relative = size[i] * single[i]
-        relative[:, 1:] *= reach[i]
-        shapes.append(HandShape(MEDIAN_BONES * relative, width[i], thickness[i] * size[i]))
-    return tuple(shapes)
+    bones = np.random.default_rng(2019).normal(1, 0.02, (10, 5, 4)) * np.reshape(size, (10, 1, 1))
+    bones[..., 1:] *= np.reshape(reach, (10, 1, 1))
+    flesh = np.multiply(thickness, size).tolist()
+    return tuple(map(HandShape, MEDIAN_BONES * bones, width, flesh))
 
 
-SHAPES = hand_shapes()
+SHAPES = _hand_shapes()
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,10 @@ class HandAngles:
 
 def _stack(*parts: np.ndarray) -> np.ndarray:
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def hand_joints(shape: HandShape, angles: HandAngles) -> np.ndarray:
@@ -135,7 +136,6 @@ WEDGES = _numbers(
     "wrist_r wrist_u arm_r", "wrist_u arm_r arm_u", "arm_r arm_u elbow_r", "arm_u elbow_r elbow_u",
     "elbow_r elbow_u shoulder",
 )  # fmt: skip
-N_SPHERES = len(_SPHERES)
 N_HAND_SPHERES = _SPHERES["wrist_r"]  # from there on it is the arm
 HAND_WEDGES = WEDGES[(WEDGES < N_HAND_SPHERES).all(axis=1)]
 FOREARM_PIVOT = np.array([3.0, -27.0, 0.0])  # mm, hand frame: where the hand turns on the arm
@@ -147,14 +147,12 @@ def hand_spheres(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The flesh: spheres whose hulls (``PILLS``, ``WEDGES``) are the hand and its arm.
 
-    Returns centres (..., n, 3), hand frame, mm, and radii (n,), mm, for joints (..., 21, 3), hand
-    frame, mm; the other arguments are as in :class:`~.posing.HandPose`, but ``upper_arm`` is in
-    the hand frame.
+    Centres (..., n, 3) and radii (n,), mm, for joints (..., 21, 3), all in the hand frame; the
+    other arguments are as in :class:`~.posing.HandPose`, but ``upper_arm`` is in the hand frame.
     """
     thick, wide = shape.thickness, shape.width
     size = shape.bones[2, 0] / MEDIAN_BONES[2, 0]
-    centres = np.empty((*joints.shape[:-2], N_SPHERES, 3))
-    radii = np.empty(N_SPHERES)
+    centres, radii = np.empty((*joints.shape[:-2], len(_SPHERES), 3)), np.empty(len(_SPHERES))
     centres[..., :20:4, :] = joints[..., 1:6, :]
     for part in range(3):
         centres[..., part + 1 : 20 : 4, :] = joints[..., 6 + part :: 3, :]
@@ -169,29 +167,26 @@ def hand_spheres(
     for i, name in enumerate(("web_im", "web_mr", "web_rp"), start=1):
         put(name, (webs[..., i, :] + webs[..., i + 1, :]) / 2, 7.5)
     scale = np.array([wide, size, thick])
-    put("carpus_r", np.array([21.0, -5.0, -1.0]) * scale, 14.5)
-    put("carpus_u", np.array([-18.0, -6.0, -1.0]) * scale, 14.5)
-    put("hypothenar", np.array([-33.0, 24.0, 6.0]) * scale, 14.5)
-    put("heel", np.array([-22.0, -3.0, 7.0]) * scale, 15.5)
-    put("thenar_base", np.array([17.0, -1.0, 8.0]) * scale, 15.5)
+    for name, place, radius in (
+        ("carpus_r", (21, -5, -1), 14.5), ("carpus_u", (-18, -6, -1), 14.5),
+        ("hypothenar", (-33, 24, 6), 14.5), ("heel", (-22, -3, 7), 15.5),
+        ("thenar_base", (17, -1, 8), 15.5),
+    ):  # fmt: skip
+        put(name, np.multiply(place, scale), radius)
     base, end = mcp[..., 0, :], pip[..., 0, :]
-    middle = joints[..., 3, :]
-    inward = middle - end
-    inward /= np.linalg.norm(inward, axis=-1, keepdims=True)
+    inward = _unit(joints[..., 3, :] - end)
     put("thenar", base + 0.5 * (end - base) + 4 * inward + [0.0, 0.0, 2.0], 17.0)
     put("thumb_web", base + 0.9 * (end - base), 9.5)
     put("index_web", mcp[..., 1, :] * 0.86, 11.0)
     deviate = wrist[..., 1, None]
     down = forearm_direction(wrist)
     right = np.concatenate([np.cos(deviate), np.sin(deviate), np.zeros_like(deviate)], axis=-1)
-    right -= (right * down).sum(-1, keepdims=True) * down
-    right /= np.linalg.norm(right, axis=-1, keepdims=True)
+    right = _unit(right - (right * down).sum(-1, keepdims=True) * down)
     pivot = FOREARM_PIVOT * scale
     for name, at, half, radius in (
-        ("wrist", 0.0, 13.0, 15.5),
-        ("arm", 0.45, 16.0, 21.0 * (1 + sleeve) / 2),
+        ("wrist", 0.0, 13.0, 15.5), ("arm", 0.45, 16.0, 21.0 * (1 + sleeve) / 2),
         ("elbow", 1.0, 17.0, 31.0 * sleeve),
-    ):
+    ):  # fmt: skip
         middle = pivot + at * forearm * down
         put(f"{name}_r", middle + half * wide * right, radius)
         put(f"{name}_u", middle - half * wide * right, radius)
@@ -213,9 +208,7 @@ def palm_frame(joints: np.ndarray) -> np.ndarray:
     Unit vectors, the columns of (..., 3, 3), for joints (..., 21, 3) in any right-handed frame.
     """
     wrist, index, middle, pinky = (joints[..., j, :] for j in (0, 2, 3, 5))
-    normal = np.cross(index - wrist, pinky - wrist)
-    normal = normal / np.linalg.norm(normal, axis=-1, keepdims=True)
+    normal = _unit(np.cross(index - wrist, pinky - wrist))
     along = middle - wrist
-    along = along - (along * normal).sum(-1, keepdims=True) * normal
-    along = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    along = _unit(along - (along * normal).sum(-1, keepdims=True) * normal)
     return np.stack([np.cross(along, normal), along, normal], axis=-1)

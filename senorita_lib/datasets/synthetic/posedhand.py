@@ -11,44 +11,27 @@ from senorita_lib.datasets.synthetic.posing import facing
 MIDDLE = (6.0, 80.0, 10.0)  # mm, hand frame: what stays in the middle of the cube
 OPEN = (20, 10, 10, 10, 10)  # bends of an open hand
 APART = (45, 6, 1, -3, -4)  # spreads of an open hand
-
-# Bends of some gestures, degrees.
-GESTURES = {
-    "open": OPEN,
-    "fist": (60, 85, 85, 85, 85),
-    "point": (60, 5, 85, 85, 85),
+GESTURES = {  # their bends, degrees
+    "open": OPEN, "fist": (60, 85, 85, 85, 85), "point": (60, 5, 85, 85, 85),
     "victory": (60, 5, 5, 85, 85),
-}
+}  # fmt: skip
 
 
 def posed_hand(
     bends: Sequence[float] | np.ndarray = OPEN,
     spreads: Sequence[float] | np.ndarray = APART,
-    turn: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
-    *,
-    size: int = 32,
-) -> np.ndarray:
-    """Joints of a hand in the middle of a 200 mm cube.
+    turn: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0), *, size: int = 32,
+) -> np.ndarray:  # fmt: skip
+    """Joints (21, 3), voxel frame, of a hand in the middle of a 200 mm cube of ``size`` cells.
 
-    Parameters
-    ----------
-    bends
-        (5,), flexion of each finger, thumb first, degrees: of its MCP and its PIP joint alike,
-        the DIP joint follows by two thirds. About -15 (stretched) to 90 (in a fist).
-    spreads
-        (5,), abduction of each finger, degrees, positive towards the thumb's side, about -25 to
-        25; for the thumb the angle of its metacarpal away from the palm, about 0 to 60.
-    turn
-        Azimuth, elevation and roll, degrees. The palm faces the camera at 0, 0, the image's
-        right at azimuth 90, up at elevation 90. Roll is anticlockwise as seen from the front
-        of the palm.
-    size
-        Cells along the cube's sides.
-
-    Returns
-    -------
-        (21, 3), voxel frame, cells, HANDS19 order. The cube does not follow the hand: bending
-        one finger leaves the others where they are. Joints may lie outside.
+    ``bends`` (5,), degrees, are the flexion of each finger, thumb first: of its MCP and its PIP
+    joint alike, the DIP joint follows by two thirds; about -15 (stretched) to 90 (in a fist).
+    ``spreads`` (5,), degrees, are the abduction, positive towards the thumb's side, about -25 to
+    25; for the thumb the angle of its metacarpal away from the palm, about 0 to 60.
+    ``turn`` is azimuth, elevation and roll, degrees: the palm faces the camera at 0, 0, the
+    image's right at azimuth 90, up at elevation 90; roll is anticlockwise as seen from the front
+    of the palm. The cube does not follow the hand: bending one finger leaves the others where
+    they are, and joints may lie outside.
     """
     bend, spread = np.radians(bends), np.radians(spreads)
     fingers = np.stack([bend[1:], spread[1:], bend[1:], bend[1:] * 2 / 3], axis=-1)

@@ -1,8 +1,7 @@
 """How synthetic hands are posed: articulation, viewpoint and place, and their bins.
 
-Nothing here renders. A pose is drawn for an articulation pattern and a set of viewpoint bins,
-so that a data set can hold some of them back; :func:`bent_fingers` and :func:`view_bin` read
-both bins back from joints alone.
+A pose is drawn for an articulation pattern and a set of viewpoint bins, so that a data set can
+hold some back; :func:`bent_fingers` and :func:`view_bin` read both bins back from joints alone.
 """
 
 from collections.abc import Sequence
@@ -12,26 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from senorita_lib.camera import Camera
-from senorita_lib.datasets.synthetic.handmodel import (
-    SHAPES,
-    HandAngles,
-    HandShape,
-    forearm_direction,
-    hand_joints,
-    palm_frame,
-)
+from senorita_lib.datasets.synthetic import handmodel
+from senorita_lib.datasets.synthetic.handmodel import SHAPES, HandAngles, HandShape, palm_frame
 
 # Seen in training, and held back: hand shapes, bent-finger patterns, viewpoint bins.
 SEEN_SHAPES, UNSEEN_SHAPES = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
 N_PATTERNS = 32  # bit f is set where finger f, thumb first, is bent
 UNSEEN_PATTERNS = (3, 6, 11, 13, 17, 20, 22, 26)
-SEEN_PATTERNS = tuple(sorted(set(range(N_PATTERNS)) - set(UNSEEN_PATTERNS)))
+SEEN_PATTERNS = tuple(i for i in range(N_PATTERNS) if i not in UNSEEN_PATTERNS)
 N_AZIMUTHS, N_ELEVATIONS = 8, 3
 ELEVATION_EDGES = (-20.0, 20.0)  # degrees
 N_VIEWS = N_AZIMUTHS * N_ELEVATIONS
 UNSEEN_VIEWS = (3, 4, 15, 16, 17, 20)
-SEEN_VIEWS = tuple(sorted(set(range(N_VIEWS)) - set(UNSEEN_VIEWS)))
-
+SEEN_VIEWS = tuple(i for i in range(N_VIEWS) if i not in UNSEEN_VIEWS)
 _THUMB_BENT, _FINGER_BENT = 55.0, 40.0  # degrees; draws keep some degrees away from these
 
 
@@ -151,14 +143,13 @@ def overlap(shape: HandShape, joints: np.ndarray) -> np.ndarray:
     palm = joints[..., None, 2:6, :] * np.array([0.3, 0.55, 0.8])[:, None, None]
     palm = palm.reshape(*batch, 12, 3)
 
-    def depth(p: np.ndarray, rp: np.ndarray, q: np.ndarray, rq: np.ndarray) -> np.ndarray:
-        distance2 = ((p[..., :, None, :] - q[..., None, :, :]) ** 2).sum(-1)
-        return np.asarray((rp[:, None] + rq) - np.sqrt(distance2))
+    def gap(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sqrt(((p[..., :, None, :] - q[..., None, :, :]) ** 2).sum(-1)))
 
-    fingers = np.where(_APART, depth(points, radii, points, radii) - _SOFT, 0).max((-2, -1))
-    flesh = np.full(12, 12.0) * shape.thickness
-    into_palm = depth(points[..., _FREE, :], radii[_FREE], palm, flesh)
-    return np.maximum(np.maximum(fingers, into_palm.max((-2, -1))), 0)
+    fingers = (radii[:, None] + radii) - gap(points, points) - _SOFT
+    into_palm = radii[_FREE, None] + 12.0 * shape.thickness - gap(points[..., _FREE, :], palm)
+    deepest = np.where(_APART, fingers, 0).max((-2, -1))
+    return np.maximum(np.maximum(deepest, into_palm.max((-2, -1))), 0)
 
 
 # ---------------------------------------------------------------------------------- viewpoint
@@ -245,18 +236,16 @@ def draw_pose(
     pattern = int(rng.choice(patterns, p=weights / weights.sum()))
     target = draw_view(rng, views)
     angles = draw_angles(rng, pattern, 24)
-    local = hand_joints(shape, angles)
+    local = handmodel.hand_joints(shape, angles)
     deep = overlap(shape, local)
-    shallow = np.flatnonzero(deep < 3.0)
-    best = int(shallow[0]) if len(shallow) else int(deep.argmin())
-    local = local[best]
+    shallow = deep < 3.0
+    local = local[shallow.argmax() if shallow.any() else deep.argmin()]  # the first of them
     rotation = target @ palm_frame(local).T
     # Take the first of the drawn wrists whose arm comes from below or from behind.
-    arms = forearm_direction(angles.wrist) @ rotation.T
+    arms = handmodel.forearm_direction(angles.wrist) @ rotation.T
     score = np.minimum(arms[:, 1] - 0.25, 0) + np.minimum(arms[:, 2] + 0.25, 0)
     chosen = int(score.argmax())
-    arm = arms[chosen]
-    turned = local @ rotation.T
+    arm, turned = arms[chosen], local @ rotation.T
     translation = _place(rng, camera, turned)
     room = translation[2] - 230.0
     forearm = 250.0 if arm[2] * 250.0 > -room else max(room / -arm[2], 40.0)

@@ -42,17 +42,16 @@ def background(
     The person stands behind the joints (21, 3), camera frame, mm; the wall behind ``depth``
     (height, width), mm, of hand and arm. ``inf`` where nothing is; None without any background.
     """
-    kind, behind = rng.uniform(), float(joints[:, 2].max())
+    kind, c = rng.uniform(), _COARSE
     if kind < 0.35:
         return None
-    c = _COARSE
+    if kind < 0.50:
+        return _wall(rng, camera, depth)
     small = replace(
         camera, fx=camera.fx / c, fy=camera.fy / c, cx=(camera.cx + 0.5) / c - 0.5,
         cy=(camera.cy + 0.5) / c - 0.5, width=-(-camera.width // c), height=-(-camera.height // c),
     )  # fmt: skip
-    if kind < 0.50:
-        return _wall(rng, camera, depth)
-    return _enlarge(_person(rng, small, joints, behind), camera)
+    return _enlarge(_person(rng, small, joints), camera)
 
 
 def _wall(rng: np.random.Generator, camera: Camera, hand: Depth) -> Depth:
@@ -67,8 +66,8 @@ def _wall(rng: np.random.Generator, camera: Camera, hand: Depth) -> Depth:
     return np.asarray(wall * behind)
 
 
-def _person(rng: np.random.Generator, camera: Camera, joints: np.ndarray, behind: float) -> Depth:
-    z = max(behind + rng.uniform(60, 330), rng.uniform(580, 950))
+def _person(rng: np.random.Generator, camera: Camera, joints: np.ndarray) -> Depth:
+    z = max(joints[:, 2].max() + rng.uniform(60, 330), rng.uniform(580, 950))
     # The person faces the camera: the right hand's shoulder is on the image's left.
     right = np.array([joints[0, 0] + rng.uniform(-60, 200), rng.uniform(-60, 190), z])
     left = right + [rng.uniform(300, 380), rng.normal(0, 20), rng.uniform(-90, 90)]
@@ -104,11 +103,10 @@ def sense(
     if scene is not None:
         depth = np.minimum(depth, scene)
     result = np.zeros(depth.shape, dtype=np.uint16)
-    columns = np.flatnonzero((depth < np.inf).any(axis=0))
-    rows = np.flatnonzero((depth < np.inf).any(axis=1))
-    if not len(rows):
+    left, top, width, height = cv2.boundingRect((depth < np.inf).astype(np.uint8))
+    if not width:
         return result
-    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    window = slice(top, top + height), slice(left, left + width)
     z = np.minimum(depth[window], np.float32(4000))  # no further: inf - inf is no number
     white, smooth, blocks = (_cut(field, rng, z.shape) for field in noise_bank())
     # Behind a step in depth, and at grazing incidence, no pattern comes back. The projector
@@ -125,8 +123,6 @@ def sense(
     lost |= smooth > 4.1 - z * np.float32(1.1e-3)
     lost |= (z > limit + 25 * smooth) | (z < 180)
     sigma = 0.35 + 1.6e-6 * z * z
-    noisy = z + sigma * (0.4 * white + smooth)
-    noisy += 0.5
-    noisy[lost] = 0
-    result[window] = noisy.astype(np.uint16)
+    noisy = z + sigma * (0.4 * white + smooth) + np.float32(0.5)
+    result[window] = np.where(lost, 0, noisy).astype(np.uint16)
     return result

@@ -10,6 +10,7 @@ A ray is ``z * d`` with ``d = ((u - cx) / fx, (v - cy) / fy, 1)``, so that the r
 parameter is the depth itself, and a product ``a . d`` is a row plus a column.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +20,6 @@ from senorita_lib.camera import Camera
 
 Depth = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
-Box = list[int]  # u0, v0, u1, v1, px, ends excluded
 TRIANGLE_SLACK = 1e-4  # widens a triangle by this share of itself: no cracks along its cones
 
 
@@ -66,11 +66,12 @@ class _Canvas:
         self.depth = np.full((camera.height, camera.width), np.inf, dtype=np.float32)
         self.x, self.y, self.square = _rays(camera)
 
-    def window(self, box: Box) -> tuple[Depth, Depth, Depth, Depth]:
-        """Views of depth, x, y and |d|^2 within a box."""
-        u0, v0, u1, v1 = box
-        at = slice(v0, v1), slice(u0, u1)
-        return self.depth[at], self.x[u0:u1], self.y[v0:v1], self.square[at]
+    def windows(self, boxes: Indices) -> Iterator[tuple[int, Depth, Depth, Depth, Depth]]:
+        """Number of each box (u0, v0, u1, v1, ends excluded), views of depth, x, y, |d|^2 in it."""
+        for i, (u0, v0, u1, v1) in enumerate(boxes.tolist()):
+            if u1 > u0 and v1 > v0:
+                at = slice(v0, v1), slice(u0, u1)
+                yield i, self.depth[at], self.x[u0:u1], self.y[v0:v1], self.square[at]
 
 
 def _dot(a: Depth, x: Depth, y: Depth) -> Depth:
@@ -80,30 +81,19 @@ def _dot(a: Depth, x: Depth, y: Depth) -> Depth:
 
 def _sphere_boxes(centres: np.ndarray, radii: np.ndarray, camera: Camera) -> Indices:
     """Pixel rectangles (n, 4) that hold the spheres' projections, ends excluded."""
-    z, sizes = centres[:, 2], (camera.width, camera.height)
-    focal, middle = (camera.fx, camera.fy), (camera.cx, camera.cy)
-    boxes = np.empty((len(radii), 4), dtype=np.int64)
-    for axis in range(2):
-        p = centres[:, axis]
-        spread = radii * np.sqrt(np.maximum(p * p + z * z - radii * radii, 0))
-        scale = z * z - radii * radii
-        low = focal[axis] * (p * z - spread) / scale + middle[axis]
-        high = focal[axis] * (p * z + spread) / scale + middle[axis]
-        boxes[:, axis] = np.clip(np.ceil(low), 0, sizes[axis])
-        boxes[:, axis + 2] = np.clip(np.floor(high) + 1, 0, sizes[axis])
-    return boxes
-
-
-def _visible(boxes: Indices) -> Indices:
-    return np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+    p, z, r = centres[:, :2], centres[:, 2:], radii[:, None]
+    focal, middle = [camera.fx, camera.fy], [camera.cx, camera.cy]
+    spread, scale = r * np.sqrt(np.maximum(p * p + z * z - r * r, 0)), z * z - r * r
+    low = np.ceil(focal * (p * z - spread) / scale + middle)
+    high = np.floor(focal * (p * z + spread) / scale + middle) + 1
+    bounds = np.concatenate([low, high], axis=1)
+    return np.clip(bounds, 0, 2 * [camera.width, camera.height]).astype(np.int64)
 
 
 def _draw_spheres(canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, boxes: Indices) -> None:
     power = ((centres * centres).sum(1) - radii * radii).astype(np.float32)
     centres = centres.astype(np.float32)
-    windows = boxes.tolist()
-    for i in _visible(boxes):
-        depth, x, y, square = canvas.window(windows[i])
+    for i, depth, x, y, square in canvas.windows(boxes):
         q = _dot(centres[i], x, y)
         h = q * q
         h -= power[i] * square
@@ -137,10 +127,7 @@ def _draw_cones(
     side = np.sqrt(side2).astype(np.float32)
     first, second = boxes[pairs[:, 0]], boxes[pairs[:, 1]]
     low, high = np.minimum(first[:, :2], second[:, :2]), np.maximum(first[:, 2:], second[:, 2:])
-    merged = np.concatenate([low, high], axis=1)
-    windows = merged.tolist()
-    for i in _visible(merged):
-        depth, x, y, square = canvas.window(windows[i])
+    for i, depth, x, y, square in canvas.windows(np.concatenate([low, high], axis=1)):
         along = _dot(unit[i], x, y)
         b = _dot(k1[i], x, y)
         k2 = along * along
@@ -171,14 +158,10 @@ def _draw_triangles(
     edges /= volume[:, None, None]  # edges . d is now a corner's share of the hit, over its z
     normals, edges = (normals / offset[:, None]).astype(np.float32), edges.astype(np.float32)
     pixels = canvas.camera.project(corners)[..., :2]
-    limits = (canvas.camera.width, canvas.camera.height)
-    low, high = np.floor(pixels.min(axis=1)), np.ceil(pixels.max(axis=1)) + 1
-    boxes = np.concatenate([np.clip(low, 0, limits), np.clip(high, 0, limits)], axis=1)
-    boxes = boxes.astype(np.int64)
+    bounds = np.concatenate([np.floor(pixels.min(axis=1)), np.ceil(pixels.max(axis=1)) + 1], 1)
+    boxes = np.clip(bounds, 0, 2 * [canvas.camera.width, canvas.camera.height]).astype(np.int64)
     slack = (-TRIANGLE_SLACK / corners[:, 0, 2]).astype(np.float32)
-    windows = boxes.tolist()
-    for i in _visible(boxes):
-        depth, x, y, _ = canvas.window(windows[i])
+    for i, depth, x, y, _ in canvas.windows(boxes):
         inside = np.minimum(_dot(edges[i, 0], x, y), _dot(edges[i, 1], x, y))
         np.minimum(inside, _dot(edges[i, 2], x, y), out=inside)
         z = _dot(normals[i], x, y)

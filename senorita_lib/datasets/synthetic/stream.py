@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from senorita_lib.cropping import Centre, CropBatch, Foreground, HandCrop, crop_hand
-from senorita_lib.datasets.synthetic.frames import SPLITS, SyntheticHand
+from senorita_lib.datasets.synthetic.frames import SPLITS, SyntheticHand, want_whole
 
 Batch = tuple[CropBatch, torch.Tensor]
 
@@ -21,20 +21,10 @@ class SyntheticStream(IterableDataset[Batch]):
     """Batches of synthetic crops and their joints (B, 21, 3), camera frame, mm, without end.
 
     Batch i holds the frames ``batch * i`` to ``batch * (i + 1) - 1`` of
-    :class:`~senorita_lib.datasets.SyntheticHand`, whatever the number of workers, on the CPU.
-
-    Parameters
-    ----------
-    batch
-        Crops in a batch.
-    size, foreground, centre
-        As for :func:`senorita_lib.cropping.crop_hand`.
-    workers
-        Processes; by default all cores but two, and none where there are only two.
-    start
-        Number of the first batch.
-    part
-        The rows of each batch to make, for one of several processes that share it.
+    :class:`~senorita_lib.datasets.SyntheticHand`, whatever the number of workers, on the CPU; the
+    first is number ``start``. ``part`` are the rows of each to make, for one of several processes
+    that share it. ``size``, ``foreground`` and ``centre`` are as for
+    :func:`senorita_lib.cropping.crop_hand`. ``workers`` are by default all cores but two.
     """
 
     def __init__(
@@ -44,14 +34,11 @@ class SyntheticStream(IterableDataset[Batch]):
     ) -> None:  # fmt: skip
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
-        for name, value, least in (("batch", batch, 1), ("seed", seed, 0), ("start", start, 0)):
-            if int(value) != value or value < least:
-                raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
+        want_whole(batch=batch, seed=seed, start=start)
         self.hands, self.split, self.start = SyntheticHand(seed), split, start
         self.size, self.foreground, self.centre = size, foreground, centre
         self.rows, self.stride = range(batch)[part], batch
-        cores = os.cpu_count() or 1
-        self.workers = max(cores - 2, 0) if workers is None else workers
+        self.workers = max((os.cpu_count() or 1) - 2, 0) if workers is None else workers
 
     def batch(self, index: int) -> Batch:
         """The batch of a number, which counts from 0."""
@@ -76,9 +63,8 @@ class SyntheticStream(IterableDataset[Batch]):
         worker = get_worker_info()
         if worker is None and self.workers:
             with _without_main():
-                loader = DataLoader(self, None, num_workers=self.workers,
-                                    multiprocessing_context="spawn")  # fmt: skip
-                return iter(loader)
+                n = self.workers
+                return iter(DataLoader(self, None, num_workers=n, multiprocessing_context="spawn"))
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         if worker:
             cv2.setNumThreads(1)

@@ -312,7 +312,6 @@ def test_layout_is_read_by_the_reader(small):
     }  # fmt: skip
     train = Hands19(small)
     assert train.names == [image_name(i) for i in range(12)]
-    assert train.degenerate == []
     for i in (0, 11):
         frame = HANDS.frame(i)
         np.testing.assert_array_equal(train[i].depth, frame.depth)
