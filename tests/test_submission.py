@@ -55,9 +55,6 @@ def refused(path, boxes):
     return sentence.removeprefix(f"{path}")
 
 
-# --- writing ----------------------------------------------------------------------------------
-
-
 def test_form(tmp_path, hands):
     hands[7] = 0  # no hand was found
     path, boxes = put(tmp_path, hands)
@@ -90,9 +87,6 @@ def test_failure_leaves_what_was_there(tmp_path, hands):
     with pytest.raises(ValueError, match=r"shape \(40, 21, 3\), wanted \(39, 21, 3\)"):
         write_submission(path, names[1:], hands)
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
-# --- the zip ----------------------------------------------------------------------------------
 
 
 def test_what_is_no_zip_is_refused(tmp_path, hands):
@@ -136,9 +130,6 @@ def test_other_members_are_refused(tmp_path, hands):
     assert refused(path, boxes) == f" holds 'result.txt', 'readme', {alone}"
     zipfile.ZipFile(path, "w").close()
     assert refused(path, boxes) == f" holds nothing, {alone}"
-
-
-# --- lines ------------------------------------------------------------------------------------
 
 
 def change(lines, number, old, new):
@@ -204,9 +195,6 @@ def test_ends_of_lines_that_pass(tmp_path, hands, end):
     assert check_submission(path, boxes) == 40
 
 
-# --- hands ------------------------------------------------------------------------------------
-
-
 LINE_3 = "line 3 of result.txt has"
 
 
@@ -252,9 +240,6 @@ def test_wrong_hands_are_refused(tmp_path, hands, spoil, words):
     spoiled = spoil(hands)
     spoiled[:2] = 0
     assert refused(*put(tmp_path, spoiled)).startswith(f": {words}")
-
-
-# --- the command ------------------------------------------------------------------------------
 
 
 def test_command(tmp_path, hands, capsys):

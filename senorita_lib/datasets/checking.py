@@ -61,7 +61,7 @@ class Report:
         """Whether every listed image can be used."""
         return not any(s.absent or any(map(s.names.get, FATAL)) for s in self.splits.values())
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         kinds, columns, lines = FATAL | ODD, {}, []
         for split, report in self.splits.items():
             counts = {kinds[kind]: len(names) for kind, names in report.names.items()}
@@ -77,8 +77,6 @@ class Report:
         lines += [report.absent for report in self.splits.values() if report.absent]
         text = table.to_string(na_rep="-", col_space=10, float_format="{:,.0f}".format)
         return "\n".join([self.title, text, *lines])
-
-    __repr__ = __str__
 
 
 def check(root: str | os.PathLike[str], quick: bool = False, progress: bool = True) -> Report:

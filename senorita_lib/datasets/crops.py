@@ -17,6 +17,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,9 @@ def load_crops(
 ) -> CropSet:  # fmt: skip
     """Crop every frame of a data set, or open the crops of an earlier call.
 
-    Of several processes that want the same crops one makes them and the others wait. ``size``,
-    ``foreground`` and ``centre`` are as for :func:`senorita_lib.cropping.crop_hand`. ``workers``
-    are by default one for each core where frames are many; the crops do not depend on it.
+    Of several processes that want the same crops one makes them and the others wait. The options
+    are those of :func:`senorita_lib.cropping.crop_hand`; ``workers`` are by default one for each
+    core where frames are many.
     """
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode())
@@ -162,12 +163,12 @@ def _make_missing(
     paths: list[Path], dataset: Hands19, options: dict[str, Any], workers: int | None,
     progress: bool,
 ) -> None:  # fmt: skip
-    size = options["size"]
-    missing = [i for i, path in enumerate(paths) if _open(path, size) is None]
-    if not missing:  # another process has made them
+    size, images = options["size"], map(dataset.path, dataset.names)
+    frames = zip(images, dataset.boxes, strict=True)
+    tasks = [(path, list(islice(frames, _SHARD)), options) for path in paths]
+    tasks = [task for task in tasks if _open(task[0], size) is None]
+    if not tasks:  # another process has made them
         return
-    frames = list(zip(map(dataset.path, dataset.names), dataset.boxes, strict=True))
-    tasks = [(paths[i], frames[i * _SHARD : (i + 1) * _SHARD], options) for i in missing]
     left = sum(len(frames) for _, frames, _ in tasks)
     folder, need = paths[0].parent, left * _row_type(size).itemsize
     if need > (free := shutil.disk_usage(folder).free):
@@ -224,10 +225,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         crops = load_crops(dataset, size=chosen.size)
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
-    print(
-        f"{len(crops):,} frames, {crops.found.sum():,} hands found, "
-        f"{_show_bytes(2 * len(crops) * chosen.size**2)}, {time.monotonic() - start:.0f} s"
-    )
+    spent = f"{_show_bytes(2 * len(crops) * chosen.size**2)}, {time.monotonic() - start:.0f} s"
+    print(f"{len(crops):,} frames, {crops.found.sum():,} hands found, {spent}")
 
 
 if __name__ == "__main__":

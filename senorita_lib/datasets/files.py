@@ -17,12 +17,9 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's colour types
 class DepthImageError(ValueError):
     """A file is not a usable depth image; ``kind`` is ``truncated``, ``bits`` or ``size``."""
 
-    def __init__(self, sentence: str, kind: str) -> None:
+    def __init__(self, sentence: str, kind: str = "") -> None:  # pickle gives no kind at first
         super().__init__(sentence)
         self.kind = kind
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # for pickle: workers send it
-        return type(self), (str(self), self.kind)
 
 
 def image_name(number: int) -> str:

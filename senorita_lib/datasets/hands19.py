@@ -15,24 +15,23 @@ from senorita_lib.datasets.tables import check_same_names, lines, read_table
 from senorita_lib.evaluation import TEST_SPLITS
 
 SPLITS = ("train", "test", *TEST_SPLITS)
+_FLESH = 14.0  # mm around the joints, in a box
 
 
-def hand_box(joints: npt.ArrayLike, camera: Camera, margin: float = 14.0) -> npt.NDArray[np.int64]:
+def hand_box(joints: npt.ArrayLike, camera: Camera) -> npt.NDArray[np.int64]:
     """Box (..., 4) around joints (..., 21, 3), mm, as in HANDS19: whole pixels, in the image.
 
-    x1, y1, x2, y2, pixel frame; empty unless all joints are in front of the camera. ``margin``,
-    mm, is for the flesh around the joints.
+    x1, y1, x2, y2, pixel frame; empty unless all joints are in front of the camera.
     """
     joints = np.asarray(joints)
     ahead = np.asarray((joints[..., 2] > 0).all(axis=-1))
     if not ahead.all():
         joints = np.where(ahead[..., None, None], joints, 1)
     uvz = camera.project(joints)
-    border = margin / uvz[..., 2:] * [camera.fx, camera.fy]
-    size = [camera.width, camera.height]
+    border = _FLESH / uvz[..., 2:] * [camera.fx, camera.fy]
     low = np.floor((uvz[..., :2] - border).min(axis=-2))
     high = np.ceil((uvz[..., :2] + border).max(axis=-2))
-    box = np.concatenate([np.clip(low, 0, size), np.clip(high, 0, size)], axis=-1)
+    box = np.concatenate([low, high], axis=-1).clip(0, 2 * [camera.width, camera.height])
     return (box * ahead[..., None]).astype(np.int64)
 
 

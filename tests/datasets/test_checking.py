@@ -80,24 +80,18 @@ def spoil(root):
     }  # fmt: skip
 
 
-def test_nothing_wrong(root):
+def test_every_trouble_is_found(root, monkeypatch):
     report = check(root, progress=False)
     assert report.usable
     for split in report.splits.values():
         assert (split.lines, split.absent) == (COUNT, "")
         assert split.names == {kind: [] for kind in FATAL | ODD}
-
-
-def test_every_trouble_is_found(root):
     wanted = spoil(root)
     report = check(root, progress=False)
     assert not report.usable
     assert report.splits["train"].names == wanted
     assert not any(report.splits["test"].names.values())
-
-
-def test_quick_reads_only_the_ends(root, monkeypatch):
-    wanted = spoil(root)
+    # A quick look is at the ends alone.
     monkeypatch.setattr(cv2, "imdecode", None)
     train = check(root, quick=True, progress=False).splits["train"]
     del wanted["bare"]
@@ -128,8 +122,7 @@ def test_joint_beyond_the_border_is_no_trouble(root):
 
 def test_table(root):
     wanted = spoil(root)
-    text = str(check(root, progress=False))
-    lines = text.splitlines()
+    lines = str(check(root, progress=False)).splitlines()
     rows = [line.rsplit(maxsplit=2) for line in lines[2 : 4 + len(FATAL | ODD)]]
     counts = {words: columns for words, *columns in rows}
     assert lines[1].split() == ["train", "test"]
@@ -141,19 +134,16 @@ def test_table(root):
         assert lines[place + 1].split()[0] == wanted[kind][0]
 
 
-def test_table_shows_few_names_and_thousands(root):
+def test_table_shows_few_names_thousands_and_what_was_not_looked_at(root):
+    (root / "Task 1" / "test_joint_annotation.txt").unlink()
     report = check(root, quick=True, progress=False)
     train = report.splits["train"]
     train.lines, train.names["missing"] = 175_951, NAMES
     text = repr(report)
     assert "175,951" in text and f"  {' '.join(NAMES[:4])} …" in text and NAMES[4] not in text
-    # What was not looked at has no number.
-    (root / "Task 1" / "test_joint_annotation.txt").unlink()
-    text = str(check(root, quick=True, progress=False))
-    (bare,) = (line for line in text.splitlines() if line.startswith(ODD["bare"]))
-    (behind,) = (line for line in text.splitlines() if line.startswith(ODD["behind"]))
-    assert bare.split()[-2:] == ["-", "-"]
-    assert behind.split()[-2:] == ["0", "-"]
+    for kind, counts in (("bare", ["-", "-"]), ("behind", ["0", "-"])):
+        (line,) = (line for line in text.splitlines() if line.startswith(ODD[kind]))
+        assert line.split()[-2:] == counts
 
 
 def test_half_a_data_set(root):
@@ -163,21 +153,6 @@ def test_half_a_data_set(root):
     assert report.splits["train"].names["missing"] == []
     assert "test_images is missing" in report.splits["test"].absent
     assert str(report).splitlines()[-1] == report.splits["test"].absent
-
-
-def test_hands17(tmp_path):
-    joints = np.random.default_rng(0).uniform([-60, -60, 450], [60, 60, 550], (3, 21, 3))
-    for folder in ("training", "frame"):
-        (tmp_path / folder / "images").mkdir(parents=True)
-    rows = (["image_D00000001.png", *map(str, pose.ravel())] for pose in joints)
-    table = "\n".join("\t".join(row) for row in rows)
-    (tmp_path / "training" / "Training_Annotation.txt").write_text(table)
-    (tmp_path / "frame" / "BoundingBox.txt").write_text("image_D00000001.png 1 2 3 4\n")
-    report = check(tmp_path, progress=False)
-    assert "HANDS17" in report.title
-    assert len(report.splits["train"].names["missing"]) == 3
-    assert report.splits["train"].names["outside"] == []
-    assert len(report.splits["test"].names["missing"]) == 1
 
 
 def test_no_data_set_and_bad_text(root, tmp_path):
@@ -213,11 +188,3 @@ def test_command(root):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-W", "error", "-m", "senorita_lib.datasets", root]
     assert "frames listed" in subprocess.check_output(command, env=environment, text=True)
-
-
-def test_image_removed_meanwhile(root, monkeypatch):
-    def gone(path):
-        raise FileNotFoundError(path)
-
-    monkeypatch.setattr("senorita_lib.datasets.checking.read_depth", gone)
-    assert check(root, progress=False).splits["train"].names["missing"] == NAMES

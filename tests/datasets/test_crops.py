@@ -111,20 +111,6 @@ def test_script_without_a_guard(root):
     assert (run.stdout, run.returncode) == (f"{COUNT - 1}\n", 0), run.stderr
 
 
-def test_without_labels(root):
-    (root / "Task 1" / "test_joint_annotation.txt").unlink()
-    made = load_crops(Hands19(root, "test"), size=48, progress=False)
-    assert made.joints.shape == (5, 21, 3)
-    assert np.isnan(made.joints).all() and made.found.all()
-
-
-def test_second_call_crops_nothing(root, wanted, made_frames):
-    load(root)
-    made_frames.clear()
-    check(load(root), wanted)
-    assert made_frames == []
-
-
 def test_only_the_shard_of_a_changed_frame_is_made_anew(root, made_frames):
     one = load(root)
     images = root / "Task 1" / "training_images"
@@ -158,18 +144,19 @@ def test_bad_images_are_named_and_what_was_done_is_kept(root, wanted, made_frame
     assert len(made_frames) == COUNT - 3 * SHARD
 
 
-def test_damaged_shards_are_made_anew(root, wanted, made_frames):
+def test_only_damaged_shards_are_made_anew(root, wanted, made_frames):
     load(root)
+    made_frames.clear()
+    check(load(root), wanted)
+    assert made_frames == []
     paths = shards(root)
     np.save(paths[0], np.ones(3))
     os.truncate(paths[1], 5000)
     os.truncate(paths[3], 0)
-    made_frames.clear()
     check(load(root), wanted)
     assert made_frames == [image_name(i) for i in (*range(16), *range(24, COUNT))]
 
 
-# ------------------------------------------------------------------------ killed, and in crowds
 SLOW = """
 import sys, time
 from senorita_lib.datasets import Hands19, crops
@@ -232,8 +219,11 @@ def test_dead_worker_is_told():
     assert sorted(workers.run_tasks(abs, [(-1,), (2,), (-3,)], 2)) == [1, 2, 3]
 
 
-# ---------------------------------------------------------------------------------- disk, files
 def test_disk_without_room(root, wanted, monkeypatch):
+    (root / "crops").write_text("a file where the folder would be")
+    with pytest.raises(OSError, match=r"mass cannot be written \(.*\), wanted a folder for crops"):
+        load(root)
+    (root / "crops").unlink()
     usage = namedtuple("usage", "total used free")
     need = crops._row_type(48).itemsize * COUNT
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 0, need - 1))
@@ -258,13 +248,7 @@ def test_disk_that_fills_up_keeps_what_was_done(root, wanted, monkeypatch):
     check(load(root, workers=1), wanted)
 
 
-def test_folder_that_cannot_be_written(root):
-    (root / "crops").write_text("a file where the folder would be")
-    with pytest.raises(OSError, match=r"mass cannot be written \(.*\), wanted a folder for crops"):
-        load(root)
-
-
-def test_take_and_batch(root):
+def test_take_batch_and_frames_without_labels(root):
     made = load(root)
     part = made.take([3, 1])
     assert part.names == [image_name(3), image_name(1)]
@@ -272,6 +256,10 @@ def test_take_and_batch(root):
     np.testing.assert_array_equal(batch.image[0, 0].numpy(), made.images[1].astype(np.float32))
     np.testing.assert_array_equal(joints[0].numpy(), made.joints[1])
     assert batch.camera == SR300
+    (root / "Task 1" / "test_joint_annotation.txt").unlink()
+    made = load_crops(Hands19(root, "test"), size=48, progress=False)
+    assert made.joints.shape == (5, 21, 3)
+    assert np.isnan(made.joints).all() and made.found.all()
 
 
 def test_command_line(root, capsys):

@@ -94,7 +94,7 @@ def test_without_test_labels_and_splits(root):
     complaint(FileNotFoundError, r"test_splits.txt is missing", Hands19, root, "shape")
 
 
-def test_trailing_tabs_spaces_floats_and_blank_lines(root):
+def test_trailing_tabs_spaces_floats_blank_lines_and_nothing_else(root):
     path = root / "Task 1" / "training_joint_annotation.txt"
     path.write_text(path.read_text().replace("\n", "\t\n") + "\n")
     path = root / "Task 1" / "training_bbs.txt"
@@ -105,6 +105,10 @@ def test_trailing_tabs_spaces_floats_and_blank_lines(root):
     assert data.boxes[2, 0] == BOXES[2, 0] + 0.5
     assert data.boxes.dtype == np.float32
     np.testing.assert_allclose(data.joints, JOINTS, atol=1e-4)
+    for name in ("training_joint_annotation.txt", "training_bbs.txt"):
+        (root / "Task 1" / name).write_text("\n")
+    data = Hands19(root)
+    assert (data.names, data.boxes.shape, data.joints.shape) == ([], (0, 4), (0, 21, 3))
 
 
 def test_degenerate_boxes_are_left_out(root):
@@ -121,14 +125,6 @@ def test_degenerate_boxes_are_left_out(root):
     assert len(Hands19(root, skip_degenerate=False)) == 10
 
 
-def test_empty_files_are_an_empty_data_set(root):
-    for name in ("training_joint_annotation.txt", "training_bbs.txt"):
-        (root / "Task 1" / name).write_text("\n")
-    data = Hands19(root)
-    assert len(data) == 0
-    assert (data.boxes.shape, data.joints.shape) == ((0, 4), (0, 21, 3))
-
-
 def test_missing_root_names_the_command(tmp_path):
     message = complaint(FileNotFoundError, "does not exist", Hands19, tmp_path / "none")
     assert f"`python -m senorita_lib.datasets.synthetic {tmp_path / 'none'}`" in message
@@ -136,22 +132,15 @@ def test_missing_root_names_the_command(tmp_path):
     assert f"`python -m senorita_lib.people {tmp_path}` checks MPII" in message
 
 
-def test_unknown_split_and_missing_files(root):
+def test_unknown_split_metres_and_missing_files(root):
     complaint(ValueError, "split is 'val', wanted one of train, test, int", Hands19, root, "val")
+    write_annotations(root / "Task 1", "train", NAMES, BOXES, JOINTS / 1000)
+    complaint(ValueError, "looks like metres, wanted millimetres", Hands19, root)
     for name in ("training_joint_annotation.txt", "training_bbs.txt"):
         (root / "Task 1" / name).unlink()
         complaint(FileNotFoundError, f"{name} is missing", Hands19, root)
     (root / "Task 1" / "test_images").rename(root / "elsewhere")
     complaint(FileNotFoundError, "test_images is missing", Hands19, root, "test")
-
-
-def test_short_annotation_line(root):
-    path = root / "Task 1" / "training_joint_annotation.txt"
-    lines = path.read_text().splitlines()
-    lines[4] = "\t".join(lines[4].split("\t")[:-2])
-    path.write_text("\n".join(lines))
-    sentence = r"training_joint_annotation.txt line 5 has 61 numbers after the name, wanted 63"
-    complaint(ValueError, sentence, Hands19, root)
 
 
 @pytest.mark.parametrize("word", ["nan", "inf", "12,5", "-"])
@@ -162,21 +151,17 @@ def test_words_that_are_no_numbers(root, word):
     complaint(ValueError, sentence, Hands19, root)
 
 
-def test_metres(root):
-    write_annotations(root / "Task 1", "train", NAMES, BOXES, JOINTS / 1000)
-    complaint(ValueError, "looks like metres, wanted millimetres", Hands19, root)
-
-
-def test_counts_and_names_that_differ(root):
+def test_lines_that_are_short_missing_or_out_of_order(root):
     path = root / "Task 1" / "training_joint_annotation.txt"
     lines = path.read_text().splitlines()
+    short = "\t".join(lines[4].split("\t")[:-2])
+    path.write_text("\n".join([*lines[:4], short, *lines[5:]]))
+    sentence = r"training_joint_annotation.txt line 5 has 61 numbers after the name, wanted 63"
+    complaint(ValueError, sentence, Hands19, root)
     path.write_text("\n".join(lines[:-1]))
     complaint(ValueError, "has 9 lines and training_bbs.txt has 10", Hands19, root)
     path.write_text("\n".join([lines[1], lines[0], *lines[2:]]))
     complaint(ValueError, "image_D00000001.png as frame 1", Hands19, root)
-
-
-def test_unknown_word_in_test_splits(root):
     path = root / "Task 1" / "test_splits.txt"
     path.write_text(path.read_text().replace("viewp", "views", 1))
     complaint(ValueError, r"test_splits.txt line 4 is .*views", Hands19, root, "test")
@@ -238,7 +223,6 @@ def test_quick_parser_reads_what_the_line_by_line_one_does(tmp_path, root, monke
     assert len(Hands19(root)) == 10  # which it parses quickly
 
 
-# ----------------------------------------------------------------------------------- HANDS17
 @pytest.fixture
 def hands17(tmp_path):
     root = tmp_path / "hands17"

@@ -133,13 +133,11 @@ def describe_splits() -> str:
 def pose_spheres(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
     """Sphere centres (n, 3), camera frame, and radii (n,), mm, of a posed hand."""
     shape, upper_arm = handmodel.SHAPES[pose.shape], pose.upper_arm @ pose.rotation
-    centres, radii = handmodel.hand_spheres(
-        shape, pose.local, pose.wrist, pose.forearm, upper_arm, pose.sleeve
-    )
+    arm = pose.wrist, pose.forearm, upper_arm, pose.sleeve
+    centres, radii = handmodel.hand_spheres(shape, pose.local, *arm)
     return centres @ pose.rotation.T + pose.translation, radii
 
 
-# ---------------------------------------------------------------------------------- data set
 _Settings = dict[str, int]
 _Job = tuple[Path, str, int]  # image file, split, index
 _PARTS = ("training_images", "test_images")
@@ -269,6 +267,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.exit(1, f"{error}\n")
     size = sum(file.stat().st_size for file in (root / "Task 1").rglob("*") if file.is_file())
     tests = f"{chosen.test_per_split} of each of the test splits {', '.join(TEST_SPLITS)}"
-    print(
-        f"{root}: {chosen.train} training frames, {tests}, seed {chosen.seed}, {size / 1e6:.0f} MB"
-    )
+    made = f"{chosen.train} training frames, {tests}, seed {chosen.seed}"
+    print(f"{root}: {made}, {size / 1e6:.0f} MB")

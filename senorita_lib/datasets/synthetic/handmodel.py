@@ -1,8 +1,7 @@
 """The synthetic hand: shapes, joint angles to joints, and the flesh around them.
 
 A right hand in its own frame, mm: x towards the thumb's side, y towards the fingertips, z out
-of the palm (right-handed), the wrist joint at the origin. Angles are radians. Every function
-takes leading batch dimensions and only computes with arrays.
+of the palm (right-handed), the wrist joint at the origin. Angles are radians.
 """
 
 from dataclasses import dataclass
@@ -68,9 +67,6 @@ class HandAngles:
     thumb: np.ndarray
     wrist: np.ndarray  # (..., 2): flexion against the forearm, deviation towards the thumb
 
-    def __getitem__(self, index: int) -> "HandAngles":
-        return HandAngles(self.fingers[index], self.thumb[index], self.wrist[index])
-
 
 def _stack(*parts: np.ndarray) -> np.ndarray:
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
@@ -84,7 +80,6 @@ def hand_joints(shape: HandShape, angles: HandAngles) -> np.ndarray:
     """Joints (..., 21, 3) of a posed hand, hand frame, mm, HANDS19 order."""
     bases = _BASES * [shape.width, 1, 1]
     bases *= (shape.bones[:, 0] / np.linalg.norm(bases, axis=1))[:, None]
-    batch = angles.thumb.shape[:-1]
     # Directions "along" and "towards the palm" of each finger's first free bone.
     bend, spread = angles.fingers[..., 0], angles.fingers[..., 1] + _REST_SPREAD[1:]
     roll = _REST_ROLL[1:]
@@ -104,13 +99,12 @@ def hand_joints(shape: HandShape, angles: HandAngles) -> np.ndarray:
     bends = np.concatenate([thumb_bends, finger_bends], axis=-2).cumsum(axis=-1)[..., None]
     bones = np.cos(bends) * along[..., None, :] + np.sin(bends) * palmar[..., None, :]
     chain = (bones * shape.bones[:, 1:, None]).cumsum(axis=-2) + bases[:, None]
-    joints = np.zeros((*batch, 21, 3))
+    joints = np.zeros((*chain.shape[:-3], 21, 3))
     joints[..., 1:6, :] = bases
-    joints[..., 6:, :] = chain.reshape(*batch, 15, 3)
+    joints[..., 6:, :] = chain.reshape(*chain.shape[:-3], 15, 3)
     return joints
 
 
-# ------------------------------------------------------------------------------------- flesh
 _NAMES = [f"{finger}_{part}" for finger in FINGERS for part in ("mcp", "pip", "dip", "tip")] + [
     "web_im", "web_mr", "web_rp", "carpus_r", "carpus_u", "hypothenar", "heel", "thenar",
     "thenar_base", "thumb_web", "index_web", "wrist_r", "wrist_u", "arm_r", "arm_u", "elbow_r",

@@ -27,7 +27,6 @@ SEEN_VIEWS = tuple(i for i in range(N_VIEWS) if i not in UNSEEN_VIEWS)
 _THUMB_BENT, _FINGER_BENT = 55.0, 40.0  # degrees; draws keep some degrees away from these
 
 
-# ------------------------------------------------------------------------------------- bins
 def bent_fingers(joints: np.ndarray) -> npt.NDArray[np.int64]:
     """Articulation pattern (...), 0..31, with bit f set where finger f (thumb first) is bent.
 
@@ -66,7 +65,6 @@ def view_bin(joints: np.ndarray) -> npt.NDArray[np.int64]:
     return _bin(*view_angles(joints))
 
 
-# ------------------------------------------------------------------------------ articulation
 # How often patterns are drawn, against 1. Open hand and fist are the most frequent, none is rare;
 # then thumb in, fist with thumb out, three, victory, pointing and the like.
 _WEIGHTS = {0: 3.0, 31: 4.0} | dict.fromkeys((1, 14, 15, 25, 28, 29, 30), 1.5)
@@ -152,7 +150,6 @@ def overlap(shape: HandShape, joints: np.ndarray) -> np.ndarray:
     return np.maximum(np.maximum(deepest, into_palm.max((-2, -1))), 0)
 
 
-# ---------------------------------------------------------------------------------- viewpoint
 def draw_view(rng: np.random.Generator, allowed: Sequence[int]) -> np.ndarray:
     """A rotation (3, 3) whose palm faces into one of the ``allowed`` bins.
 
@@ -192,7 +189,6 @@ def facing(azimuth: float, elevation: float, roll: float) -> np.ndarray:
     return np.stack([np.cross(along, normal), along, normal], axis=-1)
 
 
-# --------------------------------------------------------------------------------------- pose
 @dataclass(frozen=True)
 class HandPose:
     """One posed hand: camera = rotation @ hand + translation."""
@@ -261,8 +257,7 @@ def draw_pose(
 def _place(rng: np.random.Generator, camera: Camera, turned: np.ndarray) -> np.ndarray:
     """Where the hand goes: mostly whole in the picture, sometimes cut by its border."""
     z = float(np.clip(rng.normal(510, 105), 350, 800))
-    focal = np.array([camera.fx, camera.fy])
-    size = np.array([camera.width, camera.height])
+    focal, size = np.array([camera.fx, camera.fy]), np.array([camera.width, camera.height])
     uniform = rng.uniform(size=2)
     spot = size / 2 + rng.normal(size=2) * size * 0.17
     middle = turned.mean(axis=0)

@@ -33,10 +33,8 @@ def render_depth(
     front of the camera. ``pills`` (p, 2) and ``wedges`` (w, 3) are the numbers of spheres that a
     convex hull joins.
     """
-    centres = np.asarray(centres, dtype=np.float64).reshape(-1, 3)
-    radii = np.asarray(radii, dtype=np.float64).reshape(-1)
-    pills = np.asarray(pills, dtype=np.int64).reshape(-1, 2)
-    wedges = np.asarray(wedges, dtype=np.int64).reshape(-1, 3)
+    centres, radii = np.asarray(centres, float).reshape(-1, 3), np.asarray(radii, float)
+    pills, wedges = (np.asarray(h, int).reshape(-1, n) for h, n in ((pills, 2), (wedges, 3)))
     nearest = (centres[:, 2] - radii).min(initial=np.inf)
     if not nearest > 0:
         raise ValueError(f"a sphere reaches to z = {nearest:.1f} mm, wanted z > 0 for all of it")
