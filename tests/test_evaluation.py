@@ -75,7 +75,9 @@ def test_split_errors_are_the_means_of_their_frames(true):
     )
 
 
-def test_ensemble_is_the_mean_or_the_median(true):
+def test_ensemble_is_the_mean_or_the_median_and_spread_the_distance_from_it(true):
+    np.testing.assert_allclose(spread([true + [3, 0, 4], true - [3, 0, 4]]), 5)
+    np.testing.assert_allclose(spread([true] * 4), 0, atol=1e-9)
     poses = [true, true + 2, true + 10]
     np.testing.assert_allclose(ensemble(poses), true + 4)
     np.testing.assert_allclose(ensemble(poses, "median"), true + 2)
@@ -85,12 +87,6 @@ def test_ensemble_is_the_mean_or_the_median(true):
         ensemble([true, true[1:]])
     with pytest.raises(ValueError, match="merge is 'mode', wanted 'mean' or 'median'"):
         ensemble(poses, "mode")
-
-
-def test_spread_is_the_distance_from_the_mean(true):
-    apart = [true + [3, 0, 4], true - [3, 0, 4]]
-    np.testing.assert_allclose(spread(apart), 5)
-    np.testing.assert_allclose(spread([true] * 4), 0, atol=1e-9)
 
 
 def test_papers_tables_are_complete():
