@@ -34,8 +34,7 @@ def joint_errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
         raise ValueError("predicted and true are empty, wanted at least one frame")
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
         raise ValueError("predicted or true has values that are not finite, wanted mm")
-    errors: Floats = np.linalg.norm(predicted - true, axis=-1)
-    return errors
+    return np.asarray(np.linalg.norm(predicted - true, axis=-1))
 
 
 def mean_joint_error(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
@@ -55,9 +54,8 @@ def bone_angles(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
     """
     one, two = (joints_to_bones(np.asarray(j, np.float64)) for j in (predicted, true))
     lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(two, axis=-1)
-    lengths = np.where(lengths > 0, lengths, np.nan)
-    angles: Floats = np.degrees(np.arccos(((one * two).sum(axis=-1) / lengths).clip(-1, 1)))
-    return angles
+    cosines = (one * two).sum(axis=-1) / np.where(lengths > 0, lengths, np.nan)
+    return np.asarray(np.degrees(np.arccos(cosines.clip(-1, 1))))
 
 
 def success_curve(
@@ -102,9 +100,8 @@ def ensemble(
     """
     if merge not in ("mean", "median"):
         raise ValueError(f"merge is {merge!r}, wanted 'mean' or 'median'")
-    poses = _stacked(predictions)
-    merged: npt.NDArray[Any] = (np.mean if merge == "mean" else np.median)(poses, axis=0)
-    return merged
+    average = np.mean if merge == "mean" else np.median
+    return np.asarray(average(_stacked(predictions), axis=0))
 
 
 def spread(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:

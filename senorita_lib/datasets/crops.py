@@ -107,10 +107,9 @@ def load_crops(
     core where frames are many.
     """
     options = {"size": size, "foreground": foreground, "centre": centre}
-    labels = hashlib.sha256("\n".join(dataset.names).encode())
-    labels.update(np.ascontiguousarray(dataset.boxes).tobytes())
+    labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())
     if dataset.joints is not None:
-        labels.update(np.ascontiguousarray(dataset.joints).tobytes())
+        labels.update(dataset.joints.tobytes())
     folder = Path(dataset.root) / "crops" / f"{dataset.split}_{size}_{foreground}_{centre}"
     paths = [folder / name for name in _shard_names(dataset, options)]
     if any(_open(path, size) is None for path in paths):
@@ -130,17 +129,17 @@ def load_crops(
     boxes, cube_centres, found = (
         np.concatenate([rows[name] for rows in shards]) for name in ("box", "cube_centre", "found")
     )
-    names, splits = list(dataset.names), list(dataset.splits)
-    return CropSet(names, splits, images, boxes, cube_centres, joints, found, labels.hexdigest())
+    about = list(dataset.names), list(dataset.splits), images
+    return CropSet(*about, boxes, cube_centres, joints, found, labels.hexdigest())
 
 
 def _shard_names(dataset: Hands19, options: dict[str, Any]) -> list[str]:
     """Name of each shard, with a digest of its images' names, boxes, sizes and times."""
     names = []
     for number, start in enumerate(range(0, max(len(dataset), 1), _SHARD)):
-        digest = hashlib.sha256(repr((CROPS, options)).encode())
-        digest.update(np.ascontiguousarray(dataset.boxes[start : start + _SHARD]).tobytes())
-        for name in dataset.names[start : start + _SHARD]:
+        rows = slice(start, start + _SHARD)
+        digest = hashlib.sha256(repr((CROPS, options)).encode() + dataset.boxes[rows].tobytes())
+        for name in dataset.names[rows]:
             try:
                 status = os.stat(dataset.path(name))
                 digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())

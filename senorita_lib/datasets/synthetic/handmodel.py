@@ -27,8 +27,8 @@ _RADII = np.array([
 ])  # fmt: skip
 # Straight fingers, positive towards the thumb: the wrist joint lies to the little finger's side
 # of the middle finger's axis, so that they lean away from the line to it.
-_REST_SPREAD = np.radians([0.0, -4.0, -8.0, -13.0, -19.0])
-_REST_ROLL = np.radians([0.0, -8.0, -3.0, 2.0, 8.0])  # bent fingers point to the scaphoid
+_REST_SPREAD = np.radians([-4.0, -8.0, -13.0, -19.0])
+_REST_ROLL = np.radians([-8.0, -3.0, 2.0, 8.0])  # bent fingers point to the scaphoid
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ def hand_joints(shape: HandShape, angles: HandAngles) -> np.ndarray:
     bases = _BASES * [shape.width, 1, 1]
     bases *= (shape.bones[:, 0] / np.linalg.norm(bases, axis=1))[:, None]
     # Directions "along" and "towards the palm" of each finger's first free bone.
-    bend, spread = angles.fingers[..., 0], angles.fingers[..., 1] + _REST_SPREAD[1:]
-    roll = _REST_ROLL[1:]
+    bend, spread = angles.fingers[..., 0], angles.fingers[..., 1] + _REST_SPREAD
+    roll = _REST_ROLL[:, None]
     along = _stack(np.sin(spread), np.cos(spread), np.zeros(1))
     side = _stack(np.cos(spread), -np.sin(spread), np.zeros(1))
-    palmar = np.sin(roll)[:, None] * side + np.cos(roll)[:, None] * [0.0, 0.0, 1.0]
+    palmar = np.sin(roll) * side + np.cos(roll) * [0.0, 0.0, 1.0]
     out, rise, turn = (angles.thumb[..., i, None] for i in range(3))
     thumb_along = _stack(np.sin(out) * np.cos(rise), np.cos(out) * np.cos(rise), np.sin(rise))
     inward = _stack(-np.cos(out), np.sin(out), np.zeros(1))
@@ -172,9 +172,8 @@ def hand_spheres(
     put("thenar", base + 0.5 * (end - base) + 4 * inward + [0.0, 0.0, 2.0], 17.0)
     put("thumb_web", base + 0.9 * (end - base), 9.5)
     put("index_web", mcp[..., 1, :] * 0.86, 11.0)
-    deviate = wrist[..., 1, None]
-    down = forearm_direction(wrist)
-    right = np.concatenate([np.cos(deviate), np.sin(deviate), np.zeros_like(deviate)], axis=-1)
+    deviate, down = wrist[..., 1], forearm_direction(wrist)
+    right = _stack(np.cos(deviate), np.sin(deviate), np.zeros(()))
     right = _unit(right - (right * down).sum(-1, keepdims=True) * down)
     pivot = FOREARM_PIVOT * scale
     for name, at, half, radius in (

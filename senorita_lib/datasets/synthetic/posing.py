@@ -50,9 +50,8 @@ def view_angles(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Azimuth 0: the palm faces the camera, 90: the image's right, 180: away; elevation 90: up.
     Joints are those of a right hand, (..., 21, 3), camera frame.
     """
-    normal = palm_frame(joints)[..., 2]
-    azimuth = np.degrees(np.arctan2(normal[..., 0], -normal[..., 2]))
-    return azimuth, np.degrees(np.arcsin(np.clip(-normal[..., 1], -1, 1)))
+    x, y, z = np.moveaxis(palm_frame(joints)[..., 2], -1, 0)
+    return np.degrees(np.arctan2(x, -z)), np.degrees(np.arcsin(np.clip(-y, -1, 1)))
 
 
 def _bin(azimuth: np.ndarray, elevation: np.ndarray) -> npt.NDArray[np.int64]:
@@ -180,9 +179,8 @@ def facing(azimuth: float, elevation: float, roll: float) -> np.ndarray:
     Angles are radians, azimuth and elevation as in :func:`view_angles`; roll is 0 where the
     fingers point up, and positive anticlockwise as seen from the front of the palm.
     """
-    level = np.cos(elevation)
+    level, up = np.cos(elevation), np.array([0.0, -1.0, 0.0])
     normal = np.array([np.sin(azimuth) * level, -np.sin(elevation), -np.cos(azimuth) * level])
-    up = np.array([0.0, -1.0, 0.0])
     along = up - (up @ normal) * normal
     along /= np.linalg.norm(along)
     along = np.cos(roll) * along + np.sin(roll) * np.cross(normal, along)
@@ -222,16 +220,15 @@ def turned(pose: HandPose, degrees: float) -> HandPose:
 
 
 def draw_pose(
-    rng: np.random.Generator, camera: Camera, shapes: Sequence[int] = SEEN_SHAPES,
-    views: Sequence[int] = SEEN_VIEWS, patterns: Sequence[int] = SEEN_PATTERNS,
+    rng: np.random.Generator, camera: Camera,
+    shapes: Sequence[int], views: Sequence[int], patterns: Sequence[int],
 ) -> HandPose:  # fmt: skip
     """Draw a pose out of the given bins."""
     number = int(rng.choice(shapes))
     shape = SHAPES[number]
     weights = np.array([_WEIGHTS.get(p, 1.0) for p in patterns])
     pattern = int(rng.choice(patterns, p=weights / weights.sum()))
-    target = draw_view(rng, views)
-    angles = draw_angles(rng, pattern, 24)
+    target, angles = draw_view(rng, views), draw_angles(rng, pattern, 24)
     local = handmodel.hand_joints(shape, angles)
     deep = overlap(shape, local)
     shallow = deep < 3.0

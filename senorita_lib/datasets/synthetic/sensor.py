@@ -8,19 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from senorita_lib.camera import Camera
-from senorita_lib.datasets.synthetic.spheremesh import render_depth
+from senorita_lib.datasets.synthetic.spheremesh import Depth, render_depth
 
 MOST_PIXELS = 1024  # of an image's side
 _COARSE = 4  # the background is rendered at this fraction of the resolution
-Depth = npt.NDArray[np.float32]
 
 
 @lru_cache(maxsize=1)
 def noise_bank() -> tuple[Depth, Depth, Depth]:
-    """Fixed noise fields, larger than an image, to cut windows from: far cheaper than drawing.
+    """Noise to cut windows from: white normal, smooth normal, and uniform on blocks of 2 x 2 px.
 
-    White normal noise, smooth normal noise, and uniform noise that is constant on blocks of
-    2 x 2 pixels, each (MOST_PIXELS, MOST_PIXELS).
+    Fixed, and larger than an image, (MOST_PIXELS, MOST_PIXELS): far cheaper than drawing it.
     """
     n, rng = MOST_PIXELS, np.random.default_rng(300)
     white = rng.standard_normal((n, n), dtype=np.float32)
@@ -95,10 +93,9 @@ def _enlarge(depth: Depth, camera: Camera) -> Depth:
 def sense(
     rng: np.random.Generator, depth: Depth, scene: Depth | None = None
 ) -> npt.NDArray[np.uint16]:
-    """What the sensor would give for the exact depth of hand and arm and of the background.
+    """What the sensor gives, (height, width), mm, for the exact depth of hand and background.
 
-    All are (height, width), mm; a ray that meets nothing is ``inf`` in the exact depth and 0 in
-    the sensor's.
+    A ray that meets nothing is ``inf`` in the exact depth and 0 in the sensor's.
     """
     if scene is not None:
         depth = np.minimum(depth, scene)

@@ -166,8 +166,8 @@ def test_viewpoints_are_dense_where_real_ones_are(poses):
     assert 0.92 < (up < 45).mean() < 0.99
     assert (up > 90).mean() < 0.02
     rng = np.random.default_rng(5)
-    every = range(posing.N_VIEWS)
-    views = [posing.draw_pose(rng, SR300, views=every).view for _ in range(900)]
+    bins = posing.SEEN_SHAPES, range(posing.N_VIEWS), posing.SEEN_PATTERNS
+    views = [posing.draw_pose(rng, SR300, *bins).view for _ in range(900)]
     assert len(set(views)) >= posing.N_VIEWS - 1  # thin somewhere, but hardly empty
     azimuth, _ = posing.view_angles(joints)
     assert len(set((azimuth // 45).astype(int))) >= 7
