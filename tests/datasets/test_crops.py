@@ -89,13 +89,24 @@ def test_crops_do_not_depend_on_the_workers(root, wanted, count):
     assert [path.name[:6] for path in shards(root)] == [f"{i:05d}_" for i in range(4)]
 
 
-def test_images_are_indexed_like_an_array(root):
-    images = load(root).images
+def test_take_batch_images_like_an_array_and_frames_without_labels(root):
+    made = load(root)
+    images = made.images
     whole = images[:]
     assert whole.shape == (COUNT, 48, 48)
     mask = whole[:, 20, 20] > 0
     for index in (3, -1, [29, 0, 8, 7], np.array([[1, 9], [16, 2]]), slice(5, 20, 3), mask):
         np.testing.assert_array_equal(images[index], whole[index])
+    part = made.take([3, 1])
+    assert part.names == [image_name(3), image_name(1)]
+    batch, joints = part.batch([1])
+    np.testing.assert_array_equal(batch.image[0, 0].numpy(), made.images[1].astype(np.float32))
+    np.testing.assert_array_equal(joints[0].numpy(), made.joints[1])
+    assert batch.camera == SR300
+    (root / "Task 1" / "test_joint_annotation.txt").unlink()
+    made = load_crops(Hands19(root, "test"), size=48, progress=False)
+    assert made.joints.shape == (5, 21, 3)
+    assert np.isnan(made.joints).all() and made.found.all()
 
 
 def test_script_without_a_guard(root):
@@ -246,20 +257,6 @@ def test_disk_that_fills_up_keeps_what_was_done(root, wanted, monkeypatch):
             load(root, workers=1)
     assert len(shards(root)) == 2
     check(load(root, workers=1), wanted)
-
-
-def test_take_batch_and_frames_without_labels(root):
-    made = load(root)
-    part = made.take([3, 1])
-    assert part.names == [image_name(3), image_name(1)]
-    batch, joints = part.batch([1])
-    np.testing.assert_array_equal(batch.image[0, 0].numpy(), made.images[1].astype(np.float32))
-    np.testing.assert_array_equal(joints[0].numpy(), made.joints[1])
-    assert batch.camera == SR300
-    (root / "Task 1" / "test_joint_annotation.txt").unlink()
-    made = load_crops(Hands19(root, "test"), size=48, progress=False)
-    assert made.joints.shape == (5, 21, 3)
-    assert np.isnan(made.joints).all() and made.found.all()
 
 
 def test_command_line(root, capsys):

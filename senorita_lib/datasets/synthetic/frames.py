@@ -183,7 +183,8 @@ def _write(folder: Path, settings: _Settings, workers: int | None, progress: boo
         (folder / part).mkdir(parents=True, exist_ok=True)
     for left in folder.glob("*/*.part"):
         left.unlink()
-    atomic_write(folder / STAMP, _stamp(settings, complete=False))
+    stamp = {"settings": settings, "complete": False}
+    atomic_write(folder / STAMP, json.dumps(stamp, indent=2) + "\n")
     tasks = [(settings["seed"], i, jobs[i : i + _TASK]) for i in range(0, len(jobs), _TASK)]
     if workers is None:
         workers = min(os.cpu_count() or 1, 1 + len(jobs) // 200)
@@ -196,7 +197,7 @@ def _write(folder: Path, settings: _Settings, workers: int | None, progress: boo
     boxes, joints = labels["box"], labels["joints"]
     write_annotations(folder, "train", names[:train], boxes[:train], joints[:train])
     write_annotations(folder, "test", names[train:], boxes[train:], joints[train:], splits[train:])
-    atomic_write(folder / STAMP, _stamp(settings, complete=True))
+    atomic_write(folder / STAMP, json.dumps(stamp | {"complete": True}, indent=2) + "\n")
 
 
 def _jobs(folder: Path, settings: _Settings) -> list[_Job]:
@@ -204,10 +205,6 @@ def _jobs(folder: Path, settings: _Settings) -> list[_Job]:
     jobs = [(train / image_name(i), "train", i) for i in range(settings["train"])]
     places = SyntheticTest(settings["test_per_split"], settings["seed"]).places
     return jobs + [(test / image_name(i), *place) for i, place in enumerate(places)]
-
-
-def _stamp(settings: _Settings, complete: bool) -> str:
-    return json.dumps({"settings": settings, "complete": complete}, indent=2) + "\n"
 
 
 def _is_finished(root: Path, settings: _Settings) -> bool:

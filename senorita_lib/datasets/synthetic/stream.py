@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from types import ModuleType
+from typing import Any
 
 import cv2
 import torch
@@ -36,7 +37,7 @@ class SyntheticStream(IterableDataset[Batch]):
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         want_whole(batch=batch, seed=seed, start=start)
         self.hands, self.split, self.start = SyntheticHand(seed), split, start
-        self.size, self.foreground, self.centre = size, foreground, centre
+        self.options: dict[str, Any] = {"size": size, "foreground": foreground, "centre": centre}
         self.rows, self.stride = range(batch)[part], batch
         self.workers = max((os.cpu_count() or 1) - 2, 0) if workers is None else workers
 
@@ -50,10 +51,7 @@ class SyntheticStream(IterableDataset[Batch]):
         frame = self.hands.frame(index, self.split)
         assert frame.joints is not None
         try:
-            crop = crop_hand(
-                frame.depth, frame.box, self.hands.camera, size=self.size,
-                foreground=self.foreground, centre=self.centre,
-            )  # fmt: skip
+            crop = crop_hand(frame.depth, frame.box, self.hands.camera, **self.options)
         except ValueError:  # no hand in the picture, which is rare: take a frame far beyond
             return self._crop(index + (1 << 60))
         crop.steps.clear()

@@ -93,13 +93,10 @@ def test_real_right_hands_agree(name):
     assert (turn[bent] > 0).mean() > 0.97
 
 
-def test_bone_lengths_have_the_medians_of_real_labels():
+def test_shapes_have_the_medians_of_real_labels_and_vary_independently():
     lengths = np.array([shape.bones for shape in SHAPES])
     np.testing.assert_allclose(np.median(lengths, axis=0), MEDIAN_BONES, rtol=0.05)
     assert MEDIAN_BONES[0, 0] == pytest.approx(14, abs=1)  # wrist to TMCP
-
-
-def test_shapes_vary_independently():
     size = np.array([shape.bones.mean() for shape in SHAPES])
     width = np.array([shape.width for shape in SHAPES])
     thickness = np.array([shape.thickness for shape in SHAPES]) / size
@@ -231,7 +228,7 @@ def test_seen_values_are_all_in_training():
     assert {pose.view for pose in drawn} == set(posing.SEEN_VIEWS)
 
 
-def test_frames_do_not_depend_on_order_and_differ():
+def test_frames_do_not_depend_on_order_and_version_and_differ():
     first, again = HANDS.frame(7), SyntheticHand(seed=0).frame(7)
     np.testing.assert_array_equal(first.depth, again.depth)
     np.testing.assert_array_equal(first.joints, again.joints)
@@ -240,10 +237,7 @@ def test_frames_do_not_depend_on_order_and_differ():
         assert not np.array_equal(first.joints, other.joints)
     with pytest.raises(ValueError, match="split is 'val', wanted one of train, interp"):
         HANDS.frame(0, "val")
-
-
-def test_frames_are_those_of_earlier_versions():
-    """The same seed gives the same bytes; if that must change, raise ``GENERATOR``."""
+    # The same bytes as in earlier versions; if that must change, raise ``GENERATOR``.
     digest = hashlib.sha256()
     for split in SEEN:
         frame = SyntheticHand(seed=3).frame(7, split)
