@@ -15,6 +15,7 @@ from senorita_lib.datasets.tables import check_same_names, lines, read_table
 from senorita_lib.evaluation import TEST_SPLITS
 
 SPLITS = ("train", "test", *TEST_SPLITS)
+Floats = npt.NDArray[np.float32]
 _FLESH = 14.0  # mm around the joints, in a box
 
 
@@ -103,9 +104,7 @@ class Hands19:
         self.boxes = boxes[rows]
         self.joints = None if joints is None else joints[rows]
 
-    def _annotations(
-        self, files: Files
-    ) -> tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    def _annotations(self, files: Files) -> tuple[list[str], Floats, Floats | None]:
         """Names, boxes and joints, which are None where there are no labels."""
         names: list[str] = []
         if files.boxes:
