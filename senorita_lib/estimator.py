@@ -34,17 +34,10 @@ def resnet(
 ) -> nn.Sequential:
     """A ResNet without its average pooling and last layer, with the same names of its modules."""
     whole = ResNet(
-        block,
-        list(layers),
-        list(widths),
-        spatial_dims=2,
-        n_input_channels=in_channels,
-        conv1_t_size=7,
-        conv1_t_stride=2,
-        shortcut_type="B",
-        bias_downsample=False,
+        block, list(layers), list(widths), spatial_dims=2, n_input_channels=in_channels,
+        conv1_t_size=7, conv1_t_stride=2, shortcut_type="B", bias_downsample=False,
         feed_forward=False,
-    )
+    )  # fmt: skip
     backbone = nn.Sequential()
     for name in ("conv1", "bn1", "act", "maxpool", "layer1", "layer2", "layer3", "layer4"):
         backbone.add_module(name, getattr(whole, name))

@@ -85,7 +85,7 @@ def test_box_past_the_border_is_padded(scene):
         ({"box_xyxy": (10, 10, 10, 50)}, "empty"),
         ({"box_xyxy": (700, 10, 800, 50)}, "outside"),
         ({"box_xyxy": (np.nan, 0, 1, 1)}, "finite"),
-        ({"foreground": "valey"}, "wanted one of"),
+        ({"foreground": "valey"}, "wanted .otsu. or .valley."),
         ({"centre": "middle"}, "wanted 'mass'"),
         ({"size": 0}, "size is 0, wanted"),
         ({"size": 256.0}, "wanted a whole number"),
