@@ -118,14 +118,9 @@ class CropBatch(_CropGeometry):
 
 
 def crop_hand(
-    depth_mm: np.ndarray,
-    box_xyxy: Box,
-    camera: Camera = SR300,
-    *,
-    foreground: Foreground = "otsu",
-    centre: Centre = "mass",
-    size: int = 256,
-) -> HandCrop:
+    depth_mm: np.ndarray, box_xyxy: Box, camera: Camera = SR300, *,
+    foreground: Foreground = "otsu", centre: Centre = "mass", size: int = 256,
+) -> HandCrop:  # fmt: skip
     """Crop the hand in a box out of a depth image, coarse to fine.
 
     Parameters
@@ -162,7 +157,11 @@ def crop_checked(
 ) -> HandCrop:
     """:func:`crop_hand` of a depth image that :func:`checked_depth` returned."""
     threshold = otsu_threshold if foreground == "otsu" else resolve_name(_VALLEY)
-    square = _square(box, camera)
+    x1, y1, x2, y2 = checked_box(box, camera)
+    width, height = int(x2 - x1), int(y2 - y1)
+    # The smallest square around the box: x, y, side in whole pixels.
+    side = min(max(width, height), 2 * max(camera.width, camera.height))
+    square = int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
     square_depth = _cut(depth, *square)
     level = threshold(square_depth)
     front = _keep_front(square_depth, level)
@@ -257,14 +256,6 @@ def checked_box(box_xyxy: object, camera: Camera) -> np.ndarray:
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
         raise ValueError(f"box {_show(box)} lies outside the {width} x {height} image")
     return box
-
-
-def _square(box_xyxy: object, camera: Camera) -> tuple[int, int, int]:
-    """The smallest square around the box: x, y, side in whole pixels."""
-    x1, y1, x2, y2 = checked_box(box_xyxy, camera)
-    width, height = int(x2 - x1), int(y2 - y1)
-    side = min(max(width, height), 2 * max(camera.width, camera.height))
-    return int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
 
 
 def _cut(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:

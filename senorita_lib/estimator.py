@@ -59,18 +59,12 @@ class PoseEstimator(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 3,
-        *,
-        block: Literal["bottleneck", "basic"] = "bottleneck",
-        layers: Sequence[int] = (3, 4, 6, 3),
-        widths: Sequence[int] = (64, 128, 256, 512),
-        head_channels: int = 256,
-        depth_bins: int = 64,
+        self, in_channels: int = 3, *, block: Literal["bottleneck", "basic"] = "bottleneck",
+        layers: Sequence[int] = (3, 4, 6, 3), widths: Sequence[int] = (64, 128, 256, 512),
+        head_channels: int = 256, depth_bins: int = 64, joints: int = 21,
         head: Literal["integral", "regression"] = "integral",
-        joints: int = 21,
         backbone: Callable[..., nn.Module] = resnet,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         if head not in ("integral", "regression"):
             raise ValueError(f"head is {head!r}, wanted 'integral' or 'regression'")

@@ -7,20 +7,16 @@ from torch import Tensor
 
 from senorita_lib.hand import BONES
 from senorita_lib.renderer import render_skeleton
+from senorita_lib.renderer.volumes import Size
 
 GATED: dict[str, Any] = {"distance": "euclidean", "ends": "gate"}  # the release's volumes
 _UNITS = 200.0  # its units across the cube: u and v from 0 to 200, depth from -100 to 100
 
 
 def released_gradient(
-    predicted_voxel: Tensor,
-    target_voxel: Tensor,
-    *,
-    size: tuple[int, int, int] = (32, 32, 32),
-    gamma: float = 0.1,
-    summed: bool = False,
-    smooth: bool = False,
-) -> Tensor:
+    predicted_voxel: Tensor, target_voxel: Tensor, *, size: Size = (32, 32, 32),
+    gamma: float = 0.1, summed: bool = False, smooth: bool = False,
+) -> Tensor:  # fmt: skip
     """The gradient of eq. 4 as the release's backward pass computes it.
 
     For q = r child + (1 - r) parent and a bone's residual p - q, the chain rule wants
@@ -76,12 +72,7 @@ def _gradient(predicted: Tensor, drawn: Tensor, off: Tensor, gamma: float, summe
 
 
 def released_volume_loss(
-    predicted_voxel: Tensor,
-    target_voxel: Tensor,
-    *,
-    size: tuple[int, int, int],
-    gamma: float,
-    summed: bool = False,
+    predicted_voxel: Tensor, target_voxel: Tensor, *, size: Size, gamma: float, summed: bool = False
 ) -> Tensor:
     """Eq. 4 of the release's volumes, with :func:`released_gradient` for a gradient."""
     drawn, wanted = _draw(predicted_voxel, target_voxel, size=size, gamma=gamma)

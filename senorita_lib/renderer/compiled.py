@@ -55,11 +55,9 @@ class Compiled:
         return self.uncompiled(*arguments)
 
     def _kind(self, arguments: tuple[object, ...]) -> tuple[object, ...]:
-        kind: list[object] = [torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
-        for argument in arguments:
-            for part in argument if isinstance(argument, tuple) else (argument,):
-                if isinstance(part, torch.Tensor):
-                    kind.append((part.dtype, part.device, part.requires_grad, part.ndim))
-                else:
-                    kind.append(part)
-        return tuple(kind)
+        parts = [p for a in arguments for p in (a if isinstance(a, tuple) else (a,))]
+        kinds = [
+            (p.dtype, p.device, p.requires_grad, p.ndim) if isinstance(p, torch.Tensor) else p
+            for p in parts
+        ]
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *kinds
