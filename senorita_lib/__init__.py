@@ -55,22 +55,16 @@ __all__ = [
 
 # Where each name is defined; it is imported when it is asked for, and torch with it.
 _HOME = {
-    "camera": ("SR300", "Camera"),
-    "cropping": ("HandCrop", "crop_hand"),
+    "camera": ("SR300", "Camera"), "cropping": ("HandCrop", "crop_hand"),
     "datasets.hands19": ("Hands19",),
     "datasets.synthetic.frames": ("SyntheticHand", "write_synthetic"),
-    "estimator": ("PoseEstimator",),
-    "evaluation": ("mean_joint_error", "success_curve"),
-    "hand": ("BONES", "JOINT_NAMES"),
-    "model": ("HandPoseNet",),
-    "predictor": ("HandPose", "Predictor"),
-    "recipes": ("Recipe", "find_recipe"),
-    "refinement": ("BoneRefiner",),
+    "estimator": ("PoseEstimator",), "evaluation": ("mean_joint_error", "success_curve"),
+    "hand": ("BONES", "JOINT_NAMES"), "model": ("HandPoseNet",),
+    "predictor": ("HandPose", "Predictor"), "recipes": ("Recipe", "find_recipe"),
+    "refinement": ("BoneRefiner",), "representations": ("build_input",),
     "renderer": ("SkeletonVolumeLoss", "render_skeleton", "skeleton_volume_loss"),
-    "representations": ("build_input",),
-    "submission": ("check_submission", "write_submission"),
-    "training.stages": ("train",),
-}
+    "submission": ("check_submission", "write_submission"), "training.stages": ("train",),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

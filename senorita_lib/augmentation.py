@@ -77,13 +77,9 @@ def augment(crops: CropBatch, joints_mm: Tensor, draws: Draws) -> tuple[CropBatc
     side = ((crops.box[:, 2] - crops.box[:, 0]) / scale)[:, None]
     corner = centre - side * (0.5 + shift)
 
-    roll_xyz = torch.zeros(len(image), 3, 3, dtype=image.dtype, device=image.device)
-    roll_xyz[:, :2, :2] = roll
+    roll_xyz = F.pad(roll, (0, 1, 0, 1))
     roll_xyz[:, 2, 2] = 1
-    moved = replace(
-        crops,
-        image=image,
-        box=torch.cat([corner, corner + side], dim=1),
-        cube_centre=(crops.cube_centre[:, None] @ roll_xyz)[:, 0],
-    )
+    box = torch.cat([corner, corner + side], dim=1)
+    cube_centre = (crops.cube_centre[:, None] @ roll_xyz)[:, 0]
+    moved = replace(crops, image=image, box=box, cube_centre=cube_centre)
     return moved, joints_mm @ roll_xyz

@@ -4,7 +4,7 @@ Box → square → foreground → rough centre of mass → a box of 500 / avgZ *
 pixels within 100 mm of avgZ → centre of mass → a 200 mm cube → a 256 x 256 image in [-1, 1].
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
 from typing import Any, Literal, Self
@@ -24,11 +24,10 @@ SIDE_PX, NOMINAL_MM = 210.0, 500.0
 _LEAST_GAP_MM = 100
 
 Box = Sequence[float] | np.ndarray
-Threshold = Callable[[np.ndarray], int]
-Foreground = Literal["otsu", "valley"] | Threshold
+Foreground = Literal["otsu", "valley"]
 Centre = Literal["mass", "box"]
 # Resolved when it is used: the release builds on the method, so the method cannot import it.
-_RELEASED = {"valley": "senorita_lib.release.foreground:valley_threshold"}
+_VALLEY = "senorita_lib.release.foreground:valley_threshold"
 
 
 class HandNotFoundError(ValueError):
@@ -119,14 +118,9 @@ class CropBatch(_CropGeometry):
 
 
 def crop_hand(
-    depth_mm: np.ndarray,
-    box_xyxy: Box,
-    camera: Camera = SR300,
-    *,
-    foreground: Foreground = "otsu",
-    centre: Centre = "mass",
-    size: int = 256,
-) -> HandCrop:
+    depth_mm: np.ndarray, box_xyxy: Box, camera: Camera = SR300, *,
+    foreground: Foreground = "otsu", centre: Centre = "mass", size: int = 256,
+) -> HandCrop:  # fmt: skip
     """Crop the hand in a box out of a depth image, coarse to fine.
 
     Parameters
@@ -136,8 +130,7 @@ def crop_hand(
     box_xyxy
         Rough box around the hand, x1, y1, x2, y2, pixel frame.
     foreground
-        "otsu" (paper), "valley" (the heuristic of the authors' release), or a function of a depth
-        window, uint16 mm, that returns the largest depth of the foreground, 0 for all of it.
+        "otsu" (paper), or "valley" (the heuristic of the authors' release).
     centre
         Centre of the crop. "mass" (paper): the rough centre of mass and the mean depth around it.
         "box" (release): the centre of the given box and the depth there.
@@ -149,6 +142,8 @@ def crop_hand(
     ValueError
         If an argument cannot be used; :class:`HandNotFoundError` if the box holds no hand.
     """
+    if foreground not in ("otsu", "valley"):
+        raise ValueError(f"foreground is {foreground!r}, wanted 'otsu' or 'valley'")
     if centre not in ("mass", "box"):
         raise ValueError(f"centre is {centre!r}, wanted 'mass' or 'box'")
     if not isinstance(size, int | np.integer) or not 0 < size < 2**15 - 1:  # OpenCV's limit
@@ -161,42 +156,43 @@ def crop_checked(
     depth: np.ndarray, box: Box, camera: Camera, foreground: Foreground, centre: Centre, size: int
 ) -> HandCrop:
     """:func:`crop_hand` of a depth image that :func:`checked_depth` returned."""
-    threshold = _find_threshold(foreground)
-    square = _square(box, camera)
-    steps: dict[str, Any] = {"square": square}
-    square_depth = steps["square_depth"] = _cut(depth, *square)
-    steps["threshold"] = threshold(square_depth)
-    front = steps["foreground"] = _keep_front(square_depth, steps["threshold"])
-    steps["rough_centre"], coarse_z = _rough_centre(front, *square, centre)
-    steps["coarse_z"] = coarse_z
+    threshold = otsu_threshold if foreground == "otsu" else resolve_name(_VALLEY)
+    x1, y1, x2, y2 = checked_box(box, camera)
+    width, height = int(x2 - x1), int(y2 - y1)
+    # The smallest square around the box: x, y, side in whole pixels.
+    side = min(max(width, height), 2 * max(camera.width, camera.height))
+    square = int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
+    square_depth = _cut(depth, *square)
+    level = threshold(square_depth)
+    front = _keep_front(square_depth, level)
+    rough_centre, coarse_z = _rough_centre(front, *square, centre)
 
     exact_side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
-    x, y = map(int, steps["rough_centre"][:2] - exact_side / 2)
+    x, y = map(int, rough_centre[:2] - exact_side / 2)
     side = int(exact_side)
     if side < 8 or side > 4 * max(camera.width, camera.height):
         raise HandNotFoundError(
             f"depth_mm has the hand at {coarse_z:.0f} mm, where it would be {side} px wide, "
             f"wanted a hand {'nearer to' if side < 8 else 'farther from'} the camera"
         )
-    box_depth = steps["box_depth"] = _cut(depth, x, y, side)
+    box_depth = _cut(depth, x, y, side)
     hand = np.where(np.abs(box_depth.astype(np.float32) - coarse_z) <= CUBE_MM / 2, box_depth, 0)
     if foreground == "valley":  # the release thresholds a second time
         hand = _keep_front(hand, threshold(hand))
-    steps["hand_depth"] = hand
-
     mask = hand > 0
     if not (count := np.count_nonzero(mask)):
         raise HandNotFoundError(f"box {_show(box)} holds no hand around {coarse_z:.0f} mm")
     moments = cv2.moments(mask.astype(np.uint8), binaryImage=True)
     u, v = moments["m10"] / count + x, moments["m01"] / count + y
     cube_centre = camera.unproject(np.array([u, v, hand.sum(dtype=np.float64) / count]))
-    return HandCrop(
-        image=_image(hand, mask, cube_centre[2], size),
-        box=np.array([x, y, x + side, y + side], np.float32),
-        cube_centre=cube_centre.astype(np.float32),
-        camera=camera,
-        steps=steps,
-    )
+    steps = {
+        "square": square, "square_depth": square_depth, "threshold": level, "foreground": front,
+        "rough_centre": rough_centre, "coarse_z": coarse_z, "box_depth": box_depth,
+        "hand_depth": hand,
+    }  # fmt: skip
+    corners = np.array([x, y, x + side, y + side], np.float32)
+    image = _image(hand, mask, cube_centre[2], size)
+    return HandCrop(image, corners, cube_centre.astype(np.float32), camera, steps)
 
 
 def otsu_threshold(depth: np.ndarray) -> int:
@@ -213,16 +209,6 @@ def otsu_threshold(depth: np.ndarray) -> int:
     if far.all() or not far.any() or values[far].mean() - values[~far].mean() < _LEAST_GAP_MM:
         return 0
     return int(threshold)
-
-
-def _find_threshold(foreground: Foreground) -> Threshold:
-    if foreground == "otsu":
-        return otsu_threshold
-    threshold = resolve_name(_RELEASED[foreground]) if foreground in _RELEASED else foreground
-    if not callable(threshold):
-        wanted = f"{['otsu', *_RELEASED]} or a function"
-        raise ValueError(f"foreground is {foreground!r}, wanted one of {wanted}")
-    return threshold
 
 
 def checked_depth(depth_mm: object, camera: Camera) -> np.ndarray:
@@ -270,14 +256,6 @@ def checked_box(box_xyxy: object, camera: Camera) -> np.ndarray:
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
         raise ValueError(f"box {_show(box)} lies outside the {width} x {height} image")
     return box
-
-
-def _square(box_xyxy: object, camera: Camera) -> tuple[int, int, int]:
-    """The smallest square around the box: x, y, side in whole pixels."""
-    x1, y1, x2, y2 = checked_box(box_xyxy, camera)
-    width, height = int(x2 - x1), int(y2 - y1)
-    side = min(max(width, height), 2 * max(camera.width, camera.height))
-    return int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
 
 
 def _cut(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:

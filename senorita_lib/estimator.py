@@ -34,17 +34,10 @@ def resnet(
 ) -> nn.Sequential:
     """A ResNet without its average pooling and last layer, with the same names of its modules."""
     whole = ResNet(
-        block,
-        list(layers),
-        list(widths),
-        spatial_dims=2,
-        n_input_channels=in_channels,
-        conv1_t_size=7,
-        conv1_t_stride=2,
-        shortcut_type="B",
-        bias_downsample=False,
+        block, list(layers), list(widths), spatial_dims=2, n_input_channels=in_channels,
+        conv1_t_size=7, conv1_t_stride=2, shortcut_type="B", bias_downsample=False,
         feed_forward=False,
-    )
+    )  # fmt: skip
     backbone = nn.Sequential()
     for name in ("conv1", "bn1", "act", "maxpool", "layer1", "layer2", "layer3", "layer4"):
         backbone.add_module(name, getattr(whole, name))
@@ -66,18 +59,12 @@ class PoseEstimator(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 3,
-        *,
-        block: Literal["bottleneck", "basic"] = "bottleneck",
-        layers: Sequence[int] = (3, 4, 6, 3),
-        widths: Sequence[int] = (64, 128, 256, 512),
-        head_channels: int = 256,
-        depth_bins: int = 64,
+        self, in_channels: int = 3, *, block: Literal["bottleneck", "basic"] = "bottleneck",
+        layers: Sequence[int] = (3, 4, 6, 3), widths: Sequence[int] = (64, 128, 256, 512),
+        head_channels: int = 256, depth_bins: int = 64, joints: int = 21,
         head: Literal["integral", "regression"] = "integral",
-        joints: int = 21,
         backbone: Callable[..., nn.Module] = resnet,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         if head not in ("integral", "regression"):
             raise ValueError(f"head is {head!r}, wanted 'integral' or 'regression'")

@@ -60,12 +60,9 @@ def balance_weights(
 
 
 def step1_losses(
-    predicted_uvd: Tensor,
-    true_uvd: Tensor,
-    volume_loss: PoseLoss | None = None,
-    cells: int = 32,
-    weight: float = 1 / 200,
-) -> tuple[Losses, Tensor]:
+    predicted_uvd: Tensor, true_uvd: Tensor, volume_loss: PoseLoss | None = None,
+    cells: int = 32, weight: float = 1 / 200,
+) -> tuple[Losses, Tensor]:  # fmt: skip
     """What Step 1 minimises: eq. 3, then with eq. 4; by name, and their weighted sum.
 
     ``volume_loss`` is eq. 4 of both poses, voxel frame of ``cells`` a side; eq. 3 has weight 1.
@@ -91,13 +88,9 @@ def step2_terms(
 
 
 def step2_losses(
-    uvd: Tensor,
-    refined: Refinement,
-    crops: CropBatch,
-    true_mm: Tensor,
-    refined_pose_weight: float = 1.0,
-    reduce: Reduce = identity,
-) -> tuple[Losses, Tensor]:
+    uvd: Tensor, refined: Refinement, crops: CropBatch, true_mm: Tensor,
+    refined_pose_weight: float = 1.0, reduce: Reduce = identity,
+) -> tuple[Losses, Tensor]:  # fmt: skip
     """What Step 2 minimises: eq. 3, 5 and 6, balanced by :func:`balance_weights`.
 
     ``refined_pose_weight`` is the weight of eq. 6 on top of the balance; 0 trains without it.

@@ -81,15 +81,10 @@ class BoneRefiner(nn.Module):
     """
 
     def __init__(
-        self,
-        bone_lengths: Tensor,
-        *,
-        patch_sizes: Sequence[int] = (96, 48, 24),
-        hidden: int = 256,
-        channels: int = 8,
-        length: Literal["train", "initial"] = "train",
+        self, bone_lengths: Tensor, *, patch_sizes: Sequence[int] = (96, 48, 24),
+        hidden: int = 256, channels: int = 8, length: Literal["train", "initial"] = "train",
         pose_stream: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         if length not in ("train", "initial"):
             raise ValueError(f"length is {length!r}, wanted 'train' or 'initial'")

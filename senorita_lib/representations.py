@@ -24,8 +24,7 @@ CHANNELS = {"depth": 3, "projection": 3, "layers": LAYERS, "voxels": VOXEL_DEPTH
 
 def input_channels(model: int, layers: int = LAYERS, voxel_depth: int = VOXEL_DEPTH) -> int:
     """Channels of the input of Model 1-4, see :func:`build_input`."""
-    channels = CHANNELS | {"layers": layers, "voxels": voxel_depth}
-    return sum(channels[name] for name in inputs_of(model))
+    return sum(_channels(model, layers, voxel_depth).values())
 
 
 def inputs_of(model: int) -> tuple[str, ...]:
@@ -42,23 +41,29 @@ def build_input(
 
     ``layers`` and ``voxel_depth`` are the channels of the multi-layer depth and the depth voxels.
     """
+    return _fill(crops, _channels(model, layers, voxel_depth))
+
+
+def _channels(model: int, layers: int, voxel_depth: int) -> dict[str, int]:
     channels = CHANNELS | {"layers": layers, "voxels": voxel_depth}
-    channels = {name: channels[name] for name in inputs_of(model)}
-    inputs = _empty(crops, sum(channels.values()))
+    return {name: channels[name] for name in inputs_of(model)}
+
+
+def _fill(crops: CropBatch, channels: dict[str, int]) -> Tensor:
+    """Inputs, each of so many channels, side by side; each is written where it stays."""
+    shape = len(crops), sum(channels.values()), *crops.image.shape[2:]
+    inputs = crops.image.new_empty(shape)
     part = dict(zip(channels, inputs.split_with_sizes(list(channels.values()), dim=1), strict=True))
-    part["depth"].copy_(crops.image)
+    if "depth" in part:
+        part["depth"].copy_(crops.image)
     if "layers" in part:
         _write_layers(part["layers"], crops.image)
-    if "projection" in part:  # as wherever "voxels" is
-        cloud = point_cloud(crops)
+    cloud = point_cloud(crops) if {"projection", "voxels"} & part.keys() else ()
+    if "projection" in part:
         _write_projections(part["projection"], *cloud)
     if "voxels" in part:
         _write_voxels(part["voxels"], *cloud)
     return inputs
-
-
-def _empty(crops: CropBatch, channels: int) -> Tensor:
-    return crops.image.new_empty(len(crops), channels, *crops.image.shape[2:])
 
 
 def depth_image(crops: CropBatch) -> Tensor:
@@ -90,9 +95,7 @@ def project_points(crops: CropBatch) -> Tensor:
     points fall into a cell, the nearest to the viewer counts: the one with the least z, the
     greatest x, the least y. It is drawn from +1 (near) to -1 (far).
     """
-    planes = _empty(crops, 3)
-    _write_projections(planes, *point_cloud(crops))
-    return planes
+    return _fill(crops, {"projection": 3})
 
 
 def _write_projections(planes: Tensor, points: Tensor, valid: Tensor) -> None:
@@ -117,9 +120,7 @@ def layer_depth(crops: CropBatch, layers: int = LAYERS) -> Tensor:
     farthest slice. In one depth image a ray has no second hit, so the multi-hit tracing that the
     paper speaks of could find nothing more.
     """
-    maps = _empty(crops, layers)
-    _write_layers(maps, crops.image)
-    return maps
+    return _fill(crops, {"layers": layers})
 
 
 def _write_layers(maps: Tensor, image: Tensor) -> None:
@@ -136,9 +137,7 @@ def voxelize(crops: CropBatch, depth: int = VOXEL_DEPTH) -> Tensor:
 
     +1 in occupied cells, -1 elsewhere; slice 0 is the far face, as in the voxel frame.
     """
-    volume = _empty(crops, depth)
-    _write_voxels(volume, *point_cloud(crops))
-    return volume
+    return _fill(crops, {"voxels": depth})
 
 
 def _write_voxels(volume: Tensor, points: Tensor, valid: Tensor) -> None:

@@ -1,15 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from senorita_lib.estimator import PoseEstimator, soft_argmax
 
-
-def small(in_channels=3, block="basic", **options):
-    return PoseEstimator(
-        in_channels, block=block, layers=(1, 1, 1, 1), widths=(8, 8, 8, 8), head_channels=8,
-        depth_bins=5, **options,
-    )  # fmt: skip
+SMALL = {"layers": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "head_channels": 8, "depth_bins": 5}
+small = partial(PoseEstimator, block="basic", **SMALL)
 
 
 def test_default_is_the_papers_network():
@@ -75,7 +73,7 @@ def test_direct_regression_starts_about_the_middle_and_can_leave_the_crop():
 
 def test_unusable_arguments_are_refused():
     with pytest.raises(ValueError, match="logits have shape .* wanted"):
-        soft_argmax(torch.zeros(2, 21, 64, 64))
+        soft_argmax(torch.zeros(2, 21, 6, 6))
     with pytest.raises(ValueError, match="inputs have 3 channels, wanted 9"):
         small(9)(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match="head is 'direct', wanted 'integral' or 'regression'"):

@@ -5,15 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from senorita_lib.hand import (
-    BONE_FINGER,
-    BONES,
-    FINGERS,
-    JOINT_FINGER,
-    JOINT_NAMES,
-    bones_to_joints,
-    joints_to_bones,
-)
+from senorita_lib import hand
+from senorita_lib.hand import BONES, FINGERS, JOINT_NAMES, bones_to_joints, joints_to_bones
 
 
 def test_names_and_bones_are_a_tree_rooted_at_the_wrist():
@@ -24,8 +17,8 @@ def test_names_and_bones_are_a_tree_rooted_at_the_wrist():
     for child, parent in BONES:
         finger = JOINT_NAMES[child].split("_")[0]
         assert parent == 0 or JOINT_NAMES[parent].startswith(finger)
-        assert FINGERS[JOINT_FINGER[child]] == finger
-    assert [FINGERS[f] for f in BONE_FINGER[::4]] == list(FINGERS)
+        assert FINGERS[hand.JOINT_FINGER[child]] == finger
+    assert [FINGERS[f] for f in hand.BONE_FINGER[::4]] == list(FINGERS)
 
 
 @given(arrays(np.float64, (2, 21, 3), elements=st.floats(-1e3, 1e3)))
@@ -44,9 +37,9 @@ def test_matches_the_authors_chain(golden):
     np.testing.assert_allclose(joints, data["bone2joint_rel"], atol=1e-3)
 
 
-@pytest.mark.parametrize("shape", [(20, 3), (21, 2), (2, 63)])
-def test_wrong_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match="wanted"):
-        joints_to_bones(np.zeros(shape))
+def test_wrong_shapes_are_refused():
+    for shape in [(20, 3), (21, 2), (2, 63)]:
+        with pytest.raises(ValueError, match="wanted"):
+            joints_to_bones(np.zeros(shape))
     with pytest.raises(ValueError, match="wanted"):
         bones_to_joints(np.zeros(3), np.zeros((21, 3)))

@@ -68,41 +68,27 @@ def test_camera_and_pixel_round_trip(camera, make, dtype, seed):
     close(camera.project(camera.unproject(uvz)), uvz, scale=4000)
 
 
-def geometry(rng, camera, batch=None):
-    """A crop somewhere in the image, without a picture."""
-    shape = () if batch is None else (batch,)
-    side = rng.uniform(20, 400, (*shape, 1))
-    corner = rng.uniform(0, [camera.width, camera.height], (*shape, 2)) - side / 2
-    box = np.concatenate([corner, corner + side], axis=-1).astype(np.float32)
-    centre = rng.uniform([-200, -200, 250], [200, 200, 1500], (*shape, 3)).astype(np.float32)
-    if batch is None:
-        return HandCrop(None, box, centre, camera)
-    return CropBatch(None, torch.from_numpy(box), torch.from_numpy(centre), camera)
-
-
 @given(cameras(), makers, dtypes, seeds)
 @cases(60)
-def test_camera_and_uvd_round_trip(camera, make, dtype, seed):
+def test_camera_and_uvd_round_trip_alone_and_in_a_batch(camera, make, dtype, seed):
     rng = np.random.default_rng(seed)
-    crop = geometry(rng, camera)
-    uvd = make(rng.uniform(-0.5, 1.5, (21, 3)).astype(dtype))
-    # u and v are pixels less the box's corner, over its side, which may be 20 px.
-    close(crop.to_uvd(crop.to_camera(uvd)), uvd, scale=4000 / 20)
-    xyz = crop.to_camera(uvd)
-    close(crop.to_camera(crop.to_uvd(xyz)), xyz, scale=5000)
-
-
-@given(cameras(), dtypes, seeds)
-@cases(60)
-def test_a_batch_is_its_samples(camera, dtype, seed):
-    rng = np.random.default_rng(seed)
-    batch = geometry(rng, camera, batch=3)
-    uvd = torch.from_numpy(rng.uniform(-0.5, 1.5, (3, 21, 3)).astype(dtype))
+    # Crops somewhere in the image, without a picture.
+    side = rng.uniform(20, 400, (3, 1))
+    corner = rng.uniform(0, [camera.width, camera.height], (3, 2)) - side / 2
+    box = np.concatenate([corner, corner + side], axis=-1).astype(np.float32)
+    centre = rng.uniform([-200, -200, 250], [200, 200, 1500], (3, 3)).astype(np.float32)
+    batch = CropBatch(None, torch.from_numpy(box), torch.from_numpy(centre), camera)
+    values = rng.uniform(-0.5, 1.5, (3, 21, 3)).astype(dtype)
+    uvd = torch.from_numpy(values)
     xyz = batch.to_camera(uvd)
+    # u and v are pixels less the box's corner, over its side, which may be 20 px.
     close(batch.to_uvd(xyz), uvd, scale=4000 / 20)
     for i in range(3):
-        crop = HandCrop(None, batch.box[i].numpy(), batch.cube_centre[i].numpy(), camera)
-        close(xyz[i], crop.to_camera(uvd[i]), scale=5000)
+        crop, one = HandCrop(None, box[i], centre[i], camera), make(values[i])
+        alone = crop.to_camera(one)
+        close(crop.to_uvd(alone), one, scale=4000 / 20)
+        close(crop.to_camera(crop.to_uvd(alone)), alone, scale=5000)
+        close(xyz[i], torch.as_tensor(alone), scale=5000)
         close(batch.to_uvd(xyz)[i], crop.to_uvd(xyz[i]), scale=4000 / 20)
     # A row of u and a column of v do for a whole picture of d.
     u, v, d = uvd[0, :, 0], uvd[1, :, None, 1], uvd[..., 2:].expand(3, 21, 21)
@@ -137,11 +123,11 @@ RADII = (48, 16, 13)
 SIZE = 128  # of a crop
 
 
-def spheres(centres, radii=RADII, wall=900):
+def spheres(centres):
     """Depth frame of spheres before a wall, mm."""
-    depth = np.full((480, 640), float(wall))
+    depth = np.full((480, 640), 900.0)
     a = X**2 + Y**2 + 1
-    for centre, radius in zip(centres, radii, strict=True):
+    for centre, radius in zip(centres, RADII, strict=True):
         b = X * centre[0] + Y * centre[1] + centre[2]
         root = b**2 - a * (centre @ centre - radius**2)
         hit = root > 0
@@ -149,9 +135,9 @@ def spheres(centres, radii=RADII, wall=900):
     return np.rint(depth).astype(np.int32)
 
 
-def box_around(point, half=75):
+def box_around(point):
     u, v, _ = np.rint(SR300.project(np.asarray(point, float)))
-    return u - half, v - half, u + half, v + half
+    return u - 75, v - 75, u + 75, v + 75
 
 
 def assert_lands(crops, joint):
@@ -170,11 +156,9 @@ def assert_lands(crops, joint):
     assert nearest == pytest.approx(32 * uvd[2] - 0.5, abs=0.6)
     assert 1 - z == pytest.approx(uvd[2], abs=1e-5)
     # Of a patch 4 cells wide rounding may put a part into the next slice, or leave a gap.
-    cells = (volume[nearest] == 1).nonzero().double().mean(dim=0)
-    np.testing.assert_allclose(cells, [SIZE * y - 0.5, SIZE * x - 0.5], atol=1.5)
-    plane = project_points(crops)[0, 0]
-    cells = (plane > 2 * uvd[2] - 1 - 0.04).nonzero().double().mean(dim=0)
-    np.testing.assert_allclose(cells, [SIZE * y - 0.5, SIZE * x - 0.5], atol=1.5)
+    for seen in (volume[nearest] == 1, project_points(crops)[0, 0] > 2 * uvd[2] - 1 - 0.04):
+        cells = seen.nonzero().double().mean(dim=0)
+        np.testing.assert_allclose(cells, [SIZE * y - 0.5, SIZE * x - 0.5], atol=1.5)
 
 
 @given(
@@ -273,10 +257,10 @@ ROWS, COLUMNS = np.mgrid[:H, :W]
 HAND = np.where(np.hypot(COLUMNS - 32, ROWS - 24) < 8, 500, 900).astype(np.uint16)
 
 
-def single_pixel(rng):
-    depth = np.zeros((H, W), np.uint16)
-    depth[rng.integers(H), rng.integers(W)] = rng.integers(1, 65536)
-    return depth
+def one_pixel(rng):
+    return np.where(
+        np.arange(H * W).reshape(H, W) == rng.integers(H * W), rng.integers(1, 65536), 0
+    )
 
 
 def holes(rng, depth):
@@ -289,50 +273,33 @@ def noise(rng, low, high, dtype):
 
 DEPTHS = {
     "a hand": lambda rng: HAND,
-    "a hand as float": lambda rng: HAND + rng.random((H, W)).astype(np.float32),
     "a hand as float16": lambda rng: HAND.astype(np.float16),
     "a hand in lists": lambda rng: HAND.tolist(),
     "a hand with holes": lambda rng: holes(rng, HAND.astype(float)),
     "zero": lambda rng: np.zeros((H, W), np.uint16),
     "one value": lambda rng: np.full((H, W), rng.integers(1, 65536), np.uint16),
-    "one float": lambda rng: np.full((H, W), rng.random() * 10.0 ** rng.integers(-300, 300)),
-    "two values": lambda rng: np.where(rows_above(rng), 500, rng.integers(400, 700)),
+    "two values": lambda rng: np.where(rng.integers(1, H) > ROWS, 500, rng.integers(400, 700)),
     "a ramp": lambda rng: (COLUMNS * rng.integers(1, 900) + 1).astype(np.uint16),
-    "one pixel": single_pixel,
+    "one pixel": one_pixel,
     "few pixels": lambda rng: noise(rng, 0, 1000, np.int32) * (rng.random((H, W)) < 0.03),
-    "noise near": lambda rng: noise(rng, 0, 60, np.uint16),
     "noise": lambda rng: noise(rng, 0, 1500, np.uint16),
     "noise of 16 bits": lambda rng: noise(rng, 0, 2**16, np.uint16),
-    "noise far off": lambda rng: noise(rng, 65_400, 2**16, np.uint16),
     "noise of 62 bits": lambda rng: noise(rng, 0, 2**62, np.int64),
     "8 bits": lambda rng: noise(rng, 0, 256, np.uint8),
-    "signed bytes": lambda rng: noise(rng, -128, 128, np.int8),
     "bools": lambda rng: HAND > 600,
     "metres": lambda rng: HAND / 1000,
     "whole metres": lambda rng: noise(rng, 0, 10, np.uint16),
-    "negative": lambda rng: -HAND.astype(float),
     "some negative": lambda rng: noise(rng, -(2**15), 2**15, np.int16),
-    "NaN": lambda rng: np.full((H, W), np.nan),
-    "infinite": lambda rng: np.full((H, W), rng.choice([-np.inf, np.inf])),
     "negative and NaN": lambda rng: holes(rng, -1.0),
+    "NaN": lambda rng: np.full((H, W), np.nan),
     "huge": lambda rng: rng.random((H, W)) * 1e300,
-    "huge float32": lambda rng: (rng.random((H, W)) * 1e38).astype(np.float32),
     "tiny": lambda rng: rng.random((H, W)) * 1e-300,
-    "flat": lambda rng: HAND.ravel(),
     "transposed": lambda rng: HAND.T,
-    "with channels": lambda rng: HAND[..., None],
-    "a number": lambda rng: 500.0,
     "nothing": lambda rng: None,
-    "no rows": lambda rng: [],
     "ragged rows": lambda rng: [[1, 2], [3]],
-    "text": lambda rng: "hand",
     "complex": lambda rng: HAND * 1j,
     "objects": lambda rng: HAND.astype(object),
 }
-
-
-def rows_above(rng):
-    return rng.integers(1, H) > ROWS
 
 
 def around(rng):
@@ -344,27 +311,20 @@ def around(rng):
 BOXES = {
     "around": around,
     "whole image": lambda rng: (0, 0, W, H),
-    "float32": lambda rng: np.array([20, 10, 44, 40], np.float32),
     "tensor": lambda rng: torch.tensor([20, 10, 44, 40]),
     "enormous": lambda rng: np.array([-1, -1, 1, 1]) * 10.0 ** rng.integers(3, 308),
     "enormous to the right": lambda rng: (0, 0, 10.0 ** rng.integers(3, 308), 9),
     "thin": lambda rng: (5, 0, 6, H),
     "less than a pixel": lambda rng: (5, 5, 5.5, 9),
-    "empty": lambda rng: (5, 5, 5, 5),
     "inverted": lambda rng: (40, 40, 20, 10),
     "outside": lambda rng: (W + 1, 0, W + 30, 30),
     "outside, above": lambda rng: (-90, -90, -1, -1),
     "NaN": lambda rng: (np.nan, 0, 20, 20),
-    "infinite": lambda rng: (-np.inf, -np.inf, np.inf, np.inf),
     "three numbers": lambda rng: (1, 2, 30),
-    "a number": lambda rng: 3,
-    "nested": lambda rng: np.ones((2, 2)),
     "ragged": lambda rng: (1, 2, (3, 4), 5),
     "nothing": lambda rng: None,
     "text": lambda rng: "abcd",
-    "objects": lambda rng: [object()] * 4,
     "complex": lambda rng: [1j, 2, 30, 40],
-    "a dict": lambda rng: {},
 }
 GOOD_BOXES = ["around", "around", "whole image", "thin", "enormous"]
 
@@ -372,8 +332,8 @@ GOOD_BOXES = ["around", "around", "whole image", "thin", "enormous"]
 def one_sentence(error):
     """The library's own words, which say what was found and what was wanted."""
     text = str(error)
-    assert re.match(r"(depth_mm|box|box_xyxy) .*(wanted|outside|holds no)", text), text
-    assert "\n" not in text and len(text) < 200
+    assert re.fullmatch(r"(depth_mm|box|box_xyxy) .*(wanted|outside|holds no).*", text), text
+    assert len(text) < 200
 
 
 def crop_or_sentence(depth, box, size, **options):

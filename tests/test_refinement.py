@@ -47,11 +47,6 @@ def test_patches_are_the_image_in_their_boxes():
         np.testing.assert_allclose(patch[0], wanted, atol=1e-5)
 
 
-def test_patches_outside_the_image_are_background():
-    patches = crop_bone_patches(torch.ones(1, 1, 32, 32), torch.full((1, 21, 3), 3.0), (8,))
-    assert (patches[0] == -1).all()
-
-
 def test_gives_unit_orientations_times_training_lengths(refiner, crops, hand):
     joints = torch.from_numpy(hand)
     refined = refiner(crops.image, crops.to_uvd(joints), joints)
@@ -67,8 +62,11 @@ def test_gives_unit_orientations_times_training_lengths(refiner, crops, hand):
     assert torch.equal(refined.joints_mm[:, 0], joints[:, 0])
 
 
-def test_zero_residual_with_initial_lengths_is_the_initial_pose(crops, hand):
-    refiner = BoneRefiner(torch.ones(20), patch_sizes=(16, 8, 8), hidden=4, length="initial")
+@pytest.mark.parametrize(
+    ("kind", "options"), [(BoneRefiner, {"length": "initial"}), (Refiner, {"orientation": "raw"})]
+)
+def test_zero_residual_with_initial_lengths_is_the_initial_pose(crops, hand, kind, options):
+    refiner = kind(torch.full((20,), torch.nan), patch_sizes=(16, 8, 8), hidden=4, **options)
     torch.nn.init.zeros_(refiner.residual.weight)
     joints = torch.from_numpy(hand)
     refined = refiner(crops.image, crops.to_uvd(joints), joints)
@@ -159,12 +157,9 @@ def test_without_its_pose_stream_the_residual_follows_the_patches_alone(crops, h
     assert not torch.equal(one, two)
 
 
-def test_unknown_length_is_refused():
+def test_unusable_arguments_are_refused():
     with pytest.raises(ValueError, match="length is 'mean', wanted 'train' or 'initial'"):
         BoneRefiner(torch.ones(20), length="mean")
-
-
-@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 3, 32, 32), (1, 1, 32, 24)])
-def test_images_of_other_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match="image has shape .*, wanted"):
-        crop_bone_patches(torch.zeros(shape), torch.zeros(1, 21, 3))
+    for shape in [(1, 32, 32), (1, 3, 32, 32), (1, 1, 32, 24)]:
+        with pytest.raises(ValueError, match="image has shape .*, wanted"):
+            crop_bone_patches(torch.zeros(shape), torch.zeros(1, 21, 3))

@@ -2,18 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from senorita_lib import representations
 from senorita_lib.cropping import CropBatch
-from senorita_lib.representations import (
-    CHANNELS,
-    MODELS,
-    build_input,
-    depth_image,
-    input_channels,
-    layer_depth,
-    point_cloud,
-    project_points,
-    voxelize,
-)
+from senorita_lib.representations import layer_depth, point_cloud, project_points, voxelize
 
 
 @pytest.fixture(scope="module")
@@ -103,19 +94,17 @@ def test_layers_are_the_depths_behind_their_plane(crops):
         assert torch.equal(layers[:, k : k + 1], wanted)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", representations.MODELS)
 def test_models_concatenate_their_inputs(crops, model):
-    inputs = build_input(crops, model)
-    assert inputs.shape == (4, input_channels(model), 64, 64)
-    makers = (depth_image, project_points, layer_depth, voxelize)
-    alone = dict(zip(CHANNELS, makers, strict=True))
-    assert torch.equal(inputs, torch.cat([alone[name](crops) for name in MODELS[model]], dim=1))
+    inputs = representations.build_input(crops, model)
+    assert inputs.shape == (4, representations.input_channels(model), 64, 64)
+    makers = (representations.depth_image, project_points, layer_depth, voxelize)
+    alone = dict(zip(representations.CHANNELS, makers, strict=True))
+    wanted = [alone[name](crops) for name in representations.MODELS[model]]
+    assert torch.equal(inputs, torch.cat(wanted, dim=1))
     assert inputs.min() >= -1 and inputs.max() <= 1 and inputs.isfinite().all()
-    assert input_channels(model) == {1: 3, 2: 70, 3: 38, 4: 102}[model]
-    fewer = build_input(crops, model, layers=16, voxel_depth=8)
-    assert fewer.shape[1] == input_channels(model, 16, 8)
-
-
-def test_unknown_model_is_refused(crops):
+    assert representations.input_channels(model) == {1: 3, 2: 70, 3: 38, 4: 102}[model]
+    fewer = representations.build_input(crops, model, layers=16, voxel_depth=8)
+    assert fewer.shape[1] == representations.input_channels(model, 16, 8)
     with pytest.raises(ValueError, match=r"model is 5, wanted one of \[1, 2, 3, 4\]"):
-        build_input(crops, 5)
+        representations.build_input(crops, 5)

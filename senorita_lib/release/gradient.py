@@ -4,24 +4,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from senorita_lib.hand import BONES
 from senorita_lib.renderer import render_skeleton
+from senorita_lib.renderer.volumes import Size
 
 GATED: dict[str, Any] = {"distance": "euclidean", "ends": "gate"}  # the release's volumes
 _UNITS = 200.0  # its units across the cube: u and v from 0 to 200, depth from -100 to 100
 
 
 def released_gradient(
-    predicted_voxel: Tensor,
-    target_voxel: Tensor,
-    *,
-    size: tuple[int, int, int] = (32, 32, 32),
-    gamma: float = 0.1,
-    summed: bool = False,
-    smooth: bool = False,
-) -> Tensor:
+    predicted_voxel: Tensor, target_voxel: Tensor, *, size: Size = (32, 32, 32),
+    gamma: float = 0.1, summed: bool = False, smooth: bool = False,
+) -> Tensor:  # fmt: skip
     """The gradient of eq. 4 as the release's backward pass computes it.
 
     For q = r child + (1 - r) parent and a bone's residual p - q, the chain rule wants
@@ -76,30 +71,12 @@ def _gradient(predicted: Tensor, drawn: Tensor, off: Tensor, gamma: float, summe
     return gradient * unit / len(joints)
 
 
-class _Released(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, predicted: Tensor, target: Tensor, *options: Any) -> Tensor:
-        size, gamma, summed = options
-        drawn, wanted = _draw(predicted, target, size=size, gamma=gamma)
-        off = drawn - wanted
-        ctx.save_for_backward(_gradient(predicted, drawn, off.sign(), gamma, summed))
-        return off.abs().sum() / len(predicted)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> Any:
-        return upstream * ctx.saved_tensors[0], None, None, None, None
-
-
 def released_volume_loss(
-    predicted_voxel: Tensor,
-    target_voxel: Tensor,
-    *,
-    size: tuple[int, int, int],
-    gamma: float,
-    summed: bool = False,
+    predicted_voxel: Tensor, target_voxel: Tensor, *, size: Size, gamma: float, summed: bool = False
 ) -> Tensor:
     """Eq. 4 of the release's volumes, with :func:`released_gradient` for a gradient."""
-    apply: Any = _Released.apply
-    loss: Tensor = apply(predicted_voxel, target_voxel, size, gamma, summed)
-    return loss
+    drawn, wanted = _draw(predicted_voxel, target_voxel, size=size, gamma=gamma)
+    off = drawn - wanted
+    gradient = _gradient(predicted_voxel, drawn, off.sign(), gamma, summed)
+    nothing = gradient * (predicted_voxel - predicted_voxel.detach())  # zeros, with that gradient
+    return off.abs().sum() / len(predicted_voxel) + nothing.sum()

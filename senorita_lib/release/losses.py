@@ -24,13 +24,9 @@ def adaptive_loss(predicted: Tensor, true: Tensor, reduce: Reduce = identity) ->
 
 
 def adaptive_step2_losses(
-    uvd: Tensor,
-    refined: Refinement,
-    crops: CropBatch,
-    true_mm: Tensor,
-    refined_pose_weight: float = 1.0,
-    reduce: Reduce = identity,
-) -> tuple[Losses, Tensor]:
+    uvd: Tensor, refined: Refinement, crops: CropBatch, true_mm: Tensor,
+    refined_pose_weight: float = 1.0, reduce: Reduce = identity,
+) -> tuple[Losses, Tensor]:  # fmt: skip
     """In place of :func:`senorita_lib.losses.step2_losses`, whose eq. 3, 5 and 6 it returns too.
 
     Minimised is the sum of :func:`adaptive_loss` of uv, depth, residual orientation and pose.

@@ -1,6 +1,5 @@
 """The refiner with the release's patches, its orientations, or both."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from torch import Tensor
@@ -18,17 +17,12 @@ class Refiner(BoneRefiner):
     """
 
     def __init__(
-        self,
-        bone_lengths: Tensor,
-        *,
-        patch_sizes: Sequence[int] = (96, 48, 24),
-        patches: Literal["released", "rectangle"] = "released",
-        orientation: Literal["raw", "unit"] = "raw",
-        **options: Any,
-    ) -> None:
+        self, bone_lengths: Tensor, *, patches: Literal["released", "rectangle"] = "released",
+        orientation: Literal["raw", "unit"] = "raw", **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(bone_lengths, **options)
         if patches == "released":
-            pooling_windows(patch_sizes)
-        super().__init__(bone_lengths, patch_sizes=patch_sizes, **options)
+            pooling_windows(self.patch_sizes)
         self.patches = patches
         if orientation == "raw":
             self.orient = joints_to_bones

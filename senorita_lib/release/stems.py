@@ -3,6 +3,7 @@
 The paper concatenates the channels; here only the features of two stems are concatenated.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -33,55 +34,39 @@ def two_stems(second: int) -> Callable[..., nn.Module]:
 def _two_stems(
     second: int, in_channels: int, block: str, layers: Sequence[int], widths: Sequence[int]
 ) -> nn.Sequential:
-    if second > in_channels:
-        raise ValueError(f"second is {second}, wanted 0 to {in_channels} channels")
     backbone = resnet(_DEPTH, block, layers, widths)
     width = widths[0]
-    depth_stem = _Stem(slice(_DEPTH), *list(backbone)[:4])
-    second_stem = _Stem(
-        slice(-second, None),
-        nn.Conv2d(second, width, 7, stride=2, padding=3, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(3, stride=2, padding=1),
-    )
+    modules = dict(backbone.named_children())
+    stem = ("conv1", "bn1", "act", "maxpool")
+    depth_stem = _Part(slice(_DEPTH), {name: modules[name] for name in stem})
+    conv = nn.Conv2d(second, width, 7, stride=2, padding=3, bias=False)
+    rest = nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
+    second_stem = _Part(slice(-second, None), dict(zip(stem, (conv, *rest), strict=True)))
     # Only the first block's first convolution (of a basic block: 3 x 3) reads both; its
     # shortcut (of a basic block: the identity) goes on from the depth stem.
     first: Any = backbone.get_submodule("layer1.0")  # MONAI's blocks have no types
     old = first.conv1
     shape = old.out_channels, old.kernel_size
     first.conv1 = nn.Conv2d(2 * width, *shape, padding=old.padding, bias=False)
-    shortcut = nn.Sequential()
-    shortcut.add_module("channels", _Channels(slice(-width, None)))
-    for name, module in (first.downsample or nn.Sequential()).named_children():
-        shortcut.add_module(name, module)
-    first.downsample = shortcut
-    fused = nn.Sequential()
-    fused.add_module("stems", _Stems({"second": second_stem, "depth": depth_stem}))
-    for name in ("layer1", "layer2", "layer3", "layer4"):  # the names that one stem has too
-        fused.add_module(name, getattr(backbone, name))
-    return fused
+    shortcut = first.downsample or nn.Sequential()
+    first.downsample = _Part(slice(-width, None), dict(shortcut.named_children()))
+    stems = _Stems({"second": second_stem, "depth": depth_stem})
+    levels = {name: modules[name] for name in ("layer1", "layer2", "layer3", "layer4")}
+    return nn.Sequential(OrderedDict(stems=stems, **levels))  # with the names of one stem's
 
 
-class _Stem(nn.Sequential):
-    """Some channels, and the modules that read them, with a backbone's names."""
+class _Part(nn.Sequential):
+    """Modules by name, which read some of the channels."""
 
-    def __init__(self, channels: slice, *modules: nn.Module) -> None:
-        super().__init__()
-        self.add_module("channels", _Channels(channels))
-        for name, module in zip(("conv1", "bn1", "act", "maxpool"), modules, strict=True):
-            self.add_module(name, module)
+    def __init__(self, channels: slice, modules: dict[str, nn.Module]) -> None:
+        super().__init__(OrderedDict(modules))
+        self.channels = channels
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = super().forward(inputs[:, self.channels])
+        return outputs
 
 
 class _Stems(nn.ModuleDict):
     def forward(self, inputs: Tensor) -> Tensor:
         return torch.cat([stem(inputs) for stem in self.values()], dim=1)
-
-
-class _Channels(nn.Module):
-    def __init__(self, which: slice) -> None:
-        super().__init__()
-        self.which = which
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return inputs[:, self.which]

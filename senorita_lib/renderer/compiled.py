@@ -21,13 +21,11 @@ class Compiled:
 
     Each kind of call (types, options) is compiled once, for all shapes; the compiler keeps on
     disk what it made. Where that fails (without a C++ compiler, say) a warning says so once, and
-    ``uncompiled``, by default the same function, answers from then on.
+    ``uncompiled`` answers from then on.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], uncompiled: Callable[..., Any] | None = None
-    ) -> None:
-        self.function, self.uncompiled = function, uncompiled or function
+    def __init__(self, function: Callable[..., Any], uncompiled: Callable[..., Any]) -> None:
+        self.function, self.uncompiled = function, uncompiled
         self.refused: str | None = None  # why it could not be compiled
         self._known: set[tuple[object, ...]] = set()  # kinds of call that are compiled
 
@@ -52,19 +50,14 @@ class Compiled:
             except torch._dynamo.exc.TorchDynamoException as error:
                 self.refused = str(error).strip().partition("\n")[0]
                 name = self.function.__name__.strip("_")
-                warnings.warn(
-                    f"{name} runs without torch.compile, several times slower: {self.refused}",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
+                why = f"{name} runs without torch.compile, several times slower: {self.refused}"
+                warnings.warn(why, RuntimeWarning, stacklevel=3)
         return self.uncompiled(*arguments)
 
     def _kind(self, arguments: tuple[object, ...]) -> tuple[object, ...]:
-        kind: list[object] = [torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
-        for argument in arguments:
-            for part in argument if isinstance(argument, tuple) else (argument,):
-                if isinstance(part, torch.Tensor):
-                    kind.append((part.dtype, part.device, part.requires_grad, part.ndim))
-                else:
-                    kind.append(part)
-        return tuple(kind)
+        parts = [p for a in arguments for p in (a if isinstance(a, tuple) else (a,))]
+        kinds = [
+            (p.dtype, p.device, p.requires_grad, p.ndim) if isinstance(p, torch.Tensor) else p
+            for p in parts
+        ]
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *kinds

@@ -7,7 +7,8 @@ loss then needs no memory for volumes.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,28 +93,22 @@ def _total(values: Tensor) -> Tensor:
 
 
 # Uncompiled, a few bones at a time, so that what they need stays in the processor's cache.
-def volumes_in_pieces(bone: Bone, gamma: Tensor, centres: Axes, *choices: str) -> Tensor:
+def volumes_in_pieces(bone: Bone, *rest: Any) -> Tensor:
     """:func:`volumes`, uncompiled."""
-    pieces = zip(*_split(bone, centres), strict=True)
-    return torch.cat([volumes(piece, gamma, centres, *choices) for piece in pieces])
+    return torch.cat([volumes(*piece, *rest) for piece in _pieces([bone], *rest)])
 
 
-def loss_in_pieces(
-    bone: Bone, true: Bone, gamma: Tensor, centres: Axes, *choices: str
-) -> tuple[Tensor, ...]:
+def loss_in_pieces(bone: Bone, true: Bone, *rest: Any) -> tuple[Tensor, ...]:
     """:func:`loss_and_gradient`, uncompiled."""
-    rows = (*_split(bone, centres), *_split(true, centres))
-    parts = [
-        loss_and_gradient((a, b), (c, d), gamma, centres, *choices)
-        for a, b, c, d in zip(*rows, strict=True)
-    ]
+    parts = [loss_and_gradient(*piece, *rest) for piece in _pieces([bone, true], *rest)]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
-def _split(bone: Bone, centres: Axes) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+def _pieces(bones: list[Bone], _: Tensor, centres: Axes, *choices: str) -> Iterator[Any]:
     most = _IN_CACHE if centres[0].device.type == "cpu" else _IN_MEMORY
     count = max(1, most // math.prod(map(len, centres)))
-    return torch.split(bone[0], count), torch.split(bone[1], count)
+    pairs = [zip(*(torch.split(end, count) for end in bone), strict=True) for bone in bones]
+    return zip(*pairs, strict=True)
 
 
 fused_volumes = Compiled(volumes, volumes_in_pieces)

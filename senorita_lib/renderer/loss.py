@@ -6,19 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from senorita_lib.hand import BONES
-from senorita_lib.renderer import kernels
-from senorita_lib.renderer.volumes import (
-    Bones,
-    Difference,
-    Distance,
-    Ends,
-    Size,
-    check_bones,
-    check_joints,
-    check_options,
-    kernel_arguments,
-    worth_compiling,
-)
+from senorita_lib.renderer import kernels, volumes
+from senorita_lib.renderer.volumes import Bones, Difference, Distance, Ends, Size
 
 
 @torch._disable_dynamo  # as render_skeleton
@@ -54,21 +43,21 @@ def skeleton_volume_loss(
     ValueError
         If the two poses differ in shape, gamma requires a gradient, or as ``render_skeleton``.
     """
-    bones = check_bones(bones)
-    check_joints("predicted_voxel", predicted_voxel, bones)
-    check_joints("target_voxel", target_voxel, bones)
+    bones = volumes.check_bones(bones)
+    volumes.check_joints("predicted_voxel", predicted_voxel, bones)
+    volumes.check_joints("target_voxel", target_voxel, bones)
     one, two = (f"{tuple(v.shape)} on {v.device}" for v in (predicted_voxel, target_voxel))
     if one != two or not len(predicted_voxel):
         found = f"predicted_voxel and target_voxel are {one} and {two}"
         raise ValueError(f"{found}, wanted the same and at least one pose")
-    check_options(size, gamma, distance=distance, ends=ends, difference=difference)
+    volumes.check_options(size, gamma, distance=distance, ends=ends, difference=difference)
     if isinstance(gamma, Tensor) and gamma.requires_grad:
         why = "the loss alone would drive it to infinity, where all volumes are empty"
         raise ValueError(f"gamma requires a gradient, wanted a constant: {why}")
     poses = [predicted_voxel, target_voxel.detach()]
-    (bone, true), *rest = kernel_arguments(poses, bones, size, gamma)
+    (bone, true), *rest = volumes.kernel_arguments(poses, bones, size, gamma)
     if compiled is None:
-        compiled = worth_compiling(predicted_voxel, bones, size)
+        compiled = volumes.worth_compiling(predicted_voxel, bones, size)
     run = kernels.fused_loss if compiled else kernels.loss_in_pieces
     apply: Any = _VolumeLoss.apply
     total: Tensor = apply(run, *bone, true, *rest, distance, ends, difference)
@@ -80,7 +69,7 @@ class SkeletonVolumeLoss(nn.Module):
 
     def __init__(self, bones: Bones = BONES, **options: Any) -> None:
         super().__init__()
-        self.bones, self.options = check_bones(bones), options
+        self.bones, self.options = volumes.check_bones(bones), options
         nothing = torch.zeros(1, 1 + max(map(max, self.bones)), 3)  # shows a wrong option now
         one_voxel = {**options, "size": (1, 1, 1), "compiled": False}
         skeleton_volume_loss(nothing, nothing, self.bones, **one_voxel)
@@ -88,10 +77,6 @@ class SkeletonVolumeLoss(nn.Module):
     def forward(self, predicted_voxel: Tensor, target_voxel: Tensor) -> Tensor:
         """Poses (B, J, 3) and (B, J, 3), voxel frame, cells, to a scalar."""
         return skeleton_volume_loss(predicted_voxel, target_voxel, self.bones, **self.options)
-
-    def extra_repr(self) -> str:  # noqa: D102
-        named = [f"{name}={value!r}" for name, value in self.options.items()]
-        return ", ".join([f"{len(self.bones)} bones", *named])
 
 
 class _VolumeLoss(torch.autograd.Function):

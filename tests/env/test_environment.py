@@ -23,9 +23,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DECLARED = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
-PIN_LINES = [
-    line for line in LOCK.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
-]
+PIN_LINES = [line for line in LOCK.read_text("utf-8").splitlines() if not line.startswith("#")]
 PINS = dict(line.split("==") for line in PIN_LINES if line.count("==") == 1)
 
 # torch's CUDA build names these itself, by exact version; its CPU build has none of them.
@@ -34,11 +32,8 @@ OF_TORCH_ALONE = ("nvidia-", "cuda-", "triton")
 LOCKED_FOR = {"python_version": "3.11", "python_full_version": "3.11.2", "extra": ""}
 # Where a module's name is not its distribution's.
 DISTRIBUTION = {
-    "cv2": "opencv-python",
-    "mpl_toolkits": "matplotlib",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-}
+    "cv2": "opencv-python", "mpl_toolkits": "matplotlib", "PIL": "pillow", "yaml": "pyyaml",
+}  # fmt: skip
 
 
 def names(requirements):
@@ -56,9 +51,6 @@ def installed_as_locked():
             yield name, found
 
 
-# --- the lock ---------------------------------------------------------------------------------
-
-
 def test_lock_pins_each_package_once_to_a_public_release():
     pin = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*==[0-9]+(\.[0-9]+)*(\.post[0-9]+)?")
     assert [line for line in PIN_LINES if not pin.fullmatch(line)] == []  # no +cpu, no >=, no hash
@@ -73,31 +65,21 @@ def test_declared_package_is_locked_within_its_range(line):
     assert wanted.specifier.contains(PINS[canonicalize_name(wanted.name)])
 
 
-def test_lock_names_all_that_its_packages_need():
-    missing = {
-        f"{name} needs {line}"
-        for name, distribution in installed_as_locked()
-        for line in distribution.requires or []
-        for needed in [Requirement(line)]
-        if not needed.marker or needed.marker.evaluate(LOCKED_FOR)
-        if not needed.name.startswith(OF_TORCH_ALONE)
-        for pinned in [PINS.get(canonicalize_name(needed.name))]
-        if pinned is None or not needed.specifier.contains(pinned)
-    }
-    assert not missing
-
-
-def test_lock_admits_the_oldest_python_of_the_series():
-    refused = {
-        f"{name} wants Python {wanted}"
-        for name, distribution in installed_as_locked()
-        if (wanted := distribution.metadata["Requires-Python"])
-        if not SpecifierSet(wanted).contains(LOCKED_FOR["python_full_version"])
-    }
-    assert not refused
-
-
-# --- conda ------------------------------------------------------------------------------------
+def test_lock_names_all_that_its_packages_need_and_admits_the_oldest_python():
+    missing, refused = [], []
+    for name, distribution in installed_as_locked():
+        python = SpecifierSet(distribution.metadata["Requires-Python"] or "")
+        if not python.contains(LOCKED_FOR["python_full_version"]):
+            refused.append(f"{name} wants Python {python}")
+        for needed in map(Requirement, distribution.requires or []):
+            if needed.marker and not needed.marker.evaluate(LOCKED_FOR):
+                continue
+            pinned = PINS.get(canonicalize_name(needed.name))
+            if not needed.name.startswith(OF_TORCH_ALONE) and (
+                pinned is None or not needed.specifier.contains(pinned)
+            ):
+                missing.append(f"{name} needs {needed}")
+    assert missing == refused == []
 
 
 def test_conda_environment_installs_the_lock_and_the_project_and_nothing_else():
@@ -109,16 +91,13 @@ def test_conda_environment_installs_the_lock_and_the_project_and_nothing_else():
     assert version == LOCKED_FOR["python_version"]
 
 
-# --- the code ---------------------------------------------------------------------------------
-
-
-def sources(*patterns):
-    return [
-        path
-        for pattern in patterns
-        for path in sorted(ROOT.glob(pattern))
-        if ".ipynb_checkpoints" not in path.parts
-    ]
+FOLDERS = ("senorita_lib", "notebooks", "tests", "benchmarks", "env")
+SOURCES = [
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).rglob("*.*"))
+    if path.suffix in (".py", ".ipynb") and ".ipynb_checkpoints" not in path.parts
+]
 
 
 def imported(path):
@@ -139,20 +118,14 @@ def imported(path):
     return {canonicalize_name(DISTRIBUTION.get(module, module)) for module in modules}
 
 
-@pytest.mark.parametrize("path", sources("senorita_lib/**/*.py"), ids=lambda path: path.name)
-def test_library_imports_only_what_it_declares(path):
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_imports_only_what_is_declared(path):
     """Training runs where no extra is installed; only figures and sliders need one."""
-    extra = EXTRAS["notebooks"] if path.parent.name == "figures" else []
-    assert imported(path) <= names([*PROJECT["dependencies"], *extra])
-
-
-@pytest.mark.parametrize(
-    "path",
-    sources("notebooks/*.ipynb", "tests/**/*.py", "benchmarks/*.py", "env/*.py"),
-    ids=lambda path: path.name,
-)
-def test_notebooks_and_tests_import_only_what_is_declared(path):
-    assert imported(path) <= names(DECLARED)
+    declared = DECLARED
+    if ROOT / "senorita_lib" in path.parents:
+        extra = EXTRAS["notebooks"] if path.parent.name == "figures" else []
+        declared = [*PROJECT["dependencies"], *extra]
+    assert imported(path) <= names(declared)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +143,6 @@ def test_makefile_passes_parameters_that_the_notebook_has(notebook, options):
     assert len(tagged) == 1
     known = re.findall(r"^(\w+)\s*(?::.*?)?=", "".join(tagged[0]["source"]), re.M)
     assert set(re.findall(r"-p (\w+)", options)) <= set(known)
-
-
-# --- the version ------------------------------------------------------------------------------
 
 
 def test_one_version_everywhere():

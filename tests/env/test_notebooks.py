@@ -29,41 +29,27 @@ def printed(text, name="stdout"):
     return new_output("stream", name=name, text=text)
 
 
-# --- cleaning ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "  pose:   0%|          | 0/900 [00:00<?, ?it/s]",
-        "refine: 100%|██████████| 400/400 [00:31<00:00, 12.9it/s, loss=0.1]",
-        "  0%|          | 0/8 [00:00<?, ?it/s]",
-        "predicting:  12%|█▎        | 1.00k/8.00k [1:02:03<02:01, 1.2s/it]",
-        "3it [00:00, 9.1it/s]",
-        "500 crops, 4.1 MB in data/crops:   0%|          | 0/500 [00:00<…",
-        "4,000 crops, 32.9 MB in data/crops:   0%|          | 0/4000 [0…",
-    ],
+BARS = (
+    "  0%|          | 0/8 [00:00<?, ?it/s]",
+    "refine: 100%|██████████| 400/400 [00:31<00:00, 12.9it/s, loss=0.1]",
+    "predicting:  12%|█▎        | 1.00k/8.00k [1:02:03<02:01, 1.2s/it]",
+    "3it [00:00, 9.1it/s]",
+    "4,000 crops, 32.9 MB in data/crops:   0%|          | 0/4000 [0…",
 )
-def test_bars_go(text):
-    assert notebooks.cleaned([shown(text=text, view=VIEW)]) == []
-    assert notebooks.cleaned([shown(text=text)]) == []
+TEXTS = ("", "caption", "eq. 4: 12 [mm]", "VBox(children=(HBox(),))", "50% of 3/4 [a]", "1 [2]")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "caption", "eq. 4: 12 [mm]", "VBox(children=(HBox(),))", "50% of 3/4 [a]", "1 [2]"]
-)
-def test_other_texts_stay_and_views_go(text):
-    assert notebooks.cleaned([shown(text=text, view=VIEW)]) == [shown(text=text)]
-    assert notebooks.cleaned([shown(text=text)]) == [shown(text=text)]
-
-
-def test_picture_beside_a_text_like_a_bar_stays():
-    picture = shown(text="  0%|   | 0/8 [00:00<?, ?it/s]", png="iVBO")
+def test_bars_and_views_go_and_other_texts_and_pictures_stay():
+    for view in ({}, {"view": VIEW}):
+        assert notebooks.cleaned([shown(text=bar, **view) for bar in BARS]) == []
+        kept = notebooks.cleaned([shown(text=text, **view) for text in TEXTS])
+        assert kept == [shown(text=text) for text in TEXTS]
+    picture = shown(text=BARS[0], png="iVBO")
     assert notebooks.cleaned([picture]) == [picture]
 
 
 def test_prints_become_one_where_nothing_stands_between():
-    bar = shown(text="  0%|   | 0/8 [00:00<?, ?it/s]", view=VIEW)
+    bar = shown(text=BARS[0], view=VIEW)
     outputs = [printed("a\n"), printed("b\n"), bar, printed("c\n"), shown(text="figure")]
     outputs += [printed("d\n"), printed("e\n", "stderr"), printed("f\n", "stderr"), printed("g\n")]
     kept = [(o.get("name"), o.get("text")) for o in notebooks.cleaned(outputs)]
@@ -71,20 +57,6 @@ def test_prints_become_one_where_nothing_stands_between():
     assert kept == [
         ("stdout", "a\nb\nc\n"), (None, None), ("stdout", "d\n"), errors, ("stdout", "g\n"),
     ]  # fmt: skip
-
-
-def test_metadata_is_the_same_on_every_machine():
-    notebook = new_notebook(metadata=KERNEL | {"widgets": {"x": 1}, "papermill": {"y": 2}})
-    notebook.cells = [new_code_cell("1", metadata={"tags": ["a"], "execution": {"z": "3"}})]
-    notebooks.clean(notebook)
-    assert notebook.metadata == {
-        "kernelspec": KERNEL["kernelspec"],
-        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
-    }
-    assert notebook.cells[0].metadata == {"tags": ["a"]}
-
-
-# --- names and errors -------------------------------------------------------------------------
 
 
 def test_notebooks_are_found_by_number_and_by_name(tmp_path):
@@ -106,8 +78,6 @@ def test_error_fits_one_screen():
     assert notebooks.one_screen("\x1b[31mValueError\x1b[0m") == "ValueError"
 
 
-# --- with a kernel ----------------------------------------------------------------------------
-
 CELLS = """
 from tqdm.auto import tqdm
 from ipywidgets import IntSlider
@@ -127,6 +97,8 @@ raise ValueError("no")
 def write(path, sources):
     notebook = new_notebook(metadata=KERNEL, cells=[new_markdown_cell("# Title ·")])
     notebook.cells += [new_code_cell(source.strip()) for source in sources]
+    notebook.metadata |= {"widgets": {"x": 1}, "papermill": {"y": 2}}
+    notebook.cells[1].metadata |= {"tags": ["a"], "execution": {"z": "3"}}
     nbformat.write(notebook, path)
     return path.read_bytes()
 
@@ -150,10 +122,11 @@ def test_executes_cleans_and_changes_nothing_when_a_cell_fails(tmp_path, monkeyp
 
     written = nbformat.read(fine, as_version=4)
     nbformat.validate(written)
+    assert set(written.metadata) == {"kernelspec", "language_info"}
     assert "version" not in written.metadata.language_info
     _, first, second = written.cells
     assert [first.execution_count, second.execution_count] == [1, 2]
-    assert first.metadata == second.metadata == {}
+    assert (first.metadata, second.metadata) == ({"tags": ["a"]}, {})
     assert [(o.output_type, o.get("text")) for o in first.outputs] == [("stream", "first\nlast\n")]
     assert [list(o.data) for o in second.outputs] == [["text/plain"]]
     assert fine.read_text("utf-8").startswith('{\n "cells": [\n') and "Title ·" in fine.read_text()

@@ -9,15 +9,6 @@ from senorita_lib.refinement import crop_bone_patches
 from senorita_lib.release.patches import released_boxes, released_patches
 
 
-def _levels(patch):
-    """From the image frame to 256 levels."""
-    return 128 * (patch + 1)
-
-
-def _image(levels):
-    return levels / 128 - 1
-
-
 def _pixel_by_pixel(levels, joints_px, size):
     """Patches (20, size, size) of one image, as reference_facts.md tells them, bone by bone."""
     count = len(levels)
@@ -50,8 +41,8 @@ def test_matches_the_authors_patches(golden):
     data = golden("patch")
     levels = (256 * torch.from_numpy(data["img"]) - 1).clamp_min(0)
     joints = torch.from_numpy(data["joint_px256"]) / 256
-    patch, half, quarter = released_patches(_image(levels), joints)
-    off = (_levels(patch) - 256 * torch.from_numpy(data["bone_patch"])).abs()
+    patch, half, quarter = released_patches(levels / 128 - 1, joints)
+    off = (128 * (patch + 1) - 256 * torch.from_numpy(data["bone_patch"])).abs()
     assert (off > 1).double().mean() < 2e-4
     assert off.median() < 0.05 and off.mean() < 0.2
     # Bones too short for the band to bite have no such pixel.
@@ -78,8 +69,8 @@ def test_matches_pixel_by_pixel(count):
     levels = np.stack([cv2.GaussianBlur(image, (0, 0), 2) for image in noise])
     joints = rng.uniform(-0.1, 1.1, (2, 21, 3)).astype(np.float32)
     joints[1, 8] = joints[1, 7]  # a bone without length
-    image = _image(torch.from_numpy(levels))[:, None]
-    found = _levels(released_patches(image, torch.from_numpy(joints), (32,))[0])
+    image = torch.from_numpy(levels)[:, None] / 128 - 1
+    found = 128 * (released_patches(image, torch.from_numpy(joints), (32,))[0] + 1)
     places = joints[..., :2] * count
     wanted = np.stack([_pixel_by_pixel(*sample, 32) for sample in zip(levels, places, strict=True)])
     off = np.abs(found.numpy() - wanted)
@@ -96,20 +87,18 @@ def test_boxes_are_squares_of_whole_pixels():
     np.testing.assert_allclose(small[BONES.index((8, 7)), 2:], [7, 7], atol=1e-5)  # int(1.5 * 5)
 
 
-def test_background_where_there_is_no_image():
-    for place in (3.0, 1e30, -1e30, torch.nan):
-        joints = torch.full((1, 21, 3), place)
-        (patch,) = released_patches(torch.ones(1, 1, 32, 32), joints, (8,))
-        assert patch.isfinite().all() and ((patch == -1).all() or place != place)
-
-
-@pytest.mark.parametrize("cut", [crop_bone_patches, released_patches])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_patches_have_the_images_type(cut, dtype):
-    image = torch.zeros(2, 1, 32, 32, dtype=dtype)
-    patches = cut(image, torch.rand(2, 21, 3), (16, 8))
-    assert [patch.dtype for patch in patches] == [dtype, dtype]
-    assert [patch.shape for patch in patches] == [(2, 20, 16, 16), (2, 20, 8, 8)]
+@pytest.mark.parametrize(
+    ("cut", "places"), [(crop_bone_patches, [3.0]), (released_patches, [3, 1e30, -1e30, torch.nan])]
+)
+def test_background_where_there_is_no_image(cut, places):
+    for place in places:
+        for dtype in (torch.float32, torch.float64):
+            image = torch.ones(1, 1, 32, 32, dtype=dtype)
+            patches = cut(image, torch.full((1, 21, 3), place), (16, 8))
+            assert [patch.dtype for patch in patches] == [dtype, dtype]
+            assert [patch.shape for patch in patches] == [(1, 20, 16, 16), (1, 20, 8, 8)]
+            assert all(patch.isfinite().all() for patch in patches)
+            assert place != place or all((patch == -1).all() for patch in patches)
 
 
 @pytest.mark.parametrize("cut", [crop_bone_patches, released_patches])
@@ -118,11 +107,8 @@ def test_gradient_reaches_the_image_but_not_the_joints(cut):
     image = torch.rand(1, 1, 16, 16, generator=generator, dtype=torch.float64, requires_grad=True)
     joints = torch.rand(1, 21, 3, generator=generator, dtype=torch.float64, requires_grad=True)
 
-    def patches(image):
-        return cut(image, joints, (8, 4))[1]
-
-    assert torch.autograd.gradcheck(patches, (image,))
-    patches(image).sum().backward()
+    assert torch.autograd.gradcheck(lambda image: cut(image, joints, (8, 4))[1], (image,))
+    cut(image, joints, (8, 4))[1].sum().backward()
     assert joints.grad is None
 
 
@@ -134,6 +120,5 @@ def test_gpu_gives_the_same_patches(cut):
     joints = torch.rand(2, 21, 3, generator=generator)
     here = cut(image, joints, (16, 8))
     there = cut(image.cuda(), joints.cuda(), (16, 8))
-    for one, other in zip(here, there, strict=True):
-        off = (one - other.cpu()).abs()
-        assert (off > 1e-4).double().mean() < 1e-3  # a pixel on the band's rim may tip over
+    for one, other in zip(here, there, strict=True):  # a pixel on the band's rim may tip over
+        assert ((one - other.cpu()).abs() > 1e-4).double().mean() < 1e-3

@@ -42,8 +42,3 @@ def test_stems_read_their_own_channels(block):
         assert first.conv1.in_channels == 16 and network(inputs).shape == (2, 21, 3)
     network(inputs).sum().backward()
     assert all(p.grad is not None for p in network.parameters())
-
-
-def test_a_stem_of_channels_that_are_not_there_is_refused():
-    with pytest.raises(ValueError, match="second is 10, wanted 0 to 9"):
-        with_stems(9, 10, block="basic", **SMALL)
