@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +16,7 @@ from senorita_lib.cropping import CropBatch
 from senorita_lib.estimator import PoseEstimator
 from senorita_lib.files import atomic_write
 from senorita_lib.recipes import Recipe
-from senorita_lib.refinement import Refinement
+from senorita_lib.refinement import BoneRefiner, Refinement
 from senorita_lib.release.refiner import Refiner
 from senorita_lib.release.stems import second_stem_channels, two_stems
 from senorita_lib.representations import build_input, input_channels
@@ -42,10 +44,13 @@ class HandPoseNet(nn.Module):
         second = second_stem_channels(*self.inputs) if recipe.fusion == "stems" else 0
         channels = input_channels(*self.inputs)
         self.estimator = make_estimator(recipe, channels, backbone=two_stems(second))
-        self.refiner = Refiner(
-            bone_lengths, patch_sizes=recipe.patch_sizes, patches=recipe.patches,
-            orientation=recipe.orientation, hidden=recipe.hidden, channels=recipe.patch_channels,
-            length=recipe.bone_length, pose_stream=recipe.pose_stream,
+        kind: Callable[..., BoneRefiner] = BoneRefiner
+        if (recipe.patches, recipe.orientation) != ("rectangle", "unit"):
+            kind = partial(Refiner, patches=recipe.patches, orientation=recipe.orientation)
+        self.refiner = kind(
+            bone_lengths, patch_sizes=recipe.patch_sizes, hidden=recipe.hidden,
+            channels=recipe.patch_channels, length=recipe.bone_length,
+            pose_stream=recipe.pose_stream,
         )  # fmt: skip
 
     def forward(self, crops: CropBatch, refine: bool = True) -> Prediction:
