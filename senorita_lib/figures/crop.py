@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from senorita_lib.cropping import CUBE_MM, HandCrop
 from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.figures.scenes import WALK
 from senorita_lib.figures.style import FINGER_COLOURS, IMAGE_MAP, NEARER, NOTHING
 from senorita_lib.hand import FINGER_CHAINS
 
@@ -26,8 +27,7 @@ def image_map(image: ArrayLike) -> go.Figure:
 
 def voxel_map(cells: ArrayLike) -> go.Figure:
     """Cells (S, S), white where occupied, +1."""
-    occupied = (np.asarray(cells) > 0).astype(np.uint8)
-    figure = _map(occupied, 1, 1, lambda _: IMAGE_MAP(2.0), "")
+    figure = _map((np.asarray(cells) > 0).astype(np.uint8), 1, 1, lambda _: IMAGE_MAP(2.0), "")
     hover = "column %{x}, row %{y}: cell %{z}<extra>1 is occupied</extra>"
     return figure.update_traces(showscale=False, hovertemplate=hover)
 
@@ -70,8 +70,7 @@ class CropStep(NamedTuple):
 
 
 def crop_steps(frame: Frame, crop: HandCrop) -> list[CropStep]:
-    """The six steps of a frame's crop; the image of the last is in the mm that it stands for."""
-    # Steps 1 to 4 share the colours of the frame's depths, steps 5 and 6 those of the cube's.
+    """The six steps of a frame's crop: 1 to 4 in the frame's range of mm, 5 and 6 in the cube's."""
     scene, steps, size = _limits(frame.depth), crop.steps, len(crop.image)
     centre = float(crop.cube_centre[2])
     cube = round(centre - CUBE_MM / 2), round(centre + CUBE_MM / 2)
@@ -117,15 +116,12 @@ def crop_step_plot(step: CropStep) -> go.Figure:
     depth = np.rint(step.depth).astype(np.uint16)
     figure = _map(depth, *step.limits, IMAGE_MAP.reversed(), "depth (mm)")
     figure.update_layout(title_text=step.title)
-    fingers: list[np.ndarray | None] = [None] * 5
-    halo = None
-    if step.joints is not None:
-        lifted = np.append(step.joints, np.full((1, 2), np.nan), axis=0)
-        halo = lifted[[joint for chain in FINGER_CHAINS for joint in (*chain, -1)]]
-        fingers = [step.joints[list(chain)] for chain in FINGER_CHAINS]
+    walks = [(WALK, "white", 5), *zip(FINGER_CHAINS, FINGER_COLOURS, [3] * 5, strict=True)]
     lines = [(step.given, "white", 2, "dash"), (step.box, "white", 2, "solid")]
-    lines.append((halo, "white", 5, "solid"))
-    lines += [(line, c, 3, "solid") for line, c in zip(fingers, FINGER_COLOURS, strict=True)]
+    hand = step.joints
+    if hand is not None:  # with a last one, where a line is lifted
+        hand = np.pad(hand, [(0, 1), (0, 0)], constant_values=np.nan)
+    lines += [(hand if hand is None else hand[[*walk]], c, w, "solid") for walk, c, w in walks]
     for points, colour, width, dash in lines:
         line = {"color": colour, "width": width, "dash": dash}
         figure.add_scatter(**_places(points), mode="lines", hoverinfo="skip", line=line)

@@ -1,7 +1,4 @@
-"""The paper's Figs. 1 and 4: what flows in one forward pass, and in which shape.
-
-Each picture is drawn from, and each shape is printed of, a tensor of the pass.
-"""
+"""The paper's Figs. 1 and 4, each picture and shape from a tensor of one forward pass."""
 
 from typing import Any
 
@@ -11,7 +8,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
-from senorita_lib.camera import SR300, Camera
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.evaluation import bone_angles, mean_joint_error
 from senorita_lib.figures import style
@@ -41,13 +37,13 @@ _ARROWS = (
 )  # fmt: skip
 
 
-def overview_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Figure:
+def overview_figure(model: HandPoseNet, frame: Frame) -> Figure:
     """Fig. 1: one frame's way through the whole network, with each tensor's shape.
 
     Without labels in the frame, the true volumes, the losses and the errors are left out. A
     ``ValueError`` where the model has no heat maps, or the frame's box holds no hand.
     """
-    seen, page, recipe = follow(model, frame, camera), Page(13, 6.65), model.recipe
+    seen, page, recipe = follow(model, frame), Page(13, 6.65), model.recipe
     title = f"Recipe {recipe.name}, Model {recipe.model}: one frame, step by step"
     page.write(2.45, 6.02, title, 9, ha="left", weight="bold")
     key = "Each picture is a tensor of this forward pass; below it is its shape, batch first.\n"
@@ -101,7 +97,6 @@ def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
 
 
 def _draw_pose(page: Page, y: float, name: str, seen: Flow, joints_mm: torch.Tensor) -> None:
-    """A pose over the crop, and how far it is from the truth."""
     error = []
     if seen.true_mm is not None:
         mean = mean_joint_error(joints_mm.cpu().numpy(), seen.true_mm.cpu().numpy())
@@ -119,11 +114,7 @@ def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
     page.write(10.575, 6.36, "3D skeleton volume renderer, only in training", 9, weight="bold")
     page.arrow((11.85, 4.17), (11.85, 4.46), colour=ORANGE)
     page.write(11.95, 4.315, "eq. 1", ha="left")
-    poses = [seen.uvd]
-    if seen.true_mm is None:
-        page.write(9.3, 5.5, "a frame without labels:\nnothing to compare with")
-    else:
-        poses.append(seen.crops.to_uvd(seen.true_mm))
+    poses = [seen.uvd] + ([] if seen.true_mm is None else [seen.crops.to_uvd(seen.true_mm)])
     cells = [recipe.volume_size * uvd - 0.5 for uvd in poses]
     for joints, (x, name) in zip(cells, ((11.85, "this"), (9.3, "the true")), strict=False):
         volumes = render_skeleton(joints, **options)
@@ -133,14 +124,15 @@ def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
         for text in axes.texts:
             text.set_fontsize(8)
         page.caption(x, 4.94, f"volumes of {name} pose", volumes)
-    if seen.true_mm is not None:
-        page.arrow((10.575, 5.5), (9.92, 5.5), colour=ORANGE)
-        page.arrow((10.575, 5.5), (11.23, 5.5), colour=ORANGE)
-        kind = "eq. 4" if recipe.volume_difference == "l1" else "smooth L1"
-        options["difference"] = recipe.volume_difference
-        loss = skeleton_volume_loss(cells[0], cells[1], **options)
-        page.write(10.575, 5.7, f"volumes, {kind}:\n{loss:.0f} voxels", color=style.INK)
-        page.write(10.575, 5.3, f"poses, eq. 3:\n{pose_loss(*poses):.2f} cells", color=style.INK)
+    if seen.true_mm is None:
+        page.write(9.3, 5.5, "a frame without labels:\nnothing to compare with")
+        return
+    for x in (9.92, 11.23):
+        page.arrow((10.575, 5.5), (x, 5.5), colour=ORANGE)
+    kind = "eq. 4" if recipe.volume_difference == "l1" else "smooth L1"
+    loss = skeleton_volume_loss(cells[0], cells[1], **options, difference=recipe.volume_difference)
+    page.write(10.575, 5.7, f"volumes, {kind}:\n{loss:.0f} voxels", color=style.INK)
+    page.write(10.575, 5.3, f"poses, eq. 3:\n{pose_loss(*poses):.2f} cells", color=style.INK)
 
 
 def _draw_refinement(page: Page, seen: Flow) -> None:
@@ -197,17 +189,12 @@ def _patch_stages(calls: dict[str, Call]) -> list[list[Call]]:
     return list(scales.values())
 
 
-def refiner_figure(
-    model: HandPoseNet, frame: Frame, camera: Camera = SR300, bone: int | None = None
-) -> Figure:
-    """Fig. 4: the way of one bone, by default of that turned most, through its network.
-
-    Shapes and errors are as in :func:`overview_figure`; ``bone`` is an index in ``BONES``.
-    """
-    seen, page = follow(model, frame, camera), Page(13, 5.35)
+def refiner_figure(model: HandPoseNet, frame: Frame) -> Figure:
+    """Fig. 4: the way of the bone turned most through its network; else as Fig. 1."""
+    seen, page = follow(model, frame), Page(13, 5.35)
     before, after = seen.joints_mm.cpu(), seen.refined.joints_mm.cpu()
     turned = bone_angles(before, after)[0]
-    bone = int(np.nanargmax(turned)) if bone is None else bone
+    bone = int(np.nanargmax(turned))
     colour, image, pixels = style.BONE_COLOURS[bone], seen.crops.image[0, 0], seen.pixels(before)
     page.write(1.2, 4.85, f"One of {len(BONES)} bone networks,", 9, weight="bold")
     page.write(1.2, 4.68, "which run as one grouped network")

@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from senorita_lib.camera import Camera
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.figures.style import GREY, IMAGE_MAP, INK, draw_crop
@@ -21,27 +19,21 @@ from senorita_lib.training.stages import crop_options
 
 
 class Call(NamedTuple):
-    """A module's first argument in a forward pass, and what it returned.
-
-    A norm's output is what the ReLU after it, which works in place, has made of it.
-    """
+    """A module's first argument and output; a norm's is what the ReLU in place made of it."""
 
     input: torch.Tensor
     output: torch.Tensor
 
 
 class Flow(NamedTuple):
-    """One frame's way through a network: the calls of its modules, by name, and both poses.
-
-    ``true_mm`` are the labels (1, 21, 3), camera frame, mm, if the frame has any.
-    """
+    """One frame's way through a network."""
 
     crops: CropBatch
-    calls: dict[str, Call]
+    calls: dict[str, Call]  # of its modules, by name
     uvd: torch.Tensor
     joints_mm: torch.Tensor
     refined: Refinement
-    true_mm: torch.Tensor | None
+    true_mm: torch.Tensor | None  # (1, 21, 3), camera frame
 
     def children(self, parent: str) -> list[Call]:
         """The calls of a module's children."""
@@ -53,11 +45,11 @@ class Flow(NamedTuple):
         return self.crops.to_uvd(joints_mm)[0, :, :2].cpu().numpy() * size - 0.5
 
 
-def follow(model: HandPoseNet, frame: Frame, camera: Camera) -> Flow:
+def follow(model: HandPoseNet, frame: Frame) -> Flow:
     """Run a copy of the model on one frame, and record what each of its modules gets and gives."""
     if model.recipe.head != "integral":
         raise ValueError(f"model has a {model.recipe.head!r} head, wanted 'integral'")
-    crop = crop_hand(frame.depth, frame.box, camera, **crop_options(model.recipe))
+    crop = crop_hand(frame.depth, frame.box, **crop_options(model.recipe))
     crops = CropBatch.stack([crop]).to(next(model.parameters()).device)
     calls: dict[str, Call] = {}
 
@@ -83,14 +75,12 @@ class Page:
 
     def __init__(self, width: float, height: float) -> None:
         self.figure = Figure(figsize=(width, height), dpi=80)
-        FigureCanvasAgg(self.figure)
         self.axes = self.figure.add_axes((0, 0, 1, 1))
         self.axes.set(xlim=(0, width), ylim=(0, height))
         self.axes.set_axis_off()
 
-    def picture(self, x: float, y: float, size: float | tuple[float, float] = 1.2, /,
-                **options: Any) -> Axes:  # fmt: skip
-        """Framed axes around a point."""
+    def picture(self, x: float, y: float, size: Any = 1.2, /, **options: Any) -> Axes:
+        """Framed axes of one size, or of width and height, around a point."""
         half, page = np.broadcast_to(size, 2) / 2, self.figure.get_size_inches()
         place = (*(np.array([x, y]) - half) / page, *2 * half / page)
         axes = self.figure.add_axes(place, **options)

@@ -1,7 +1,6 @@
 """Plotly scenes that stay upright when they are turned: cubes, hands and point clouds.
 
-Plotly keeps its z axis upright, ours goes into the page. So our x, y, z are its x, z, y, and
-every place goes through :func:`placed`.
+Plotly's z axis is upright: our x, y, z are its x, z, y, and go through :func:`placed`.
 """
 
 from collections.abc import Sequence
@@ -26,11 +25,10 @@ def upright_scene(
     limits: Sequence[Sequence[float]], unit: str = "", *, near: Literal["low", "high"] = "low",
     eye: Sequence[float] = (0.35, -2.0, 0.4), centre: Sequence[float] = (0, 0, -0.12),
 ) -> dict[str, Any]:  # fmt: skip
-    """A scene in which x goes right, y down and z along the view.
+    """A scene in which x goes right, y down and z along the view, with axes if there is a unit.
 
-    ``limits`` are the low and high end of x, y and z; axes are drawn if there is a ``unit``. Near
-    is the low end of z in the camera frame, the high one in the voxel frame. The camera stands at
-    ``eye`` and looks at ``centre``: right, away, up; 1 is the scene's side.
+    Limits are the low and high end of x, y and z; ``near`` is low in the camera frame, high in the
+    voxel frame. The camera is at ``eye`` and looks at ``centre``: right, away, up, in scene sides.
     """
     x, y, z = ([float(end) for end in pair] for pair in limits)
     ranges = {"x": x, "y": y[::-1], "z": z if near == "low" else z[::-1]}
@@ -54,10 +52,7 @@ def axis_traces(size: int, scene: str = "scene") -> list[go.Scatter3d]:
 
 
 def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
-    """Plotly layout for volumes of ``size`` cells in scenes side by side, as the camera sees them.
-
-    A cube has no frame: :func:`axis_traces` stand for it.
-    """
+    """Layout for volumes of ``size`` cells in scenes side by side, without a frame around each."""
     layout: dict[str, Any] = {
         "template": "none", "height": 480, "uirevision": "kept",
         "margin": dict.fromkeys("lrtb", 0),
@@ -77,7 +72,7 @@ def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
 
 
 # Along each finger, and -1 where the line is lifted.
-_WALK = [joint for chain in FINGER_CHAINS for joint in (*chain, -1)]
+WALK = [joint for chain in FINGER_CHAINS for joint in (*chain, -1)]
 
 
 def hand_line(
@@ -90,7 +85,7 @@ def hand_line(
     options = {"mode": "lines+markers", "hoverinfo": "skip", "showlegend": False} | options
     options |= {"line": {"color": drawn, "width": width}, "scene": scene}
     options["marker"] = {"color": drawn, "size": width / 2}
-    return go.Scatter3d(**placed(lifted[_WALK]), **options)
+    return go.Scatter3d(**placed(lifted[WALK]), **options)
 
 
 # A walk along all edges of a cube: which end of x, y and z.
@@ -128,10 +123,9 @@ def moving_plot(
     paths_of: dict[str, ArrayLike], truth: ArrayLike, labels: Sequence[str],
     arrows: ArrayLike | None = None, *, prefix: str = "", size: int = 32,
 ) -> go.Figure:  # fmt: skip
-    """Animated hands, each in its own scene over the faint true hand; voxel frame, cells.
+    """Animated paths (S, 21, 3) by title, each in its own scene over the true hand; voxel frame.
 
-    Paths (S, 21, 3) by their titles, the truth (21, 3), labels (S,) that the slider shows behind
-    ``prefix``, and arrows (S, 21, 3) at the joints of the first path.
+    The slider shows labels (S,) behind ``prefix``; arrows (S, 21, 3) start at the first path.
     """
     # The scenes count from the cube's corner, the voxel frame from the middle of the first cell.
     paths = [np.asarray(path, np.float32) + 0.5 for path in paths_of.values()]
@@ -154,9 +148,7 @@ def moving_plot(
         frames.append(go.Frame(data=data, name=label, traces=list(range(len(traces)))))
     figure.frames = frames
     style = {"y": 0.94, "yanchor": "top", "showarrow": False}
-    titles = [
-        {"text": title, "x": (i + 0.5) / len(paths)} | style for i, title in enumerate(paths_of)
-    ]
+    titles = [{"text": t, "x": (i + 0.5) / len(paths)} | style for i, t in enumerate(paths_of)]
     buttons = [
         {"label": "▶", "method": "animate", "args": [None, _frames(250)]},
         {"label": "❚❚", "method": "animate", "args": [[None], _frames(0)]},

@@ -1,7 +1,4 @@
-"""Figures: one palette by finger, one for models and splits, one depth colour map, one style.
-
-:func:`show` puts a figure into a notebook: interactive in Jupyter, a picture on a static page.
-"""
+"""Colours, axes and images that all figures share, and how a notebook shows a figure."""
 
 import base64
 import io
@@ -35,8 +32,7 @@ NOTHING = "#20242b"  # where there is no depth
 # Lines and points that belong to no finger, from strong to weak.
 INK, GREY, FAINT, RULE = "#20242b", "#7a808c", "#b4b8c0", "#d9dce2"
 BETTER, WORSE = "#2f8f57", "#c0453f"
-# One depth map: near is bright, as in the image frame. An occupied voxel is drawn white: any
-# value above 1.
+# Near is bright, as in the image frame. An occupied voxel is drawn white: any value above 1.
 IMAGE_MAP = matplotlib.colormaps["viridis"].with_extremes(
     bad=NOTHING, under=NOTHING, over="#e9ecf0"
 )
@@ -54,7 +50,6 @@ def new_figure(
     """A figure and its axes (rows, columns), by default each about 3 inches wide and high."""
     size = width or 3.0 * columns, height or 3.0 * rows
     figure = Figure(figsize=size, layout="constrained", dpi=80)
-    FigureCanvasAgg(figure)
     rules: Any = {
         "axes.labelsize": 9, "axes.grid": True, "axes.axisbelow": True,
         "axes.spines.top": False, "axes.spines.right": False,
@@ -71,7 +66,11 @@ def png(figure: Figure, colours: int | None = 256, caption: str = "") -> bytes:
     """The figure as a PNG of so many colours, a caption below it; None: all colours, faster."""
     pixels = _pixels(figure)
     if caption:
-        pixels = np.concatenate([pixels, _pixels(_caption(caption, figure.get_figwidth()))])
+        width = figure.get_figwidth()
+        lines = textwrap.wrap(caption, int(12 * width))  # letters per inch at 9 points
+        below = Figure(figsize=(width, 0.2 * len(lines) + 0.1), dpi=80)
+        below.text(0.05 / width, 0.95, "\n".join(lines), size=9, color="#555b66", va="top")
+        pixels = np.concatenate([pixels, _pixels(below)])
     picture = Image.fromarray(pixels).convert("RGB")
     if colours:  # without kmeans, greys take on colours
         way = Image.Quantize.MAXCOVERAGE
@@ -82,18 +81,9 @@ def png(figure: Figure, colours: int | None = 256, caption: str = "") -> bytes:
 
 
 def _pixels(figure: Figure) -> np.ndarray:
-    figure.canvas.draw()
-    assert isinstance(figure.canvas, FigureCanvasAgg)
-    return np.asarray(figure.canvas.buffer_rgba())
-
-
-def _caption(text: str, width: float) -> Figure:
-    """Text as a figure of its own, wrapped to a width in inches."""
-    lines = textwrap.wrap(text, int(12 * width))  # letters per inch at 9 points
-    figure = Figure(figsize=(width, 0.2 * len(lines) + 0.1), dpi=80)
-    FigureCanvasAgg(figure)
-    figure.text(0.05 / width, 0.95, "\n".join(lines), size=9, color="#555b66", va="top")
-    return figure
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
 
 
 def show(
@@ -106,19 +96,14 @@ def show(
     """
     from IPython.display import display
 
-    bundle = mime_bundle(figure, interactive, caption, colours)
-    display(bundle, raw=True, metadata=alt_text(caption))
-
-
-def alt_text(caption: str) -> dict[str, dict[str, str]]:
-    """The metadata in which static pages look for a picture's alt text."""
-    return {"image/png": {"alt": caption}}
+    bundle, options = mime_bundle(figure, interactive, caption, colours)
+    display(bundle, **options)
 
 
 def mime_bundle(
-    figure: Figure, twin: go.Figure | None = None, caption: str = "", colours: int | None = 256
-) -> dict[str, Any]:
-    """What :func:`show` displays, by MIME type: picture, caption and interactive twin."""
+    figure: Figure, twin: go.Figure | None, caption: str, colours: int | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What :func:`show` displays, by MIME type, and options of ``display``: the alt text."""
     picture = base64.b64encode(png(figure, colours, caption)).decode()
     bundle: dict[str, Any] = {"image/png": picture, "text/plain": caption}
     if twin is not None:
@@ -128,16 +113,13 @@ def mime_bundle(
         top = room + (100 if top is None else top)  # plotly's own is 100
         twin.update_layout(title=title, margin_t=top, height=room + (height or 450))
         bundle["application/vnd.plotly.v1+json"] = twin.to_plotly_json()
-    return bundle
+    return bundle, {"raw": True, "metadata": {"image/png": {"alt": caption}}}
 
 
 def tidy(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
-    """Light axes: two spines, small numbers and a grid."""
-    axes.spines[["top", "right"]].set_visible(False)
+    """Axes of :func:`new_figure` with grid lines in one direction or both."""
     axes.grid(False)
     axes.grid(axis=grid, color=RULE, lw=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8)
 
 
 def draw_depth(

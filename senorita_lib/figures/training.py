@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from senorita_lib.datasets.crops import CropSet
-from senorita_lib.figures.style import BONE_COLOURS, GREY_MAP, MUTED_COLOURS, alt_text, mime_bundle
+from senorita_lib.figures.style import BONE_COLOURS, GREY_MAP, MUTED_COLOURS, mime_bundle
 from senorita_lib.hand import BONES
 from senorita_lib.recipes import Recipe
 from senorita_lib.training.loop import counted
@@ -52,7 +51,6 @@ def training_figure(log: Log, strip: CropSet | None = None, images: int = 0) -> 
     log = counted(log)
     height = 3.65 if strip is None else 4.25 + 1.14 * len(strip)
     figure = Figure(figsize=(11, height), dpi=80)
-    FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         4, 2, left=0.145, right=0.995, top=1 - 0.25 / height, bottom=1 - 3.15 / height,
         width_ratios=(1.15, 1), wspace=0.15, hspace=0.12,
@@ -219,5 +217,5 @@ class LiveTraining:
             caption = f"Losses, validation error and poses: {_error(errors[-1]):.1f} mm"
             caption += f" after {len(errors)} validations."
         figure = training_figure(log, self._strip, self._images)
-        bundle = mime_bundle(figure, caption=caption, colours=colours)
-        self._handle.update(bundle, metadata=alt_text(caption), raw=True)
+        bundle, options = mime_bundle(figure, None, caption, colours)
+        self._handle.update(bundle, **options)

@@ -1,7 +1,6 @@
-"""Skeleton volumes in three dimensions, for matplotlib and plotly.
+"""Skeleton volumes, for matplotlib and plotly: x to the right, y down the page and z out of it.
 
-Both draw x to the right, y down the page and z out of it. Only the faces between a voxel above
-the threshold and one below are drawn: the rest cannot be seen.
+Only faces between a voxel above the threshold and one below are drawn: the rest cannot be seen.
 """
 
 from collections.abc import Sequence
@@ -20,10 +19,7 @@ _PAGE = [0, 2, 1]  # our x, y, z as matplotlib's: its third axis is upright
 
 
 def exposed_faces(mask: np.ndarray) -> np.ndarray:
-    """Faces (F, 4, 3) between the set cells of a mask (D, H, W) and the others.
-
-    Corners x, y, z, voxel frame: a cell reaches half a cell around its centre.
-    """
+    """Corners (F, 4, 3), voxel frame, of faces between a mask's set cells (D, H, W) and others."""
     quads, padded = [], np.pad(mask, 1).astype(np.int8)
     for axis in range(3):
         # A face lies between cells i - 1 and i of its axis; the other axes lose their padding.
@@ -40,8 +36,7 @@ def colour_masks(
 ) -> dict[str, np.ndarray]:
     """For each colour, where volumes (bones, D, H, W) are above a threshold.
 
-    Where bones overlap, a voxel belongs to the highest one alone: of two faces in one place
-    parts of both would show.
+    A voxel belongs to its highest bone alone: of two faces in one place parts of both would show.
     """
     highest, of_bone = np.argmax(volumes, axis=0), np.asarray(colours)
     above = np.max(volumes, axis=0) > threshold
@@ -66,10 +61,7 @@ def draw_volumes(
 
 
 def draw_cube(axes: Axes3D, size: int) -> None:
-    """Set 3D matplotlib axes to a volume of ``size`` cells, and draw where x, y, z point.
-
-    The axes are the voxel frame: the cube reaches from -½ to ``size`` - ½.
-    """
+    """Set 3D matplotlib axes to a volume of ``size`` cells, voxel frame, and draw x, y, z."""
     low, high = -0.5, size - 0.5
     axes.set(xlim=(low, high), ylim=(high, low), zlim=(high, low))
     axes.set_box_aspect((1, 1, 1), zoom=1.2)
@@ -110,10 +102,9 @@ def volume_plot(
 
 
 def mask_mesh(mask: np.ndarray) -> dict[str, np.ndarray]:
-    """A mask (D, H, W) as corners, triangles and brightness for plotly's ``Mesh3d``.
+    """Corners, triangles and brightness for ``Mesh3d``; small whole numbers, light to send.
 
-    Corners are cells from the cube's corner: the voxel frame and ½. Small whole numbers, as they
-    are lighter to send than floats.
+    Corners of the mask (D, H, W) count cells from the cube's corner: the voxel frame and ½.
     """
     quads = exposed_faces(mask)
     kind = np.uint8 if max(mask.shape) < 256 else np.uint16

@@ -58,7 +58,7 @@ def test_x_goes_right_y_down_and_z_along_the_view(
 def test_the_static_cube_points_where_the_live_one_does() -> None:
     figure, ((axes,),) = new_figure(1, 1, subplot_kw={"projection": "3d"})
     draw_cube(axes, 32)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     page = [0, 2, 1]  # matplotlib's order, see draw_cube
     points = 16 + np.concatenate([np.zeros((1, 3)), 5 * np.eye(3)])[:, page]
     homogeneous = np.append(points, np.ones((4, 1)), axis=1) @ axes.get_proj().T

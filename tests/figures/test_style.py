@@ -14,7 +14,7 @@ def test_a_caption_is_also_the_alt_text(monkeypatch: pytest.MonkeyPatch) -> None
     ((bundle, options),) = shown
     assert bundle["text/plain"] == "A square."
     assert options == {"raw": True, "metadata": {"image/png": {"alt": "A square."}}}
-    assert set(style.mime_bundle(style.new_figure()[0])) == {"image/png", "text/plain"}
+    assert set(bundle) == {"image/png", "text/plain"}
 
 
 def test_images_have_one_scale_in_mm_and_grey_ones_none() -> None:
