@@ -25,12 +25,10 @@ def model_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def table_figure(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Table 1 as dots: the mean error of each model on each split, with its interval.
+    """Table 1 (:func:`.tables.paper_tables`) as dots: errors of models on splits, with intervals.
 
-    ``rows`` are those of :func:`~senorita_lib.experiments.tables.paper_tables`: name to
-    {split: Estimate}. A name that ends in "initial" is drawn hollow, one that begins with
-    "ensemble" as a diamond, the best constant pose as a line. The paper's rows, of another data
-    set, are left out.
+    Initial poses are hollow, ensembles diamonds, and the best constant pose is a line; the paper's
+    rows, which are for another data set, are left out.
     """
     figure, ((axes,),) = new_figure(1, 1, width=9, height=3.5)
     dots = {
@@ -71,10 +69,7 @@ _PLACES = np.arange(21) + 0.7 * (np.array(JOINT_FINGER)[_ORDER] + 1)
 def joint_bars_figure(
     initial: npt.ArrayLike, refined: npt.ArrayLike, true: npt.ArrayLike
 ) -> Figure:
-    """Mean error of each joint and each finger: refined poses as bars, initial ones hollow.
-
-    Poses are (N, 21, 3), camera frame, mm.
-    """
+    """Mean error of each joint and finger, mm, refined as bars; poses are (N, 21, 3)."""
     before, after = (joint_errors(pose, true).mean(axis=0) for pose in (initial, refined))
     figure, axes = new_figure(1, 2, width=10, height=3, sharey=True, width_ratios=(3.6, 1))
     left, right = axes[0]
@@ -112,10 +107,9 @@ def mean_interval(values: npt.ArrayLike) -> tuple[float, float, float]:
 
 
 def refinement_figure(initial: np.ndarray, refined: np.ndarray, splits: npt.ArrayLike) -> Figure:
-    """How much the refinement changes each frame's mean joint error (N,), mm, split by split.
+    """How refinement changes each frame's error (N,), mm, on each split (N,); better is green.
 
-    Frames that got better are green; line and band are the mean change and its interval. A bar
-    is 1 mm wide. ``splits`` (N,) are names.
+    A bar is 1 mm wide; line and band are the mean change and its interval.
     """
     change, splits = refined - initial, np.char.upper(np.asarray(splits))
     edges = np.arange(np.floor(change.min()), np.ceil(change.max()) + 1.5)
@@ -147,11 +141,10 @@ _LINE = 0.19  # of the ledger, inches
 
 
 def ledger_figure(claims: Sequence[Mapping[str, Any]]) -> Figure:
-    """Claims, with a line for each pair that decides.
+    """Measured claims of :func:`.ledger.ledger`, with a line for each pair that decides.
 
-    ``claims`` are those of :func:`~senorita_lib.experiments.ledger.ledger`; those that were not
-    measured are left out. The line is of the split that decides, or of the mean over all if
-    several do. A dot is hollow where 0 is in the interval.
+    It is for the split that decides, or for the mean over all if several do. A dot is hollow where
+    0 is in the interval.
     """
     rows = [(row, lines) for row in claims if (lines := _deciding(row["comparisons"]))]
     texts = [textwrap.wrap(row["claim"], 50) for row, _ in rows]
@@ -174,13 +167,12 @@ def ledger_figure(claims: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_yticks([])
     across = blended_transform_factory(figure.transFigure, axes.transData)
     look = {"transform": across, "va": "center"}
+    rule = {"color": style.RULE, "lw": 0.8, "transform": across, "clip_on": False}
     for (row, lines), text, top, bottom in zip(rows, texts, edges[:-1], edges[1:], strict=True):
         colour, middle = _VERDICTS[row["verdict"]], (top + bottom) / 2
         axes.text(0.01, middle, "\n".join(text), fontsize=9, **look)
         axes.text(0.885, middle, row["verdict"], fontsize=9, color=colour, weight="bold", **look)
-        for edge in (top, bottom):
-            rule = {"color": style.RULE, "lw": 0.8, "transform": across, "clip_on": False}
-            axes.plot([0.01, 0.995], [edge] * 2, **rule)
+        axes.plot([0.01, 0.995], [[top, bottom]] * 2, **rule)
         for place, c in enumerate(lines):
             y = middle - (len(lines) - 1) / 2 + place
             axes.text(left - 0.006, y, c["label"], fontsize=8, color=GREY, ha="right", **look)

@@ -44,9 +44,8 @@ _SHARE = 1 / 25  # of the time that drawing may take
 def training_figure(log: Log, strip: CropSet | None = None, images: int = 0) -> Figure:
     """Losses, weights and validation error of a run, stage by stage, from its log so far.
 
-    With ``strip``, the frames whose poses the log keeps (:func:`.stages.sample_frames`), the
-    poses of some validations are drawn over their images. The axes reach as far as ``images``,
-    the number that all stages will have seen at the end.
+    With ``strip``, the frames whose poses the log keeps (:func:`.stages.sample_frames`), poses of
+    some validations are drawn. The axes reach at least as far as ``images`` seen.
     """
     log = counted(log)
     height = 3.65 if strip is None else 4.25 + 1.14 * len(strip)
@@ -200,15 +199,12 @@ class LiveTraining:
         """Draw the log, unless it was drawn a moment ago."""
         start = time.monotonic()
         if start >= self._next:
-            self._draw(log, colours=None)
+            self.finish(log, colours=None)
             now = time.monotonic()
             self._next = now + max(_SECONDS, (now - start) / _SHARE)
 
-    def finish(self, log: Log) -> None:
+    def finish(self, log: Log, colours: int | None = 128) -> None:
         """Draw the log now: when the run is over, or was there already."""
-        self._draw(log, colours=128)
-
-    def _draw(self, log: Log, colours: int | None) -> None:
         if self._handle is None:
             return
         caption = "Losses of a run that has not been validated yet."

@@ -1,7 +1,4 @@
-"""Sliders for the notebooks. What each shows can be drawn without them, for a static twin.
-
-All can be moved by the keyboard: Tab goes from one to the next, the arrows move it.
-"""
+"""Sliders for the notebooks; what each shows can be drawn without them, for a static twin."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -88,10 +85,7 @@ def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
 def pose_input(
     hands: SyntheticHand, pose: HandPose, name: str, layers: int = LAYERS, turn: float = 0
 ) -> torch.Tensor:
-    """One input (channels, S, S), image frame, of a hand alone, turned by ``turn`` degrees.
-
-    Names as in ``CHANNELS``; ``layers`` of the multi-layer depth.
-    """
+    """An input of ``CHANNELS``, (channels, S, S), image frame, of a hand turned by degrees."""
     frame = hands.alone(turned(pose, turn))
     crops = CropBatch.stack([crop_hand(frame.depth, frame.box, hands.camera)])
     if name == "layers":
@@ -147,10 +141,9 @@ def gallery_explorer(views: dict[str, HandView]) -> ipywidgets.VBox:
 
 
 def posed_volumes(*degrees: Sequence[float], size: int = 32, **options: Any) -> np.ndarray:
-    """The volumes (20, size, size, size) of a posed hand: what the sliders below draw.
+    """Volumes (20, size, size, size), with bends, spreads and turn as in :func:`posed_hand`.
 
-    ``degrees`` as in :func:`posed_hand`: bends, spreads, turn; ``options`` as in
-    :func:`render_skeleton`.
+    Options are those of :func:`render_skeleton`.
     """
     joints = torch.tensor(posed_hand(*degrees, size=size), dtype=torch.float32)
     # Compiled, the first move of the first slider would take seconds.
@@ -162,10 +155,9 @@ def skeleton_explorer(
 ) -> ipywidgets.HBox:
     """The volumes of all 20 bones, with sliders for the fingers, the view and the renderer.
 
-    At first ``gamma`` is that of eq. 1, per squared cell (with the Euclidean distance, the same
-    number per 1/200 of the cube, as in the authors' release), and ``turn`` says where the palm
-    faces, in degrees, as in :func:`posed_hand`. Of ``size`` cells along each side, those above
-    ``threshold`` are drawn.
+    ``gamma`` per squared cell (eq. 1; with the Euclidean distance, per 1/200 of the cube, as in
+    the release) and ``turn``, degrees, as in :func:`posed_hand`, are where the sliders start. Of
+    ``size`` cells along each side, those above ``threshold`` are drawn.
     """
     if not 8 <= size <= 100:
         raise ValueError(f"size is {size}, wanted 8 to 100 cells")

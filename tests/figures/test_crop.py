@@ -6,52 +6,36 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from senorita_lib.cropping import HandCrop, crop_hand
+from senorita_lib.cropping import crop_hand
 from senorita_lib.datasets import SyntheticHand
-from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.figures import crop as maps
-from senorita_lib.figures.crop import STEPS, CropStep, crop_step_plot, crop_steps, uncropped
+from senorita_lib.figures.crop import STEPS, crop_step_plot, crop_steps, uncropped
 from senorita_lib.figures.style import NOTHING, draw_depth, new_figure
 from senorita_lib.hand import FINGER_CHAINS
 
-
-@pytest.fixture(scope="module")
-def frame() -> Frame:
-    return SyntheticHand(seed=0).frame(32)
-
-
-@pytest.fixture(scope="module")
-def crop(frame: Frame) -> HandCrop:
-    return crop_hand(frame.depth, frame.box)
+FRAME = SyntheticHand(seed=0).frame(32)
+CROP = crop_hand(FRAME.depth, FRAME.box)
+CROP_STEPS = crop_steps(FRAME, CROP)
 
 
-@pytest.fixture(scope="module")
-def steps(frame: Frame, crop: HandCrop) -> list[CropStep]:
-    return crop_steps(frame, crop)
-
-
-def test_steps_hold_what_they_say(frame: Frame, crop: HandCrop, steps: list[CropStep]) -> None:
-    assert [step.title[0] for step in steps] == [name[0] for name in STEPS] == list("123456")
-    assert f"{crop.steps['threshold']} mm" in steps[2].title
-    assert f"500 / {crop.steps['coarse_z']:.0f}" in steps[3].title
-    np.testing.assert_array_equal(steps[0].given[[0, 2]].ravel(), frame.box)
+def test_steps_hold_what_they_say_and_the_image_is_in_its_mm() -> None:
+    assert [step.title[0] for step in CROP_STEPS] == [name[0] for name in STEPS] == list("123456")
+    assert f"{CROP.steps['threshold']} mm" in CROP_STEPS[2].title
+    assert f"500 / {CROP.steps['coarse_z']:.0f}" in CROP_STEPS[3].title
+    np.testing.assert_array_equal(CROP_STEPS[0].given[[0, 2]].ravel(), FRAME.box)
     # The first four share the colours of the scene, the others those of the cube.
-    assert len({step.limits for step in steps[:4]}) == len({step.limits for step in steps[4:]}) == 1
-    unlabelled = replace(frame, joints=None)
-    assert all(step.joints is None for step in crop_steps(unlabelled, crop))
-
-
-def test_the_image_is_drawn_in_its_mm(crop: HandCrop, steps: list[CropStep]) -> None:
-    last, seen = steps[-1], crop.image > -1
+    assert [len({s.limits for s in part}) for part in (CROP_STEPS[:4], CROP_STEPS[4:])] == [1, 1]
+    assert all(step.joints is None for step in crop_steps(replace(FRAME, joints=None), CROP))
+    last, seen = CROP_STEPS[-1], CROP.image > -1
     assert not last.depth[~seen].any()
-    drawn = (crop.cube_centre[2] - last.depth[seen]) / 100
-    np.testing.assert_allclose(drawn, crop.image[seen], atol=1e-4)
+    drawn = (CROP.cube_centre[2] - last.depth[seen]) / 100
+    np.testing.assert_allclose(drawn, CROP.image[seen], atol=1e-4)
     assert last.limits[1] - last.limits[0] == 200
-    assert abs(sum(last.limits) / 2 - crop.cube_centre[2]) <= 0.5
+    assert abs(sum(last.limits) / 2 - CROP.cube_centre[2]) <= 0.5
 
 
-def test_a_plot_has_depth_in_whole_mm_and_a_line_for_each_finger(steps: list[CropStep]) -> None:
-    for step in steps:
+def test_a_plot_has_depth_in_whole_mm_and_a_line_for_each_finger() -> None:
+    for step in CROP_STEPS:
         heatmap, *lines, centre = crop_step_plot(step).data
         every = heatmap.dx
         np.testing.assert_array_equal(heatmap.z, np.rint(step.depth)[::every, ::every])
@@ -65,9 +49,9 @@ def test_a_plot_has_depth_in_whole_mm_and_a_line_for_each_finger(steps: list[Cro
 
 
 @pytest.mark.parametrize("which", [0, 5])
-def test_live_and_static_twin_have_the_same_colours(steps: list[CropStep], which: int) -> None:
+def test_live_and_static_twin_have_the_same_colours(which: int) -> None:
     """Near is bright, nothing is dark, row 0 is on top."""
-    step, plot = steps[which], crop_step_plot(steps[which])
+    step, plot = CROP_STEPS[which], crop_step_plot(CROP_STEPS[which])
     trace, (low, high) = plot.data[0], plot.layout.yaxis.range
     stops, colours = zip(*trace.colorscale, strict=True)
     channels = np.array([to_rgb(colour) for colour in colours]).T
@@ -84,10 +68,10 @@ def test_live_and_static_twin_have_the_same_colours(steps: list[CropStep], which
     assert low > high
 
 
-def test_a_frame_without_a_hand_is_drawn(frame: Frame) -> None:
-    plot = crop_step_plot(uncropped(frame, "no hand"))
+def test_a_frame_without_a_hand_is_drawn() -> None:
+    plot = crop_step_plot(uncropped(FRAME, "no hand"))
     assert plot.data[0].zmin > 0 and plot.layout.title.text == "no hand"
-    empty = replace(frame, depth=np.zeros_like(frame.depth))
+    empty = replace(FRAME, depth=np.zeros_like(FRAME.depth))
     assert crop_step_plot(uncropped(empty, "no hand")).data[0].zmin == 0
 
 

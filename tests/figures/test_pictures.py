@@ -5,7 +5,7 @@ import re
 from conftest import ROOT
 
 from senorita_lib.figures.pictures import draw_pictures
-from senorita_lib.figures.style import FINGER_COLOURS, png
+from senorita_lib.figures.style import png
 
 
 def test_readme_shows_what_make_pictures_draws() -> None:
@@ -15,9 +15,3 @@ def test_readme_shows_what_make_pictures_draws() -> None:
     for name, picture in drawn.items():
         kept = (ROOT / "pictures" / f"{name}.png").read_bytes()
         assert picture[:24] == kept[:24]  # the header: width and height
-
-
-def test_finger_colours_are_used_for_fingers_only() -> None:
-    for path in (ROOT / "senorita_lib").rglob("*.py"):
-        found = [colour for colour in FINGER_COLOURS if colour in path.read_text("utf-8").lower()]
-        assert not found or path.name == "style.py", f"{path.name} has {found}"

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.colors import same_color
 
 from senorita_lib.datasets import Hands19  # noqa: F401
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors
@@ -10,7 +9,6 @@ from senorita_lib.experiments.tables import load_notes, study_means
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.figures import results as plots
-from senorita_lib.figures.style import FINGER_COLOURS, WRIST_COLOUR
 from senorita_lib.hand import FINGER_CHAINS, JOINT_FINGER
 
 
@@ -38,9 +36,8 @@ def test_the_table_is_dots_with_intervals():
     rows["Model 1, initial"]["all"] = estimate(0, 0, 0)
     rows[POSES["constant"]] = dict.fromkeys(SPLITS, 49)
     rows["  paper's Model 1"] = dict.fromkeys(SPLITS, 9)
-    figure = plots.table_figure(rows)
-    assert "  paper's Model 1" not in [line.get_label() for line in figure.axes[0].lines]
-    (axes,) = figure.axes
+    (axes,) = plots.table_figure(rows).axes
+    assert "  paper's Model 1" not in [line.get_label() for line in axes.lines]
     lines = {line.get_label(): line for line in axes.lines}
     for i, name in enumerate([*names, "ensemble of 2"]):
         np.testing.assert_allclose(lines[name].get_ydata(), 20 + i + np.arange(5) / 8)
@@ -48,15 +45,9 @@ def test_the_table_is_dots_with_intervals():
         np.testing.assert_allclose(bars[:, :, 1], [[19 + i, 22 + i]] * 5)
         assert (lines[name].get_markerfacecolor() == "white") == name.endswith("initial")
         assert (np.abs(lines[name].get_xdata() - range(5)) < 0.5).all()
-    assert lines["Model 2, initial"].get_color() == lines["Model 2, refined"].get_color()
-    assert lines["Model 2, initial"].get_color() != lines["Model 1, initial"].get_color()
-    assert lines["ensemble of 2"].get_marker() == "D"
     assert set(lines[POSES["constant"]].get_ydata()) == {49}
-
-
-def test_a_split_without_frames_leaves_its_place_empty():
+    # A split without frames leaves its place empty.
     (axes,) = plots.table_figure({"Model 1, refined": {"SHAPE": estimate(20, 19, 21)}}).axes
-    assert [label.get_text() for label in axes.get_xticklabels()] == list(SPLITS)
     (dot,) = [line for line in axes.lines if line.get_label() == "Model 1, refined"]
     assert len(dot.get_xdata()) == 1 and abs(dot.get_xdata()[0] - 2) < 0.5
 
@@ -68,8 +59,6 @@ def test_joint_bars_go_from_the_palm_outwards_finger_by_finger(poses):
     before, after = (joint_errors(p, true).mean(axis=0) for p in (initial, refined))
     np.testing.assert_allclose([bar.get_height() for bar in left.patches], after[order])
     np.testing.assert_allclose(left.lines[0].get_ydata(), before[order])
-    colours = [WRIST_COLOUR, *np.repeat(FINGER_COLOURS, 4)]
-    assert all(same_color(b.get_facecolor(), c) for b, c in zip(left.patches, colours, strict=True))
     fingers = np.array(JOINT_FINGER)
     means = [after[fingers == finger].mean() for finger in range(5)]
     np.testing.assert_allclose([bar.get_height() for bar in right.patches], means)
@@ -81,7 +70,6 @@ def comparison(label, difference, low, high, **changes):
     return row | {"difference": difference, "low": low, "high": high} | changes
 
 
-LONG = "A claim that is so long that it does not fit into one line of the figure"
 PAIRS = [
     comparison("Model 2", -2.0, -3.0, -1.0),
     comparison("Model 3", -12.0, -13.0, -11.0, split="VIEWP"),
@@ -89,7 +77,7 @@ PAIRS = [
 ]
 OTHERS = [comparison("others", 0.5, -1.0, 2.0)]
 CLAIMS = [
-    {"claim": LONG, "verdict": "supported", "comparisons": PAIRS},
+    {"claim": "long " * 20, "verdict": "supported", "comparisons": PAIRS},
     {"claim": "A short one", "verdict": "inconclusive", "comparisons": OTHERS},
     {"claim": "Not measured", "verdict": "not measured", "comparisons": []},
 ]
@@ -99,18 +87,13 @@ def test_the_ledger_has_a_line_for_each_pair_that_decides():
     (axes,) = plots.ledger_figure(CLAIMS).axes
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     intervals = [list(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 1.4]
-    texts = [text.get_text() for text in axes.texts]
     words = ("supported", "Model 2", "Model 3", "inconclusive", "others")
-    assert [text for text in texts if text in words] == list(words)
-    assert any("\n" in text for text in texts)
-    assert axes.get_xlim()[0] < -13
+    assert [text.get_text() for text in axes.texts if text.get_text() in words] == list(words)
     assert [line.get_xdata()[0] for line in dots] == [-2, -12, 0.5]
     assert intervals == [[-3, -1], [-13, -11], [-1, 2]]
     assert dots[0].get_markerfacecolor() == dots[0].get_color()
     assert dots[-1].get_markerfacecolor() == "white"  # zero is in its interval
-
-
-def test_a_claim_of_several_splits_has_the_line_of_their_mean():
+    # A claim of several splits has the line of their mean.
     splits = [
         comparison("Model 1", mm, mm - 1, mm + 1, split=split, decides=split != "all")
         for mm, split in enumerate([*SPLITS, "all"])
@@ -147,7 +130,6 @@ def test_refinement_counts_changes_by_split():
         assert mean.get_ydata()[0] == pytest.approx(inside.mean())
         ends = axes.patches[-1].get_bbox().intervaly
         assert tuple(ends) == pytest.approx(plots.mean_interval(inside)[1:])
-        assert axes.get_title().startswith(split)
         assert axes.texts[1].get_text() == f"{100 * (inside < 0).mean():.0f} % better"
 
 

@@ -25,16 +25,3 @@ def test_images_have_one_scale_in_mm_and_grey_ones_none() -> None:
     np.testing.assert_array_equal(cells[0].images[0].get_array(), image)
     assert cells[0].images[0].get_clim() == (-0.999, 1)  # below is background
     assert len(style.grid_figure([image], colours=style.GREY_MAP, columns=1).axes) == 1
-
-
-def test_depth_and_image_of_one_place_have_one_colour() -> None:
-    """Near is bright in both, and the colours are the same at the cube's ends."""
-    _, (axes,) = style.new_figure(1, 2)
-    depth = style.draw_depth(axes[0], np.array([[400.0, 500.0, 600.0]]), "", False, (400, 600))
-    crop = style.draw_crop(axes[1], np.array([[1.0, 0.0, -0.999]]))
-    colours = [shown.to_rgba(shown.get_array()) for shown in (depth, crop)]
-    np.testing.assert_allclose(*colours, atol=0.02)
-    assert colours[0][0, 0].sum() > colours[0][0, 2].sum()
-    nothing = style.draw_depth(axes[0], np.array([[0.0, 500.0]]), "", False)
-    drawn = nothing.to_rgba(nothing.get_array())[0, 0]
-    np.testing.assert_array_equal(drawn, style.IMAGE_MAP(np.ma.masked))

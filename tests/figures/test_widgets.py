@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import IPython.display
 import ipywidgets
 import numpy as np
 import plotly.graph_objects as go
@@ -205,13 +204,6 @@ def test_hands_near_the_camera_can_be_turned_to_the_ends_of_the_slider() -> None
             assert_drawn(explorer, wanted)
 
 
-def test_a_layers_title_says_what_it_holds() -> None:
-    plane = pose_input(HANDS, HANDS.pose(11), "layers")[16]
-    assert plane.max() <= 0.5 and (plane > -1).any()
-    assert channel_title("layers", 16) == "layer 16 of 64: what lies behind +50 mm"
-    assert channel_title("voxels", 0) == "slice 0 of 32: from −100 to −94 mm"
-
-
 def test_the_gallery_shows_each_hand_from_where_it_was_seen(frames: list[Frame]) -> None:
     names, views = ("best 1", "median 1", "worst 1"), {}
     for name, frame in zip(names, frames, strict=True):
@@ -224,13 +216,3 @@ def test_the_gallery_shows_each_hand_from_where_it_was_seen(frames: list[Frame])
         named(explorer, "hand").value = name
         assert_drawn(explorer, hand_plot(name, views[name]))
     assert figure.layout.scene.camera.eye.x == 2 and figure.layout.uirevision
-
-
-def test_without_a_kernel_a_sentence_stands_for_a_widget(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[dict] = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, raw: shown.append(bundle))
-    slider = ipywidgets.IntSlider()
-    widgets.show_widget(slider, "a slider")
-    assert shown[0]["text/plain"] == "a slider"
-    view = shown[0]["application/vnd.jupyter.widget-view+json"]
-    assert view["model_id"] == slider.model_id

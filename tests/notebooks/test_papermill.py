@@ -11,11 +11,6 @@ from conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-# Notebook, parameter, value, and the refusal; test_notebooks.py has more of them.
-CASES = [
-    ("04_train_refine", "model", "7", "this notebook has model = 7, wanted 1, 2, 3 or 4"),
-    ("03_skeleton_renderer", "gama", "0.1", "this notebook has no 'gama', the nearest known name"),
-]
 SECONDS = 120  # the most that training waits for its first line to be read
 
 
@@ -23,17 +18,15 @@ def command(source, *options):
     return [sys.executable, "-m", "papermill", "--kernel", "python3", str(source), *options]
 
 
-@pytest.mark.parametrize(("name", "parameter", "value", "refusal"), CASES)
-def test_slip_stops_in_the_first_cell_and_the_notebook_is_whole(
-    name, parameter, value, refusal, tmp_path
-):
+def test_slip_stops_in_the_first_cell_and_the_notebook_is_whole(tmp_path):
     """It opens in JupyterLab with a mark at its top and the error in its place."""
-    source, out = ROOT / "notebooks" / f"{name}.ipynb", tmp_path / "out.ipynb"
-    call = command(source, str(out), "-p", parameter, value)
+    source, out = ROOT / "notebooks" / "04_train_refine.ipynb", tmp_path / "out.ipynb"
+    call = command(source, str(out), "-p", "model", "7")
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert 'Exception encountered at "In [3]"' in done.stderr, done.stderr
-    assert re.fullmatch(f"ValueError: {refusal}.*", done.stderr.strip().splitlines()[-1])
+    refusal = "ValueError: this notebook has model = 7, wanted 1, 2, 3 or 4"
+    assert done.stderr.strip().splitlines()[-1].startswith(refusal)
 
     executed = nbformat.read(out, as_version=4)
     nbformat.validate(executed)
@@ -50,8 +43,6 @@ def test_slip_stops_in_the_first_cell_and_the_notebook_is_whole(
     assert executed.cells[executed.cells.index(code[2]) - 1] is marks[-1]
 
 
-# --- progress ---------------------------------------------------------------------------------
-
 TRAIN = """
 import sys, time
 from pathlib import Path
@@ -60,12 +51,10 @@ sys.path.insert(0, {tests!r})
 from conftest import QUICK
 from senorita_lib.training.stages import train
 
-def wait(log, folder=Path({folder!r})):
+def wait(log, read=Path({folder!r}, "read")):
     "After the second validation, wait until the line about the first has been read."
-    end = time.monotonic() + {seconds}
-    while sum("validation_initial_mm" in row for row in log) > 1 and time.monotonic() < end:
-        if (folder / "read").exists():
-            break
+    end, count = time.monotonic() + {seconds}, sum("validation_initial_mm" in row for row in log)
+    while count > 1 and not read.exists() and time.monotonic() < end:
         time.sleep(0.05)
 
 recipe = QUICK.override(validate_images=24)
