@@ -142,10 +142,6 @@ class Lab:
                 opened.run_all()
                 yield opened
                 opened.check()
-            except BaseException:
-                with contextlib.suppress(playwright.Error):
-                    page.screenshot(path=ROOT / "runs" / f"{name}_failed.png")
-                raise
             finally:
                 for session in json.loads(self.ask("sessions")):
                     self.ask(f"sessions/{session['id']}", "DELETE")
@@ -239,23 +235,19 @@ class Explorer:
         self.notebook, self.page, self.cell = notebook, notebook.page, cell
         self.plot = cell.locator(".js-plotly-plot")
 
-    def slider(self, label: str) -> playwright.Locator:
-        return self.behind(label, "@role='slider'")
-
-    def readout(self, label: str) -> str:
-        return self.behind(label, "contains(@class, 'widget-readout')").inner_text()
-
-    def behind(self, label: str, kind: str) -> playwright.Locator:
+    def slider(self, label: str, kind: str = "@role='slider'") -> playwright.Locator:
         """The first one behind a label: widgets have no names themselves."""
         text = f"//*[normalize-space()='{label}']"
         return self.cell.locator(f"xpath=({text}/following::*[{kind}])[1]")
+
+    def readout(self, label: str) -> str:
+        return self.slider(label, "contains(@class, 'widget-readout')").inner_text()
 
     def readouts(self) -> list[str]:
         texts = self.cell.locator(".widget-readout:visible").all_inner_texts()
         return [text.replace("−", "-") for text in texts]
 
     def shown(self) -> list:
-        """The figure's title, and for each trace the sum of each array."""
         return self.plot.evaluate(SHOWN)
 
     def title(self) -> str:
@@ -267,7 +259,6 @@ class Explorer:
         return readouts, shown
 
     def picture(self) -> np.ndarray:
-        """The figure's pixels."""
         self.page.mouse.move(0, 0)  # over the figure it would bring buttons
         return np.asarray(Image.open(BytesIO(self.plot.screenshot())).convert("RGB"), int)
 
@@ -281,12 +272,7 @@ class Explorer:
         self.page.mouse.move(x + pixels, y, steps=8)
         self.page.mouse.up()
 
-    def drag(self, handle: playwright.Locator, pixels: int) -> None:
-        with self.change():
-            self.move_mouse(handle, pixels)
-
     def turn(self, pixels: int) -> None:
-        """Turn a 3D figure by the mouse."""
         self.move_mouse(self.plot, pixels)
         last = None
         while (now := self.camera()) != last:  # it turns on for a moment
@@ -296,9 +282,13 @@ class Explorer:
     def camera(self) -> dict:
         return self.plot.evaluate("plot => plot._fullLayout.scene.camera")
 
-    def press(self, handle: playwright.Locator, key: str) -> None:
+    def drag(self, label: str, pixels: int) -> None:
         with self.change():
-            handle.press(key)
+            self.move_mouse(self.slider(label), pixels)
+
+    def press_right(self, label: str) -> None:
+        with self.change():
+            self.slider(label).press("ArrowRight")
 
     def click(self, name: str) -> None:
         with self.change():

@@ -79,19 +79,13 @@ def crop_steps(frame: Frame, crop: HandCrop) -> list[CropStep]:
     joints = None if frame.joints is None else crop.to_uvd(frame.joints)[:, :2] * size - 0.5
     width = crop.box[2] - crop.box[0]
     return [
-        CropStep(
-            "1  frame, given box (dashed), its square", frame.depth, scene,
-            given=_outline(*frame.box), box=_outline(x, y, x + side, y + side),
-        ),
+        CropStep("1  frame, given box (dashed), its square", frame.depth, scene,
+                 given=_outline(*frame.box), box=_outline(x, y, x + side, y + side)),
         CropStep("2  the square", steps["square_depth"], scene),
-        CropStep(
-            f"3  nearer than {steps['threshold'] or '–'} mm; rough centre", steps["foreground"],
-            scene, centre=steps["rough_centre"][:2] - [x, y],
-        ),
-        CropStep(
-            f"4  box of 500 / {steps['coarse_z']:.0f} × 210 = {width:.0f} px",
-            steps["box_depth"], scene,
-        ),
+        CropStep(f"3  nearer than {steps['threshold'] or '–'} mm; rough centre",
+                 steps["foreground"], scene, centre=steps["rough_centre"][:2] - [x, y]),
+        CropStep(f"4  box of 500 / {steps['coarse_z']:.0f} × 210 = {width:.0f} px",
+                 steps["box_depth"], scene),
         CropStep("5  within ±100 mm", steps["hand_depth"], cube),
         CropStep(f"6  image, {size} × {size}", image_mm, cube, joints=joints),
     ]  # fmt: skip

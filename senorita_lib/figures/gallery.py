@@ -15,6 +15,12 @@ from senorita_lib.figures.style import FAINT, INK, draw_hand
 from senorita_lib.hand import FINGER_CHAINS
 
 _REACH, _POINTS = 150, 2000  # of a view: mm from its middle, and how many at most
+# For each view its name, the coordinates across and up the page, and their directions.
+_SIDES = (
+    ("from the camera", [0, 1], "x →, y ↓"),
+    ("from the right", [2, 1], "z →, y ↓"),
+    ("from above", [0, 2], "x →, z ↑"),
+)
 
 
 def ranked_frames(errors: ArrayLike, each: int = 4) -> dict[str, int]:
@@ -25,20 +31,16 @@ def ranked_frames(errors: ArrayLike, each: int = 4) -> dict[str, int]:
     return {f"{kind} {i + 1}": int(o[i]) for kind, o in kinds.items() for i in range(each)}
 
 
-def gallery_figure(
-    images: Sequence[np.ndarray], predicted_uv: Sequence[ArrayLike],
-    true_uv: Sequence[ArrayLike] | None = None, titles: Sequence[str] = (), columns: int = 5,
-    row_names: Sequence[str] = (),
-) -> Figure:  # fmt: skip
+def gallery_figure(images: Sequence[np.ndarray], predicted_uv: Sequence[ArrayLike],
+                   true_uv: Sequence[ArrayLike] | None = None, titles: Sequence[str] = (),
+                   columns: int = 5, row_names: Sequence[str] = ()) -> Figure:  # fmt: skip
     """Crops (S, S) with predicted hands (solid) and true ones (dotted), (21, 2 or more), uvd."""
     figure = style.grid_figure(images, titles, columns, colours=style.GREY_MAP, row_names=row_names)
     for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
-        size = len(image)
         if true_uv is not None:
-            true = np.asarray(true_uv[i])[:, :2] * size - 0.5
+            true = np.asarray(true_uv[i]) * len(image) - 0.5
             draw_hand(axes, true, width=1.2, dots=0, style=":")
-        draw_hand(axes, np.asarray(predicted_uv[i])[:, :2] * size - 0.5, dots=5)
-        axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+        draw_hand(axes, np.asarray(predicted_uv[i]) * len(image) - 0.5, dots=5)
     return figure
 
 
@@ -61,14 +63,6 @@ def hand_view(crop: HandCrop, predicted: ArrayLike, true: ArrayLike, title: str)
         cloud = cloud[np.random.default_rng(0).choice(len(cloud), _POINTS, replace=False)]
     found, truth = (np.asarray(joints) - crop.cube_centre for joints in (predicted, true))
     return HandView(title, cloud.astype(np.int8), found, truth)
-
-
-# For each view its name, the coordinates across and up the page, and their directions.
-_SIDES = (
-    ("from the camera", [0, 1], "x →, y ↓"),
-    ("from the right", [2, 1], "z →, y ↓"),
-    ("from above", [0, 2], "x →, z ↑"),
-)
 
 
 def views_figure(views: dict[str, HandView]) -> Figure:

@@ -24,24 +24,20 @@ from senorita_lib.representations import CHANNELS, inputs_of
 
 ORANGE, GREEN = "#e67e22", "#5aa02c"  # as in the paper's Fig. 1 and Fig. 4
 # Fig. 1 has columns at x = 1.2, 3.15, 6.2, 9.3 and 11.85 inches, rows at y = 5.5, 3.55 and 1.25.
-_ARROWS = (
-    # Frame to crop, input, estimator, heat maps and initial pose.
+_ARROWS = (  # frame to initial pose; from there to the sum and the patches; to the refined pose
     ((1.2, 4.48), (1.2, 4.17)), ((1.86, 3.55), (2.49, 3.55)), ((3.81, 3.55), (4.2, 3.55)),
     ((8.2, 3.55), (8.64, 3.55)), ((9.96, 3.55), (11.19, 3.55)),
-    # From there to the sum and to the patches; crop to patches, patches to their stream.
     ((11.85, 2.35), (11.85, 2.17), (10.575, 2.17), (10.575, 1.42)),
-    ((10.575, 2.17), (1.7, 2.17), (1.7, 1.87)),
-    ((1.2, 2.53), (1.2, 1.87)), ((2.0, 0.87), (4.43, 0.87)),
-    # Refiner to residuals, sum and refined pose.
-    ((8.2, 1.25), (8.64, 1.25)), ((9.96, 1.25), (10.405, 1.25)), ((10.745, 1.25), (11.19, 1.25)),
+    ((10.575, 2.17), (1.7, 2.17), (1.7, 1.87)), ((1.2, 2.53), (1.2, 1.87)),
+    ((2.0, 0.87), (4.43, 0.87)), ((8.2, 1.25), (8.64, 1.25)), ((9.96, 1.25), (10.405, 1.25)),
+    ((10.745, 1.25), (11.19, 1.25)),
 )  # fmt: skip
 
 
 def overview_figure(model: HandPoseNet, frame: Frame) -> Figure:
-    """Fig. 1: one frame's way through the whole network, with each tensor's shape.
+    """Fig. 1: one frame's way through the whole network; truth and errors if it has labels.
 
-    Without labels in the frame, the true volumes, the losses and the errors are left out. A
-    ``ValueError`` where the model has no heat maps, or the frame's box holds no hand.
+    A ``ValueError`` where the model has no heat maps, or the frame's box holds no hand.
     """
     seen, page, recipe = follow(model, frame), Page(13, 6.65), model.recipe
     title = f"Recipe {recipe.name}, Model {recipe.model}: one frame, step by step"
@@ -79,10 +75,8 @@ def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
     backbone = [call.output for call in seen.children("estimator.backbone")]
     head = [call.output for call in seen.children("estimator.head")]
     # In the head are a deconvolution, its norm and its ReLU three times, then a convolution.
-    for x, stages, name in (
-        (5.3, backbone[-4:], "levels of the ResNet"),
-        (7.2, head[2:-1:3], "deconvolutions"),
-    ):
+    columns = (5.3, backbone[-4:], "levels of the ResNet"), (7.2, head[2:-1:3], "deconvolutions")
+    for x, stages, name in columns:
         for i, maps in enumerate(stages):
             page.maps(x + 0.47 * (i - (len(stages) - 1) / 2), 3.65, maps.mean(dim=1), 0.42)
         page.caption(x, 3.35, f"{len(stages)} {name}", stages[-1])
@@ -97,12 +91,11 @@ def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
 
 
 def _draw_pose(page: Page, y: float, name: str, seen: Flow, joints_mm: torch.Tensor) -> None:
-    error = []
+    words: list[Any] = [name, joints_mm]
     if seen.true_mm is not None:
         mean = mean_joint_error(joints_mm.cpu().numpy(), seen.true_mm.cpu().numpy())
-        error = [f"mean joint error {mean:.1f} mm"]
-    image = seen.crops.image[0, 0]
-    axes = page.image(11.85, y, image, name, joints_mm, *error, colours=style.GREY_MAP)
+        words.append(f"mean joint error {mean:.1f} mm")
+    axes = page.image(11.85, y, seen.crops.image[0, 0], *words, colours=style.GREY_MAP)
     style.draw_hand(axes, seen.pixels(joints_mm), width=1.5, dots=5)
 
 
@@ -136,7 +129,6 @@ def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
 
 
 def _draw_refinement(page: Page, seen: Flow) -> None:
-    """Patches and initial orientations, the bone networks, residuals, and the refined pose."""
     calls, refined = seen.calls, seen.refined
     patches = [stage[0].input for stage in _patch_stages(calls)]
     for bone, patch in enumerate(patches[0][0]):  # columns are fingers, tips on top
@@ -220,7 +212,6 @@ def refiner_figure(model: HandPoseNet, frame: Frame) -> Figure:
 
 
 def _draw_patch_stream(page: Page, seen: Flow, bone: int) -> None:
-    """Each scale's patch, convolution and pooling; all joined in a fully connected layer."""
     page.box(5.75, 3.45, 6.3, 3.5, GREEN)
     page.write(2.8, 5.0, "Patch stream", 9, ha="left", weight="bold")
     page.write(6.1, 5.0, "the first four maps of each layer")
@@ -244,7 +235,6 @@ def _draw_patch_stream(page: Page, seen: Flow, bone: int) -> None:
 
 
 def _draw_pose_stream(page: Page, seen: Flow, bone: int) -> None:
-    """The initial orientation, and its way through the fully connected layers."""
     layers = seen.children("refiner.pose_stream")
     if not layers:
         page.write(5.65, 0.9, "no initial pose stream in this recipe")
@@ -263,7 +253,6 @@ def _draw_pose_stream(page: Page, seen: Flow, bone: int) -> None:
 
 
 def _draw_increment(page: Page, seen: Flow, bone: int) -> None:
-    """Both streams joined, the residual orientation, and the bone turned by it."""
     joined, residual = (part[0, bone] for part in seen.calls["refiner.residual"])
     page.strip(9.5, 2.4, 1.8, joined, "joined", shape_text(joined))
     page.arrow((9.59, 2.4), (10.05, 2.4))
@@ -274,9 +263,8 @@ def _draw_increment(page: Page, seen: Flow, bone: int) -> None:
     initial, turn = seen.refined.initial_orientation[0, bone].cpu(), residual.cpu()
     up = torch.nn.functional.normalize(initial, dim=0)  # of the page, in the plane of both
     side = torch.nn.functional.normalize(turn - (turn @ up) * up, dim=0)
-    origin, start, end = (
-        (float(v @ side), float(v @ up)) for v in (0 * initial, initial, initial + turn)
-    )
+    ends = (0 * initial, initial, initial + turn)
+    origin, start, end = ((float(v @ side), float(v @ up)) for v in ends)
     axes = page.picture(12.05, 2.4, 1.4)
     for y, name, tail, head, ink in (
         (3.58, "initial", origin, start, style.GREY),
@@ -292,12 +280,10 @@ def _draw_increment(page: Page, seen: Flow, bone: int) -> None:
 
 
 def _draw_layer(page: Page, x: float, y: float, height: float, call: Call, bone: int) -> None:
-    """A bone's share of a fully connected layer's output, and its sizes."""
     before, after = (part[0, bone] for part in call)
     page.strip(x, y, height, after, "FC", f"{shape_text(before)} → {shape_text(after)}")
 
 
 def _numbers(seen: Flow, vector: torch.Tensor) -> str:
-    """An orientation's three numbers."""
     form = "{:+.1f} mm" if seen.refined.orient is not orientations else "{:+.2f}"
     return "\n".join(map(form.format, vector.tolist())).replace("-", "−")

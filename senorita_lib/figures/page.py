@@ -81,9 +81,8 @@ class Page:
 
     def picture(self, x: float, y: float, size: Any = 1.2, /, **options: Any) -> Axes:
         """Framed axes of one size, or of width and height, around a point."""
-        half, page = np.broadcast_to(size, 2) / 2, self.figure.get_size_inches()
-        place = (*(np.array([x, y]) - half) / page, *2 * half / page)
-        axes = self.figure.add_axes(place, **options)
+        page, size = self.figure.get_size_inches(), np.broadcast_to(size, 2)
+        axes = self.figure.add_axes((*([x, y] - size / 2) / page, *size / page), **options)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(color=GREY, linewidth=0.8)
         return axes
@@ -105,8 +104,7 @@ class Page:
 
     def strip(self, x: float, y: float, height: float, values: torch.Tensor, *words: str) -> None:
         """Numbers (n,) as a column of colours, and its caption."""
-        axes = self.picture(x, y, (0.14, height))
-        column = values[:, None].cpu().numpy()
+        axes, column = self.picture(x, y, (0.14, height)), values[:, None].cpu().numpy()
         axes.imshow(column, IMAGE_MAP, aspect="auto", interpolation="nearest")
         self.caption(x, y - height / 2, *words)
 
@@ -125,11 +123,9 @@ class Page:
     def box(self, x: float, y: float, width: float, height: float, colour: str,
             round: float = 0.1) -> None:  # fmt: skip
         """A rounded rectangle around a point, lightly filled."""
-        corner = x - width / 2 + round, y - height / 2 + round
-        style = f"round,pad={round},rounding_size={round}"
-        inner = width - 2 * round, height - 2 * round
-        patch = FancyBboxPatch(corner, *inner, boxstyle=style, fc=colour + "20", ec=colour, lw=1)
-        self.axes.add_patch(patch)
+        corner, shape = (x - width / 2, y - height / 2), f"round,pad=0,rounding_size={round}"
+        look: Any = {"boxstyle": shape, "fc": colour + "20", "ec": colour, "lw": 1}
+        self.axes.add_patch(FancyBboxPatch(corner, width, height, **look))
 
     def arrow(self, *points: tuple[float, float], colour: str = GREY) -> None:
         """A thin line along points, with a head at its end."""

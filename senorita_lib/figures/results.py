@@ -159,8 +159,7 @@ def ledger_figure(claims: Sequence[Mapping[str, Any]]) -> Figure:
     ends = [0.0, *(comparison[end] for comparison in compared for end in ("low", "high"))]
     room = 0.04 * np.ptp(ends)
     axes.set(xlim=(min(ends) - room, max(ends) + room), ylim=(edges[-1], 0))
-    label = "for the claim  ←  difference of mean joint errors (mm)  →  against it"
-    axes.set_xlabel(label, fontsize=9)
+    axes.set_xlabel("for the claim  ←  difference of mean joint errors (mm)  →  against it")
     axes.axvline(0, color=INK, lw=0.8, zorder=1)
     tidy(axes, "x")
     axes.spines["left"].set_visible(False)

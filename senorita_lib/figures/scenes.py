@@ -75,11 +75,9 @@ def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
 WALK = [joint for chain in FINGER_CHAINS for joint in (*chain, -1)]
 
 
-def hand_line(
-    joints: ArrayLike, scene: str = "scene", colours: str | Sequence[str] = FINGER_COLOURS,
-    width: float = 9, **options: Any,
-) -> go.Scatter3d:  # fmt: skip
-    """A hand (21, 3) as one trace, which is light to redraw; ``options`` are plotly's."""
+def hand_line(joints: ArrayLike, scene: str = "scene", colours: Sequence[str] = FINGER_COLOURS,
+              width: float = 9, **options: Any) -> go.Scatter3d:  # fmt: skip
+    """A hand (21, 3) as one trace, light to redraw, of one colour or five; options are plotly's."""
     drawn = colours if isinstance(colours, str) else np.repeat(colours, 6).tolist()
     lifted = np.append(np.asarray(joints, np.float32), np.full((1, 3), np.nan, np.float32), axis=0)
     options = {"mode": "lines+markers", "hoverinfo": "skip", "showlegend": False} | options
@@ -103,7 +101,7 @@ def cloud_plot(
     Points (N, 3), bright where ``colour`` (N,) is high; ``box`` (2, 3) is two opposite corners.
     """
     ends = np.asarray(box)
-    corners = [[ends[end, axis] for axis, end in enumerate(corner)] for corner in _CUBE_PATH]
+    corners = ends[_CUBE_PATH, range(3)]
     marker = {"size": 1.6, "color": np.asarray(colour, np.float32), "colorscale": "Viridis"}
     dots = {"mode": "markers", "marker": marker, "name": "depth pixels"}
     lines = {"mode": "lines", "line": {"color": GREY, "width": 3}, "name": "200 mm cube"}
@@ -139,14 +137,13 @@ def moving_plot(
             traces.append(_arrow_line(joints, pulls))
     still: list[go.Scatter3d] = []
     for scene in names:
-        still.append(hand_line(np.asarray(truth) + 0.5, scene, FAINT, width=3))
-        still += axis_traces(size, scene)
+        still += [hand_line(np.asarray(truth) + 0.5, scene, FAINT, 3), *axis_traces(size, scene)]
     figure = go.Figure([*moving[0], *still], cube_layout(size, len(paths)))
-    frames = []
-    for traces, label in zip(moving, labels, strict=True):
-        data = [go.Scatter3d(x=line.x, y=line.y, z=line.z) for line in traces]
-        frames.append(go.Frame(data=data, name=label, traces=list(range(len(traces)))))
-    figure.frames = frames
+    places = [[go.Scatter3d(x=line.x, y=line.y, z=line.z) for line in row] for row in moving]
+    moved = list(range(len(moving[0])))
+    figure.frames = [
+        go.Frame(data=data, name=n, traces=moved) for data, n in zip(places, labels, strict=True)
+    ]
     style = {"y": 0.94, "yanchor": "top", "showarrow": False}
     titles = [{"text": t, "x": (i + 0.5) / len(paths)} | style for i, t in enumerate(paths_of)]
     buttons = [

@@ -52,8 +52,8 @@ def new_figure(
     figure = Figure(figsize=size, layout="constrained", dpi=80)
     rules: Any = {
         "axes.labelsize": 9, "axes.grid": True, "axes.axisbelow": True,
-        "axes.spines.top": False, "axes.spines.right": False,
-        "axes.prop_cycle": cycler(color=MUTED_COLOURS), "grid.color": RULE, "grid.linewidth": 0.6,
+        "axes.spines.top": False, "axes.spines.right": False, "grid.linewidth": 0.6,
+        "axes.prop_cycle": cycler(color=MUTED_COLOURS), "grid.color": RULE,
     }  # fmt: skip
     with matplotlib.rc_context(rules):
         axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
@@ -91,8 +91,7 @@ def show(
 ) -> None:
     """Display a figure in a notebook, with an interactive twin where Jupyter can show one.
 
-    The caption, one sentence that says what to see, is also the picture's alt text. 64 colours
-    are enough for lines and flat faces, and save a fifth of the picture's size.
+    The caption is also the alt text; 64 colours are enough for lines and flat faces.
     """
     from IPython.display import display
 
@@ -107,11 +106,11 @@ def mime_bundle(
     picture = base64.b64encode(png(figure, colours, caption)).decode()
     bundle: dict[str, Any] = {"image/png": picture, "text/plain": caption}
     if twin is not None:
-        top, height, room = twin.layout.margin.t, twin.layout.height, 30  # px
         title = {"text": caption, "font": {"size": 12}, "pad": {"t": 10}, "x": 0.01, "y": 1}
         title |= {"xanchor": "left", "yanchor": "top"}
-        top = room + (100 if top is None else top)  # plotly's own is 100
-        twin.update_layout(title=title, margin_t=top, height=room + (height or 450))
+        # 30 px more for it; all twins have a margin of their own, but not all a height.
+        top, height = 30 + twin.layout.margin.t, 30 + (twin.layout.height or 450)
+        twin.update_layout(title=title, margin_t=top, height=height)
         bundle["application/vnd.plotly.v1+json"] = twin.to_plotly_json()
     return bundle, {"raw": True, "metadata": {"image/png": {"alt": caption}}}
 
@@ -122,17 +121,14 @@ def tidy(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
     axes.grid(axis=grid, color=RULE, lw=0.6)
 
 
-def draw_depth(
-    axes: Axes, depth_mm: np.ndarray, title: str = "", colourbar: bool = True,
-    limits: tuple[float | None, float | None] = (None, None),
-) -> AxesImage:  # fmt: skip
+def draw_depth(axes: Axes, depth_mm: np.ndarray, title: str = "", colourbar: bool = True,
+               limits: Sequence[float | None] = (None, None)) -> AxesImage:  # fmt: skip
     """A depth image, mm: near bright, 0 dark; colours between ``limits`` or its own extremes."""
     masked, (low, high) = np.ma.masked_equal(depth_mm, 0), limits
     shown = axes.imshow(masked, cmap=DEPTH_MAP, vmin=low, vmax=high, interpolation="nearest")
     if colourbar:
         depth_bar(shown, axes, "depth (mm)")
-    _bare(axes, title)
-    return shown
+    return _bare(shown, title)
 
 
 def draw_crop(
@@ -141,8 +137,7 @@ def draw_crop(
     """An image (S, S), image frame: +1 near, -1 background."""
     image = np.asarray(image)
     shown = axes.imshow(image, cmap=colours, vmin=-0.999, vmax=1, interpolation="nearest")
-    _bare(axes, title)
-    return shown
+    return _bare(shown, title)
 
 
 def depth_bar(shown: AxesImage, axes: Axes | np.ndarray, label: str = NEARER) -> None:
@@ -160,14 +155,9 @@ def depth_bar(shown: AxesImage, axes: Axes | np.ndarray, label: str = NEARER) ->
         bar.set_ticks([-0.999, -0.5, 0, 0.5, 1], labels=["−100", "−50", "0", "50", "100"])
 
 
-def draw_hand(
-    axes: Axes, points: ArrayLike, *, width: float = 1.6, dots: float = 8, alpha: float = 1.0,
-    style: str = "-", halo: bool = False,
-) -> None:  # fmt: skip
-    """Bones and joints at 2D ``points`` (21, 2 or more), coloured by finger.
-
-    On a coloured background, a white ``halo`` sets the bones off.
-    """
+def draw_hand(axes: Axes, points: ArrayLike, *, width: float = 1.6, dots: float = 8,
+              alpha: float = 1.0, style: str = "-", halo: bool = False) -> None:  # fmt: skip
+    """Bones and joints at points (21, 2 or more), coloured by finger, with or without a halo."""
     points = np.asarray(points)
     below = [withStroke(linewidth=width + 1.4, foreground="white")] if halo else None
     for (child, parent), colour in zip(BONES, BONE_COLOURS, strict=True):
@@ -192,21 +182,18 @@ def draw_patch_boxes(
         draw_box(axes, corners * size - 0.5, colour)
 
 
-def _bare(axes: Axes, title: str) -> None:
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(True)
-    axes.set_autoscale_on(False)  # what is drawn on top does not enlarge the image
-    axes.set_title(title, fontsize=9)
+def _bare(shown: AxesImage, title: str) -> AxesImage:
+    shown.axes.set(xticks=[], yticks=[], autoscale_on=False)  # so that no line enlarges the image
+    shown.axes.spines[:].set_visible(True)
+    shown.axes.set_title(title, fontsize=9)
+    return shown
 
 
 def grid_figure(
     images: Sequence[ArrayLike], titles: Sequence[str] = (), columns: int = 4, size: float = 2.4,
     colours: Colormap = IMAGE_MAP, row_names: Sequence[str] = (),
 ) -> Figure:  # fmt: skip
-    """Images (S, S), image frame, side by side, each ``size`` inches.
-
-    One scale for all, but none for ``GREY_MAP``. Titles: one for each image, or for each column.
-    """
+    """Images (S, S), image frame, of ``size`` inches, titled each or by column, with one scale."""
     rows, scale = -(-len(images) // columns), colours is IMAGE_MAP
     figure, axes = new_figure(rows, columns, size * columns + scale * 0.9, size * rows + 0.2)
     for cell in axes.flat[len(images) :]:

@@ -97,19 +97,18 @@ def _draw_losses(axes: Axes, log: Log, name: str, colours: dict[str, str]) -> No
             axes.annotate(f"{curve[-1]:.3g}", (seen[0], curve[0]), (-4, 0), ha="right", va="center",
                           textcoords="offset points", fontsize=8, color=colour)  # fmt: skip
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    if len(values) and values.min() > 0:
-        low, high = values.min(), values.max()
-        wide = high > 8 * low
+    if len(values) and (low := values.min()) > 0:
+        wide = (high := values.max()) > 8 * low
         room = 2 if wide else 1.12
         axes.set(yscale="log", ylim=(low / room, high * room))
         axes.yaxis.set_major_locator(LogLocator() if wide else MaxNLocator(3, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
-    else:
-        axes.set(yticks=[])
-        if "w_jt" in colours and any(row["stage"] == "refine" for row in log):
-            text = "none: the losses are adaptive squares"
-            axes.text(0.02, 0.5, text, transform=axes.transAxes, fontsize=8, va="center")
+        return
+    axes.set(yticks=[])
+    if "w_jt" in colours and any(row["stage"] == "refine" for row in log):
+        text = "none: the losses are adaptive squares"
+        axes.text(0.02, 0.5, text, transform=axes.transAxes, fontsize=8, va="center")
 
 
 def _mark_stages(axes: Axes, log: Log, end: float, named: bool) -> None:
@@ -166,9 +165,8 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
     for column, row in enumerate(validations):
         name, shade = _STAGES[row["stage"]]
         label = f"{_thousands(row['seen'])} images\n{_error(row):.1f} mm"
-        poses = torch.tensor(row["sample_poses"])
-        draw(column, poses, label, "" if name == before else name, shade)
-        before = name
+        title, before = "" if name == before else name, name
+        draw(column, torch.tensor(row["sample_poses"]), label, title, shade)
     draw(_COLUMNS + 0.15, true_mm, "truth", "", "white")
     name = f"{rows} of the\nvalidation frames"
     axes.text(-0.1, rows / 2, name, ha="right", va="center", fontsize=9)
@@ -177,12 +175,7 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
 
 
 class LiveTraining:
-    """Shows a run in a notebook, and does nothing elsewhere.
-
-    >>> live = LiveTraining(recipe, data)
-    >>> run = train(recipe, data, folder, watch=live)
-    >>> live.finish(run.log)
-    """
+    """Shows a run in a notebook, as ``watch`` of ``train``, and does nothing elsewhere."""
 
     def __init__(self, recipe: Recipe, data: str | os.PathLike[str]) -> None:
         self._next, self._handle = 0.0, None
@@ -208,9 +201,8 @@ class LiveTraining:
         if self._handle is None:
             return
         caption = "Losses of a run that has not been validated yet."
-        errors = [row for row in log if "validation_initial_mm" in row]
-        if errors:
-            caption = f"Losses, validation error and poses: {_error(errors[-1]):.1f} mm"
+        if errors := [_error(row) for row in log if "validation_initial_mm" in row]:
+            caption = f"Losses, validation error and poses: {errors[-1]:.1f} mm"
             caption += f" after {len(errors)} validations."
         figure = training_figure(log, self._strip, self._images)
         bundle, options = mime_bundle(figure, None, caption, colours)

@@ -34,10 +34,7 @@ def exposed_faces(mask: np.ndarray) -> np.ndarray:
 def colour_masks(
     volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[str] = BONE_COLOURS
 ) -> dict[str, np.ndarray]:
-    """For each colour, where volumes (bones, D, H, W) are above a threshold.
-
-    A voxel belongs to its highest bone alone: of two faces in one place parts of both would show.
-    """
+    """For each colour the voxels of (bones, D, H, W) above a threshold, by their highest bone."""
     highest, of_bone = np.argmax(volumes, axis=0), np.asarray(colours)
     above = np.max(volumes, axis=0) > threshold
     return {colour: above & (of_bone == colour)[highest] for colour in dict.fromkeys(colours)}
@@ -77,16 +74,10 @@ def _normal_axis(quads: np.ndarray) -> np.ndarray:
     return np.ptp(quads, axis=1).argmin(axis=1)
 
 
-def volume_plot(
-    volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[str] = BONE_COLOURS,
-    names: Sequence[str] = (),
-) -> go.Figure:  # fmt: skip
-    """Interactive view of volumes (bones, D, H, W), a trace for each colour.
-
-    With ``names``, one per colour, there is a legend in which a click hides a colour.
-    """
-    masks = colour_masks(volumes, threshold, colours)
-    traces = []
+def volume_plot(volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[str] = BONE_COLOURS,
+                names: Sequence[str] = ()) -> go.Figure:  # fmt: skip
+    """Interactive volumes (bones, D, H, W), a trace and, with names, a legend for each colour."""
+    masks, traces, size = colour_masks(volumes, threshold, colours), [], volumes.shape[-1]
     for i, (colour, mask) in enumerate(masks.items()):
         r, g, b = to_rgb(colour)
         shades = [to_hex((light * r, light * g, light * b)) for light in _LIGHT]
@@ -97,7 +88,6 @@ def volume_plot(
             name=names[i] if names else None, showlegend=bool(names),
         )  # fmt: skip
         traces.append(trace)
-    size = volumes.shape[-1]
     return go.Figure([*traces, *axis_traces(size)], cube_layout(size))
 
 

@@ -90,9 +90,8 @@ def pose_input(
     crops = CropBatch.stack([crop_hand(frame.depth, frame.box, hands.camera)])
     if name == "layers":
         return representations.layer_depth(crops, layers)[0]
-    if name == "projection":
-        return representations.project_points(crops)[0]
-    return (representations.depth_image if name == "depth" else representations.voxelize)(crops)[0]
+    functions = {"depth": "depth_image", "projection": "project_points", "voxels": "voxelize"}
+    return getattr(representations, functions[name])(crops)[0]
 
 
 def channel_title(name: str, channel: int, layers: int = LAYERS) -> str:
@@ -141,10 +140,7 @@ def gallery_explorer(views: dict[str, HandView]) -> ipywidgets.VBox:
 
 
 def posed_volumes(*degrees: Sequence[float], size: int = 32, **options: Any) -> np.ndarray:
-    """Volumes (20, size, size, size), with bends, spreads and turn as in :func:`posed_hand`.
-
-    Options are those of :func:`render_skeleton`.
-    """
+    """Volumes (20, size, size, size) of :func:`posed_hand` by :func:`render_skeleton`."""
     joints = torch.tensor(posed_hand(*degrees, size=size), dtype=torch.float32)
     # Compiled, the first move of the first slider would take seconds.
     return render_skeleton(joints[None], size=(size,) * 3, compiled=False, **options)[0].numpy()

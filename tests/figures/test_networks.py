@@ -32,7 +32,6 @@ def network(**changes):
 
 @cache
 def draw(figure, **changes):
-    """A figure that several tests look at."""
     return figure(network(**changes), frame())
 
 
@@ -40,8 +39,7 @@ def crop(model):
     return CropBatch.stack([crop_hand(frame().depth, frame().box, size=model.recipe.image_size)])
 
 
-def texts(figure):
-    """All but the arrows, which are texts without words."""
+def texts(figure):  # all but the arrows, which have no words
     return [text for text in figure.axes[0].texts if text.get_text()]
 
 
@@ -50,7 +48,6 @@ def words(figure):
 
 
 def shapes(figure):
-    """All shapes that a figure prints."""
     found = re.findall(r"\d+(?: × \d+)+", words(figure))
     return {tuple(map(int, shape.split(" × "))) for shape in found}
 
@@ -158,7 +155,6 @@ def test_nothing_overlaps(figure, changes):
         assert not any(box.overlaps(other) for other in boxes[:i]), texts(drawn)[i]
 
 
-@pytest.mark.parametrize("figure", [overview_figure, refiner_figure])
-def test_a_network_without_heat_maps_is_refused(figure):
+def test_a_network_without_heat_maps_is_refused():
     with pytest.raises(ValueError, match="has a 'regression' head, wanted 'integral'"):
-        figure(network(head="regression"), frame())
+        follow(network(head="regression"), frame())

@@ -11,14 +11,9 @@ from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.figures import results as plots
 from senorita_lib.hand import FINGER_CHAINS, JOINT_FINGER
 
-
-@pytest.fixture
-def poses():
-    """Initial, refined and true poses of 50 frames, (50, 21, 3) mm."""
-    rng = np.random.default_rng(0)
-    true = rng.uniform(-80, 80, (50, 21, 3)) + [0, 0, 500]
-    size = np.arange(1, 22)[:, None]
-    return true + size * rng.normal(size=true.shape), true + rng.normal(0, 9, true.shape), true
+RNG = np.random.default_rng(0)
+ERRORS = RNG.uniform(5, 60, 400)
+FRAMES = np.resize(np.char.lower(SPLITS), 400)  # as the data set writes them
 
 
 def estimate(mean, low, high):
@@ -52,8 +47,10 @@ def test_the_table_is_dots_with_intervals():
     assert len(dot.get_xdata()) == 1 and abs(dot.get_xdata()[0] - 2) < 0.5
 
 
-def test_joint_bars_go_from_the_palm_outwards_finger_by_finger(poses):
-    initial, refined, true = poses
+def test_joint_bars_go_from_the_palm_outwards_finger_by_finger():
+    true = RNG.uniform(-80, 80, (50, 21, 3)) + [0, 0, 500]
+    initial = true + np.arange(1, 22)[:, None] * RNG.normal(size=true.shape)
+    refined = true + RNG.normal(0, 9, true.shape)
     left, right = plots.joint_bars_figure(initial, refined, true).axes
     order = [0, *(joint for chain in FINGER_CHAINS for joint in chain[1:])]
     before, after = (joint_errors(p, true).mean(axis=0) for p in (initial, refined))
@@ -101,11 +98,6 @@ def test_the_ledger_has_a_line_for_each_pair_that_decides():
     (axes,) = plots.ledger_figure([CLAIMS[1] | {"comparisons": splits}]).axes
     (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert dot.get_xdata()[0] == 5
-
-
-RNG = np.random.default_rng(0)
-ERRORS = RNG.uniform(5, 60, 400)
-FRAMES = np.resize(np.char.lower(SPLITS), 400)  # as the data set writes them
 
 
 def test_an_interval_is_1_96_standard_errors():

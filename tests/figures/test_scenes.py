@@ -40,9 +40,7 @@ VIEW = HandView("", np.zeros((1, 3), np.int8), *np.zeros((2, 21, 3)))
     ],
     ids=["cube", "cloud", "gallery"],
 )
-def test_x_goes_right_y_down_and_z_along_the_view(
-    scene: Any, origin: np.ndarray, near: int
-) -> None:
+def test_x_goes_right_y_down_and_z_along_view(scene: Any, origin: np.ndarray, near: int) -> None:
     middle, x, y, z = on_page(scene, origin + np.concatenate([np.zeros((1, 3)), 10 * np.eye(3)]))
     right, up, nearness = range(3)
     assert (x - middle)[right] > 3 * abs((x - middle)[up])

@@ -85,13 +85,9 @@ def test_long_run_has_seven_columns_and_light_curves(log: Log, strip: CropSet, h
     assert "0.5k images\n30.0 mm" in labels and any("901k images" in label for label in labels)
 
 
-@pytest.mark.parametrize("length", [0, 1, 6])
-def test_any_log_is_drawn(log: Log, strip: CropSet, length: int) -> None:
-    """From the first row on."""
-    assert png(training_figure(log[:length], strip, 3000), colours=None).startswith(b"\x89PNG")
-
-
-def test_diverged_and_unbalanced_runs_are_drawn(log: Log) -> None:
+def test_new_diverged_and_unbalanced_runs_are_drawn(log: Log, strip: CropSet) -> None:
+    for length in (0, 1, 6):
+        png(training_figure(log[:length], strip, 3000), colours=None)
     for value in (np.nan, np.inf, 0.0):
         png(training_figure([*log, log[-1] | {"L_jt": value, "L_jt_ref": value}]))
     bare = [{k: v for k, v in row.items() if not k.startswith("w_")} for row in log]
@@ -143,13 +139,12 @@ def test_one_display_is_updated_and_seldom(
     assert updates[-1]["text/plain"].endswith("38.0 mm after 1 validations.")
 
 
-@pytest.mark.parametrize("where", ["plain Python", "terminal", "no IPython"])
+@pytest.mark.parametrize("shell", [SimpleNamespace(), None])
 def test_without_a_notebook_nothing_happens(
-    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shell: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shell = SimpleNamespace() if where == "terminal" else None
     monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
-    if where == "no IPython":
+    if shell is None:
         monkeypatch.delitem(sys.modules, "IPython")
     live = LiveTraining(find_recipe("tiny"), "not even data")
     live(ROWS)

@@ -11,7 +11,6 @@ import pytest
 
 from senorita_lib.cropping import crop_hand
 from senorita_lib.datasets import SyntheticHand
-from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic.posedhand import APART, GESTURES, OPEN
 from senorita_lib.figures import widgets
 from senorita_lib.figures.crop import crop_step_plot, crop_steps, image_map, uncropped, voxel_map
@@ -22,10 +21,10 @@ from senorita_lib.hand import FINGERS
 from senorita_lib.representations import CHANNELS
 
 HANDS = SyntheticHand(seed=0)
+FRAMES = [HANDS.frame(i) for i in (0, 1, 7)]  # on the last all four ways to crop differ
 
 
 def controls(explorer: ipywidgets.Widget, kind: type) -> list[Any]:
-    """All of a kind, in the order in which Tab goes through them."""
     if isinstance(explorer, kind):
         return [explorer]
     return [c for child in getattr(explorer, "children", ()) for c in controls(child, kind)]
@@ -61,14 +60,10 @@ def assert_drawn_as_said(explorer: ipywidgets.Widget) -> None:
     assert_drawn(explorer, volume_plot(drawn, names=FINGERS))
 
 
-@pytest.fixture
-def skeleton() -> ipywidgets.HBox:
-    return widgets.skeleton_explorer()
-
-
 def test_every_slider_and_toggle_of_the_skeleton_changes_what_is_drawn(
-    skeleton: ipywidgets.HBox, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    skeleton = widgets.skeleton_explorer()
     sliders = controls(skeleton, ipywidgets.IntSlider)
     values = [slider.value for slider in sliders]
     assert values == [*np.stack([OPEN, APART], axis=1).ravel(), 25, 5, 0]
@@ -90,7 +85,8 @@ def test_every_slider_and_toggle_of_the_skeleton_changes_what_is_drawn(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_distance_brings_its_own_gamma_and_unit(skeleton: ipywidgets.HBox) -> None:
+def test_a_distance_brings_its_own_gamma_and_unit() -> None:
+    skeleton = widgets.skeleton_explorer()
     wanted = ("euclidean", "γ (1/cell)", 0.625), ("squared", "γ (1/cell²)", 0.1)
     for kind, unit, value in wanted:
         named(skeleton, "distance").value = kind
@@ -112,9 +108,8 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[int]:
     return calls
 
 
-def test_a_gesture_sets_all_bends_at_once_and_the_view_stays(
-    skeleton: ipywidgets.HBox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gesture_sets_all_bends_and_the_view_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    skeleton = widgets.skeleton_explorer()
     (figure,) = controls(skeleton, go.FigureWidget)
     figure.layout.scene.camera.eye.x = 2
     figure.data[1].visible = "legendonly"  # hidden in the legend
@@ -130,21 +125,16 @@ def test_a_gesture_sets_all_bends_at_once_and_the_view_stays(
     assert figure.data[1].visible == "legendonly"
 
 
-@pytest.mark.parametrize("size", [4, 200])
-def test_a_size_that_cannot_be_drawn_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match=f"size is {size}, wanted 8 to 100 cells"):
-        widgets.skeleton_explorer(size=size)
-
-
-@pytest.fixture
-def frames() -> list[Frame]:
-    return [HANDS.frame(i) for i in (0, 1, 7)]  # on the last all four ways to crop differ
+def test_a_size_that_cannot_be_drawn_is_refused() -> None:
+    for size in (4, 200):
+        with pytest.raises(ValueError, match=f"size is {size}, wanted 8 to 100 cells"):
+            widgets.skeleton_explorer(size=size)
 
 
 def test_each_control_of_the_crop_changes_what_is_drawn(
-    frames: list[Frame], capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    explorer = widgets.crop_explorer(frames)
+    explorer = widgets.crop_explorer(FRAMES)
     (figure,) = controls(explorer, go.FigureWidget)
     state = {"frame": 0, "step": 0, "foreground": "otsu", "centre": "mass"}
     changes: list[tuple[str, Any]] = [("step", i) for i in (1, 2, 3, 4, 5, 0, 3)]
@@ -152,7 +142,7 @@ def test_each_control_of_the_crop_changes_what_is_drawn(
     for name, value in changes:
         before = figure.data[0].z
         named(explorer, name).value = state[name] = value
-        frame, options = frames[state["frame"]], {k: state[k] for k in ("foreground", "centre")}
+        frame, options = FRAMES[state["frame"]], {k: state[k] for k in ("foreground", "centre")}
         step = crop_steps(frame, crop_hand(frame.depth, frame.box, **options))[state["step"]]
         assert_drawn(explorer, crop_step_plot(step))
         # On the first frame the foreground is all of the square.
@@ -160,16 +150,16 @@ def test_each_control_of_the_crop_changes_what_is_drawn(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_frame_without_a_hand_says_so_and_the_next_is_drawn(frames: list[Frame]) -> None:
-    empty = replace(frames[0], depth=np.zeros_like(frames[0].depth))
-    explorer = widgets.crop_explorer([frames[1], empty])
+def test_a_frame_without_a_hand_says_so_and_the_next_is_drawn() -> None:
+    empty = replace(FRAMES[0], depth=np.zeros_like(FRAMES[0].depth))
+    explorer = widgets.crop_explorer([FRAMES[1], empty])
     named(explorer, "frame").value = 1
     with pytest.raises(ValueError, match="no depth") as caught:
         crop_hand(empty.depth, empty.box)
     assert_drawn(explorer, crop_step_plot(uncropped(empty, str(caught.value))))
     named(explorer, "frame").value = 0
-    crop = crop_hand(frames[1].depth, frames[1].box)
-    assert_drawn(explorer, crop_step_plot(crop_steps(frames[1], crop)[0]))
+    crop = crop_hand(FRAMES[1].depth, FRAMES[1].box)
+    assert_drawn(explorer, crop_step_plot(crop_steps(FRAMES[1], crop)[0]))
 
 
 def test_each_channel_of_each_input_is_drawn_once(
@@ -204,9 +194,9 @@ def test_hands_near_the_camera_can_be_turned_to_the_ends_of_the_slider() -> None
             assert_drawn(explorer, wanted)
 
 
-def test_the_gallery_shows_each_hand_from_where_it_was_seen(frames: list[Frame]) -> None:
+def test_the_gallery_shows_each_hand_from_where_it_was_seen() -> None:
     names, views = ("best 1", "median 1", "worst 1"), {}
-    for name, frame in zip(names, frames, strict=True):
+    for name, frame in zip(names, FRAMES, strict=True):
         crop = crop_hand(frame.depth, frame.box)
         views[name] = hand_view(crop, frame.joints + 5, frame.joints, "INTERP, 5 mm")
     explorer = widgets.gallery_explorer(views)
