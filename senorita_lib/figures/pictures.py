@@ -29,14 +29,12 @@ def draw_pictures() -> dict[str, Figure]:
     pictures["refinement"] = refiner_figure(model, frame)
     for figure in pictures.values():
         figure.set_dpi(160)  # for small letters
-
     first = hands.frame(32)
     pictures["01"], (axes,) = style.new_figure(1, 2, 3.6, 1.6, width_ratios=(4, 3))
     crop = crop_hand(first.depth, first.box)
     style.draw_depth(axes[0], first.depth, colourbar=False)
     style.draw_box(axes[0], crop.box)
     style.draw_crop(axes[1], crop.image)
-
     second = hands.frame(11)
     pictures["02"], (axes,) = style.new_figure(1, 4, 3.6, 1.0)
     crops = CropBatch.stack([crop_hand(second.depth, second.box)])
@@ -44,7 +42,6 @@ def draw_pictures() -> dict[str, Figure]:
     images.append(2 * voxelize(crops)[0].amax(dim=0))  # white: occupied
     for cell, image in zip(axes, images, strict=True):
         style.draw_crop(cell, image)
-
     pictures["03"], (axes,) = style.new_figure(1, 2, 3.6, 1.9, subplot_kw={"projection": "3d"})
     joints = torch.tensor(posed_hand(turn=(25, 5, 0))).float()[None]
     for cell, gamma in zip(axes, (0.1, 0.5), strict=True):

@@ -25,10 +25,9 @@ def model_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def table_figure(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Table 1 (:func:`.tables.paper_tables`) as dots: errors of models on splits, with intervals.
+    """Table 1 (:func:`.tables.paper_tables`) as dots with intervals, without the paper's rows.
 
-    Initial poses are hollow, ensembles diamonds, and the best constant pose is a line; the paper's
-    rows, which are for another data set, are left out.
+    Initial poses are hollow, ensembles diamonds, and the best constant pose is a line.
     """
     figure, ((axes,),) = new_figure(1, 1, width=9, height=3.5)
     dots = {
@@ -143,8 +142,7 @@ _LINE = 0.19  # of the ledger, inches
 def ledger_figure(claims: Sequence[Mapping[str, Any]]) -> Figure:
     """Measured claims of :func:`.ledger.ledger`, with a line for each pair that decides.
 
-    It is for the split that decides, or for the mean over all if several do. A dot is hollow where
-    0 is in the interval.
+    It is for the split that decides, or the mean if several do; hollow: 0 is in the interval.
     """
     rows = [(row, lines) for row in claims if (lines := _deciding(row["comparisons"]))]
     texts = [textwrap.wrap(row["claim"], 50) for row, _ in rows]

@@ -86,7 +86,6 @@ def _curve(log: Log, key: str) -> np.ndarray:
 
 
 def _draw_losses(axes: Axes, log: Log, name: str, colours: dict[str, str]) -> None:
-    """The curves of a panel, on a logarithmic axis with a few plain numbers."""
     values = np.array([])
     for key, colour in colours.items():
         seen, curve = _curve(log, key)

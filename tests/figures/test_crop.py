@@ -50,7 +50,6 @@ def test_a_plot_has_depth_in_whole_mm_and_a_line_for_each_finger() -> None:
 
 @pytest.mark.parametrize("which", [0, 5])
 def test_live_and_static_twin_have_the_same_colours(which: int) -> None:
-    """Near is bright, nothing is dark, row 0 is on top."""
     step, plot = CROP_STEPS[which], crop_step_plot(CROP_STEPS[which])
     trace, (low, high) = plot.data[0], plot.layout.yaxis.range
     stops, colours = zip(*trace.colorscale, strict=True)

@@ -46,7 +46,6 @@ def test_x_goes_right_y_down_and_z_along_view(scene: Any, origin: np.ndarray, ne
     assert (x - middle)[right] > 3 * abs((x - middle)[up])
     assert (y - middle)[up] < -3 * abs((y - middle)[right])
     assert near * (z - middle)[nearness] > 2 * abs((z - middle)[right])
-    # It stays upright when it is turned, and nothing is stretched.
     assert scene["dragmode"] == "turntable" and scene["aspectmode"] == "cube"
     assert [scene["camera"]["up"][name] for name in "xyz"] == [0, 0, 1]
     if near < 0:  # plotly's z is upright, so it is our y, which goes down
@@ -57,8 +56,7 @@ def test_the_static_cube_points_where_the_live_one_does() -> None:
     figure, ((axes,),) = new_figure(1, 1, subplot_kw={"projection": "3d"})
     draw_cube(axes, 32)
     figure.draw_without_rendering()
-    page = [0, 2, 1]  # matplotlib's order, see draw_cube
-    points = 16 + np.concatenate([np.zeros((1, 3)), 5 * np.eye(3)])[:, page]
+    points = 16 + np.concatenate([np.zeros((1, 3)), 5 * np.eye(3)])[:, [0, 2, 1]]  # matplotlib's
     homogeneous = np.append(points, np.ones((4, 1)), axis=1) @ axes.get_proj().T
     middle, x, y, z = homogeneous[:, :3] / homogeneous[:, 3:]
     assert (x - middle)[0] > 3 * abs((x - middle)[1])
