@@ -126,9 +126,11 @@ class Lab:
             return answer.read()
 
     @contextlib.contextmanager
-    def run(self, name: str) -> Iterator[Notebook]:
-        """A copy of a committed notebook, without its outputs, run in the browser."""
+    def run(self, name: str, function: str) -> Iterator[Explorer]:
+        """Run a committed notebook down to the cell that calls ``function`` for a widget."""
         notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8"))
+        (end,) = (i for i, c in enumerate(notebook["cells"]) if f"{function}(" in str(c["source"]))
+        del notebook["cells"][end + 1 :]
         cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         for cell in cells:
             cell.update(outputs=[], execution_count=None)
@@ -140,7 +142,7 @@ class Lab:
             try:
                 page.goto(f"{self.url}/lab/tree/notebooks/{name}.ipynb?token={self.token}&reset")
                 opened.run_all()
-                yield opened
+                yield opened.explorer(function)
                 opened.check()
             finally:
                 for session in json.loads(self.ask("sessions")):

@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
+from senorita_lib.camera import SR300, Camera
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.evaluation import bone_angles, mean_joint_error
 from senorita_lib.figures import style
@@ -34,12 +35,12 @@ _ARROWS = (  # frame to initial pose; from there to the sum and the patches; to 
 )  # fmt: skip
 
 
-def overview_figure(model: HandPoseNet, frame: Frame) -> Figure:
+def overview_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Figure:
     """Fig. 1: one frame's way through the whole network; truth and errors if it has labels.
 
     A ``ValueError`` where the model has no heat maps, or the frame's box holds no hand.
     """
-    seen, page, recipe = follow(model, frame), Page(13, 6.65), model.recipe
+    seen, page, recipe = follow(model, frame, camera), Page(13, 6.65), model.recipe
     title = f"Recipe {recipe.name}, Model {recipe.model}: one frame, step by step"
     page.write(2.45, 6.02, title, 9, ha="left", weight="bold")
     key = "Each picture is a tensor of this forward pass; below it is its shape, batch first.\n"
@@ -181,9 +182,9 @@ def _patch_stages(calls: dict[str, Call]) -> list[list[Call]]:
     return list(scales.values())
 
 
-def refiner_figure(model: HandPoseNet, frame: Frame) -> Figure:
+def refiner_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Figure:
     """Fig. 4: the way of the bone turned most through its network; else as Fig. 1."""
-    seen, page = follow(model, frame), Page(13, 5.35)
+    seen, page = follow(model, frame, camera), Page(13, 5.35)
     before, after = seen.joints_mm.cpu(), seen.refined.joints_mm.cpu()
     turned = bone_angles(before, after)[0]
     bone = int(np.nanargmax(turned))

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.figures.style import GREY, IMAGE_MAP, INK, draw_crop
@@ -45,11 +46,11 @@ class Flow(NamedTuple):
         return self.crops.to_uvd(joints_mm)[0, :, :2].cpu().numpy() * size - 0.5
 
 
-def follow(model: HandPoseNet, frame: Frame) -> Flow:
+def follow(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Flow:
     """Run a copy of the model on one frame, and record what each of its modules gets and gives."""
     if model.recipe.head != "integral":
         raise ValueError(f"model has a {model.recipe.head!r} head, wanted 'integral'")
-    crop = crop_hand(frame.depth, frame.box, **crop_options(model.recipe))
+    crop = crop_hand(frame.depth, frame.box, camera, **crop_options(model.recipe))
     crops = CropBatch.stack([crop]).to(next(model.parameters()).device)
     calls: dict[str, Call] = {}
 

@@ -1,6 +1,7 @@
 """The notebooks' sliders in JupyterLab, moved by mouse and keys in a real browser.
 
-Each test runs a whole notebook, and asks its kernel whether the page shows what the kernel holds.
+Each test runs a notebook down to its sliders (nbval runs the whole), and asks its kernel whether
+the page shows what the kernel holds.
 """
 
 from collections.abc import Iterator
@@ -43,8 +44,7 @@ def assert_fresh(explorer: Explorer) -> None:
 
 
 def test_crop_explorer(lab: Lab) -> None:
-    with lab.run("01_data_cropping") as notebook:
-        explorer = notebook.explorer("crop_explorer")
+    with lab.run("01_data_cropping", "crop_explorer") as explorer:
         assert_fresh(explorer)
         picture = explorer.picture()
         for number in "23456":
@@ -61,8 +61,7 @@ def test_crop_explorer(lab: Lab) -> None:
 
 
 def test_input_explorer(lab: Lab) -> None:
-    with lab.run("02_input_representations") as notebook:
-        explorer = notebook.explorer("input_explorer")
+    with lab.run("02_input_representations", "input_explorer") as explorer:
         assert_fresh(explorer)
         picture = explorer.picture()
         explorer.click("layers")
@@ -80,8 +79,7 @@ def test_input_explorer(lab: Lab) -> None:
 
 
 def test_skeleton_explorer(lab: Lab) -> None:
-    with lab.run("03_skeleton_renderer") as notebook:
-        explorer = notebook.explorer("skeleton_explorer")
+    with lab.run("03_skeleton_renderer", "skeleton_explorer") as explorer:
         assert_fresh(explorer)
         opened, picture = explorer.shown(), explorer.picture()
         explorer.drag("γ (1/cell²)", 60)
@@ -108,8 +106,7 @@ def test_skeleton_explorer(lab: Lab) -> None:
 
 
 def test_gallery_explorer(lab: Lab) -> None:
-    with lab.run("05_results") as notebook:
-        explorer = notebook.explorer("gallery_explorer")
+    with lab.run("05_results", "gallery_explorer") as explorer:
         assert_fresh(explorer)
         picture = explorer.picture()
         explorer.turn(150)

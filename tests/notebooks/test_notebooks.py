@@ -74,3 +74,9 @@ def test_a_wrong_value_or_name_is_refused_in_one_sentence(
         check(path, name, value)
     with pytest.raises(ValueError, match="^this notebook has no 'parametre', the nearest"):
         check(path, "parametre", 1)
+
+
+def test_cells_are_short_and_imports_few(notebook):
+    cells = [source(cell) for cell in code_cells(notebook)]
+    assert all(len([line for line in c.splitlines() if line.strip()]) <= 30 for c in cells)
+    assert len(re.findall(r"^\s*(?:import|from) ", "\n".join(cells), re.M)) <= 8
