@@ -40,29 +40,13 @@ def run_study(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Train and test all trials of a study; finished runs in ``runs/studies`` are only read.
 
-    A run does not know which function replaced eq. 4: after a change to it, remove its folder.
+    ``data`` is the root of a labelled data set. ``jobs`` are processes of one thread each, one a
+    core if not given; the numbers do not depend on it. With 1, or with a graphics card, this
+    process trains alone, with all its threads. A run does not know which function replaced eq. 4:
+    after a change to it, remove its folder.
 
-    Parameters
-    ----------
-    name
-        A key of ``STUDIES``.
-    data
-        Root of a labelled data set.
-    jobs
-        Processes of one thread each, one a core if not given; the numbers do not depend on it.
-        With 1, or with a graphics card, this process alone, with all its threads.
-
-    Returns
-    -------
-    table
-        The trials' rows of the long table, see :mod:`.tables`.
-    notes
-        As :func:`.tables.load_notes` returns them.
-
-    Raises
-    ------
-    ValueError
-        If there is no such study.
+    Returns the trials' rows of the long table, see :mod:`.tables`, and their notes, see
+    :func:`.tables.load_notes`. Raises ValueError if ``STUDIES`` has no such name.
     """
     if name not in STUDIES:
         raise ValueError(f"study is {name!r}, wanted one of {list(STUDIES)}")
@@ -156,7 +140,7 @@ def _bone_length(joints: np.ndarray, true: np.ndarray) -> float:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run studies, keep them and print their tables."""
     parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.experiments.studies", description=__doc__
+        "python -m senorita_lib.experiments.studies", description=__doc__
     )
     parser.add_argument("study", choices=STUDIES, nargs="+")
     names = parser.parse_args(arguments).study

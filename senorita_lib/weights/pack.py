@@ -22,9 +22,8 @@ def pack(
     card: dict[str, Any] = {
         **json.loads((run / "result.json").read_text()),
         "seconds": json.loads((run / "timing.json").read_text()),
-        "bytes": weights.stat().st_size,
-        "sha256": file_digest(weights),
-    }
+        "bytes": weights.stat().st_size, "sha256": file_digest(weights),
+    }  # fmt: skip
     atomic_write(folder / f"{name}.json", json.dumps(card, indent=1) + "\n")
     return card
 
