@@ -75,9 +75,9 @@ def evaluate_run(
             for name, joints in poses.items()
         },
     }  # fmt: skip
-    arrays = {"names": np.array(test_crops.names), "splits": splits, "joints": test_crops.joints}
-    held = io.BytesIO()
-    np.savez_compressed(held, **arrays, initial=initial, refined=refined)
+    held, both = io.BytesIO(), {"initial": initial, "refined": refined}
+    names, true = np.array(test_crops.names), test_crops.joints
+    np.savez_compressed(held, names=names, splits=splits, joints=true, **both)
     atomic_write(folder / "predictions.npz", held.getvalue())
     write_submission(folder / "submission.zip", test_crops.names, refined)
     atomic_write(folder / "result.json", json.dumps(result, indent=1) + "\n")
