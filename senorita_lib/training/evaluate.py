@@ -75,9 +75,10 @@ def evaluate_run(
             for name, joints in poses.items()
         },
     }  # fmt: skip
-    held, both = io.BytesIO(), {"initial": initial, "refined": refined}
-    names, true = np.array(test_crops.names), test_crops.joints
-    np.savez_compressed(held, names=names, splits=splits, joints=true, **both)
+    held, names, true = io.BytesIO(), np.array(test_crops.names), test_crops.joints
+    np.savez_compressed(
+        held, names=names, splits=splits, joints=true, initial=initial, refined=refined
+    )
     atomic_write(folder / "predictions.npz", held.getvalue())
     write_submission(folder / "submission.zip", test_crops.names, refined)
     atomic_write(folder / "result.json", json.dumps(result, indent=1) + "\n")

@@ -27,11 +27,8 @@ def row(low, high, decides=True):
 
 
 def entries():
-    words, kept = load_claims(), load_ledger()
-    return [
-        pair for kind in ("claims", "differences")
-        for pair in zip(words[kind], kept[kind], strict=True)
-    ]  # fmt: skip
+    words, kept = (rows["claims"] + rows["differences"] for rows in (load_claims(), load_ledger()))
+    return list(zip(words, kept, strict=True))
 
 
 def test_verdicts_follow_the_intervals():
@@ -76,16 +73,6 @@ def test_every_claim_and_difference_is_answered():
         assert [(c["one"], c["other"]) for c in found["comparisons"][::6]] == pairs
 
 
-def test_a_claim_names_first_what_should_be_better():
-    """Known: the ensemble is better than its members, and a shift is worse than none."""
-    signs = {
-        row.get("claim", row.get("matter")): [c["difference"] for c in row["comparisons"]]
-        for _, row in entries()
-    }
-    assert max(signs["The ensemble beats each model on every split."][:24]) < 0
-    assert min(signs[SHIFT]) > 0
-
-
 def test_a_difference_is_of_one_change():
     """But for the release's Step 2 as a whole, which says so, and its volumes."""
     for entry in load_claims()["differences"]:
@@ -110,9 +97,7 @@ def test_differences_are_those_of_the_plain_means():
         ends = [(tuple(p["one"]), tuple(p["other"])) for p in words.get("compare", [])]
         for pair, found in zip(np.repeat(ends, 6, axis=0), row["comparisons"], strict=True):
             one, other = (means[tuple(side)] for side in pair)
-            change = (
-                (one - other)[found["split"]] if found["split"] != "all" else (one - other).mean()
-            )
+            change = (one - other).get(found["split"], (one - other).mean())  # of "all"
             assert found["difference"] == pytest.approx(change, abs=0.0051)
 
 
@@ -126,27 +111,17 @@ def test_the_papers_numbers_are_the_papers():
     assert words in evidence["The ensemble beats each model on every split."]
 
 
-def test_readme_shows_the_ledger():
-    rows, text = load_ledger(), (ROOT / "README.md").read_text()
+def test_readme_and_text_tell_all_of_the_ledger(monkeypatch, tmp_path):
+    rows, readme = load_ledger(), (ROOT / "README.md").read_text()
     for kind in ("claims", "differences"):
-        table = ledger_table(rows, kind)
+        table, text = ledger_table(rows, kind), ledger_text(rows[kind])
         assert len(table.splitlines()) == 2 + len(rows[kind])
-        assert f"\n\n{table}\n\n" in text
-
-
-def test_a_ledger_that_was_not_made_is_named(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"claims.json is missing, wanted it from python"):
-        load_ledger()
-
-
-def test_text_tells_all_of_a_row():
-    rows = load_ledger()
-    for kind in ("claims", "differences"):
-        text = ledger_text(rows[kind])
+        assert f"\n\n{table}\n\n" in readme
         flat = " ".join(text.split())
         assert all(len(line) <= 98 for line in text.splitlines())
         for row in rows[kind]:
             words = [row.get(k, "") for k in ("claim", "matter", "evidence", "test", "paper")]
-            assert all(" ".join(w.split()) in flat for w in words)
-            assert row["verdict"].upper() in text
+            assert all(" ".join(w.split()) in flat for w in (*words, row["verdict"].upper()))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"claims.json is missing, wanted it from python"):
+        load_ledger()

@@ -33,7 +33,7 @@ SMALL_TRIALS = {
 SMALL_STUDIES = {
     "first": ["without", "with", "released"],
     "second": ["with", "Model 1", "raw"],
-    "chain": ["with", "Model 1"],
+    "chain": ["Model 1"],
     "models": ["Model 1", "Model 2", "both", "three"],
 }
 
