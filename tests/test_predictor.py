@@ -62,10 +62,8 @@ def test_real_frames_give_a_hand_inside_their_cube():
         pytest.skip("the real SR305 frames are not at hand")
     intrinsics = json.loads((folder / "intrinsics.json").read_text())
     camera = Camera(*(intrinsics[k] for k in ("fx", "fy", "cx", "cy", "width", "height")))
-    lines = (folder / "hand_bbs_by_eye.txt").read_text().splitlines()
-    boxes = {
-        name: [float(v) for v in box] for name, *box in map(str.split, filter(str.strip, lines))
-    }
+    lines = [line.split() for line in (folder / "hand_bbs_by_eye.txt").read_text().splitlines()]
+    boxes = {name: [float(v) for v in box] for name, *box in filter(None, lines)}
     assert len(boxes) == 19
     for name, box in boxes.items():
         raw = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)

@@ -60,7 +60,7 @@ def run_study(
         pass
     runs = {(trial, seed): read_run(_folder(trial, seed)) for trial in trained for seed in SEEDS}
     _, truth = next(iter(runs.values()))
-    tables = []
+    tables, mm = [], "validation_initial_mm"
     notes: dict[str, dict[str, Any]] = {}
     for trial in STUDIES[name]:
         lengths, shown = [], TRIALS[trial]
@@ -73,13 +73,19 @@ def run_study(
                 poses = {pose: runs[trial, seed][1][pose] for pose in ("initial", shown.pose)}
             model = 0 if shown.members else shown.changes.get("model", 1)
             tables.append(long_table(trial, model, seed, truth, poses))
-            lengths.append(_bone_length(poses[shown.pose], truth["joints"]))
+            both = (joints_to_bones(joints) for joints in (poses[shown.pose], truth["joints"]))
+            own, true = (np.linalg.norm(bones, axis=-1).mean() for bones in both)
+            lengths.append(float(own / true))
         notes[trial] = {"bone_lengths": lengths}
         if not shown.members:
             result, _ = runs[trial, SEEDS[0]]
             notes[trial] |= {key: result[key] for key in ("device", "torch")}
             notes[trial]["constant"] = result["errors"]["constant"]
-            notes[trial]["curves"] = [_curve(_folder(trial, seed)) for seed in SEEDS]
+            logs = ((_folder(trial, seed) / "log.json").read_text() for seed in SEEDS)
+            notes[trial]["curves"] = [
+                [[row["seen"], round(row[mm], 2)] for row in counted(json.loads(log)) if mm in row]
+                for log in logs
+            ]
     return pd.concat(tables), notes
 
 
@@ -123,18 +129,6 @@ def _train_all(chains: list[list[tuple[str, Trial]]], data: Path, jobs: int) -> 
         yield from Parallel(return_as="generator_unordered")(
             delayed(_train_chain)(*call) for call in calls
         )
-
-
-def _curve(folder: Path) -> list[list[float]]:
-    log = counted(json.loads((folder / "log.json").read_text()))
-    key = "validation_initial_mm"
-    return [[row["seen"], round(row[key], 2)] for row in log if key in row]
-
-
-def _bone_length(joints: np.ndarray, true: np.ndarray) -> float:
-    """Mean bone length, true = 1."""
-    one, other = (np.linalg.norm(joints_to_bones(j), axis=-1).mean() for j in (joints, true))
-    return float(one / other)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

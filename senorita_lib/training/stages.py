@@ -72,7 +72,6 @@ def train(
 
     Parameters
     ----------
-    recipe
     data
         Root of a data set in HANDS19's layout. With ``source="stream"`` it still gives bone
         lengths, validation and test frames.
@@ -81,7 +80,6 @@ def train(
         ``result.json`` and ``predictions.npz``.
     device
         The graphics card if there is one, else the CPU.
-    progress
     checkpoint_seconds
         Least time between two checkpoints; they never take more than a twentieth of the time.
     start

@@ -44,7 +44,7 @@ def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
 
 
 def main() -> None:
-    """``python -m senorita_lib.weights RUN NAME``."""
+    """Pack and describe."""
     parser = argparse.ArgumentParser(prog="python -m senorita_lib.weights", description=__doc__)
     parser.add_argument("run", help="folder of a finished run")
     parser.add_argument("name", help="name of the weights, such as small")

@@ -6,16 +6,8 @@ from conftest import ROOT
 
 from senorita_lib.datasets import Hands19  # noqa: F401
 from senorita_lib.evaluation import PAPER, SPLITS
-from senorita_lib.experiments.ledger import (
-    NOT_MEASURED,
-    ledger,
-    ledger_table,
-    ledger_text,
-    load_claims,
-    load_ledger,
-    shifted_poses,
-    verdict,
-)
+from senorita_lib.experiments import ledger
+from senorita_lib.experiments.ledger import NOT_MEASURED, load_claims, load_ledger, verdict
 from senorita_lib.experiments.tables import load_trials
 from senorita_lib.experiments.trials import TRIALS
 
@@ -43,7 +35,7 @@ def test_verdicts_follow_the_intervals():
 
 def test_the_kept_ledger_is_what_the_trials_say(small_data):
     """All but the shift, which is of the test frames: here other ones."""
-    kept, again = load_ledger(), json.loads(json.dumps(ledger(small_data)))
+    kept, again = load_ledger(), json.loads(json.dumps(ledger.ledger(small_data)))
     assert kept["claims"] == again["claims"]
     for old, new in zip(kept["differences"], again["differences"], strict=True):
         if old["matter"] == SHIFT:
@@ -55,7 +47,7 @@ def test_the_kept_ledger_is_what_the_trials_say(small_data):
 
 def test_the_shift_is_that_of_the_pixels(small_data):
     """Half a pixel of 256 in u and in v, and 2.3 % of the way from the crop's middle."""
-    table = shifted_poses(small_data)
+    table = ledger.shifted_poses(small_data)
     assert set(table["split"]) == set(SPLITS)
     errors = table[table["trial"] == "shifted true poses"]["mm"]
     assert not table[table["trial"] == "true poses"]["mm"].any()
@@ -114,7 +106,7 @@ def test_the_papers_numbers_are_the_papers():
 def test_readme_and_text_tell_all_of_the_ledger(monkeypatch, tmp_path):
     rows, readme = load_ledger(), (ROOT / "README.md").read_text()
     for kind in ("claims", "differences"):
-        table, text = ledger_table(rows, kind), ledger_text(rows[kind])
+        table, text = ledger.ledger_table(rows, kind), ledger.ledger_text(rows[kind])
         assert len(table.splitlines()) == 2 + len(rows[kind])
         assert f"\n\n{table}\n\n" in readme
         flat = " ".join(text.split())

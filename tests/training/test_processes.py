@@ -38,12 +38,11 @@ RELEASED = find_recipe("released").model_dump(
     include={"fusion", "patches", "orientation", "refiner_gradient", "distance", "ends",
              "volume_difference", "balance"},
 )  # fmt: skip
+CONVERGED = {"pose_images": 16, "converged": 0.999, "patience": 1, "validate_images": 4}
 RUNS = {
     "whole": SMALL,
     "released": SMALL.override(**SHORT, **RELEASED),
-    "converged": SMALL.override(
-        **SHORT | {"pose_images": 16, "converged": 0.999, "patience": 1, "validate_images": 4}
-    ),
+    "converged": SMALL.override(**SHORT | CONVERGED),
 }
 SEEN = {"whole": [48, 40, 12], "released": [8, 8, 8], "converged": [8, 16, 8]}
 
@@ -70,13 +69,9 @@ def train_in_float64(name, data, folder, patch=setattr):
 def pretrain_in_float64(folder, patch=setattr):
     """A pretraining on a few people."""
     network, cut = pretraining.body_network, crops.cut_body
-
-    def wide(*arguments):
-        return [part.astype(np.float64) for part in cut(*arguments)]
-
     patch(pretraining, "body_network", lambda recipe: network(recipe).double())
-    patch(pretraining, "cut_body", wide)
-    patch(bodybatches, "cut_body", wide)
+    for module in (pretraining, bodybatches):
+        patch(module, "cut_body", lambda *given: [part.astype(np.float64) for part in cut(*given)])
     recipe = SMALL.override(pretrain=True, pretrain_images=80)
     people = [SyntheticBody(24, side=48)]
     return pretraining.pretrain(recipe, folder, people, progress=False, checkpoint_seconds=0)
