@@ -26,14 +26,12 @@ def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:
     by truth values; each check is one of the functions below. Raises ValueError if a name is
     unknown, a value impossible or a folder missing.
     """
-    for name in checks:
-        if name not in namespace:
-            raise ValueError(f"{name} has no value, run the cell with the parameters first")
+    if missing := [name for name in checks if name not in namespace]:
+        raise ValueError(f"{missing[0]} has no value, run the cell with the parameters first")
     values = {name: namespace[name] for name in checks}
     values |= dict.fromkeys(_injected_names(namespace.get("In")) - checks.keys())
-    parameters = pydantic.create_model("Parameters", __config__=_STRICT, **checks)
     try:
-        checked = parameters(**values)
+        checked = pydantic.create_model("Parameters", __config__=_STRICT, **checks)(**values)
     except ValidationError as error:
         raise ValueError(explain(error, "this notebook", values, checks)) from None
     namespace.update({name: getattr(checked, name) for name in checks})

@@ -9,18 +9,9 @@ import cv2
 import numpy as np
 import torch
 
+from senorita_lib import cropping
 from senorita_lib.camera import SR300, Camera
-from senorita_lib.cropping import (
-    NOMINAL_MM,
-    SIDE_PX,
-    Box,
-    CropBatch,
-    HandCrop,
-    HandNotFoundError,
-    checked_box,
-    checked_depth,
-    crop_checked,
-)
+from senorita_lib.cropping import NOMINAL_MM, SIDE_PX, Box, CropBatch, HandCrop, HandNotFoundError
 from senorita_lib.model import HandPoseNet
 from senorita_lib.weights import find_weights
 
@@ -83,15 +74,15 @@ class Predictor:
         if not isinstance(camera, Camera):
             raise ValueError(f"camera is {camera!r}, wanted a senorita_lib.camera.Camera")
         recipe, seen_by = self.model.recipe, camera
-        depth = checked_depth(depth_mm, camera)
-        box = checked_box(_find_box(depth, camera) if box is None else box, camera)
+        depth = cropping.checked_depth(depth_mm, camera)
+        box = cropping.checked_box(find_hand_box(depth, camera) if box is None else box, camera)
         if left:
             depth = depth[:, ::-1]
             seen_by = replace(camera, cx=camera.width - 1 - camera.cx)
             x1, y1, x2, y2 = box
             box = np.array([camera.width - x2, y1, camera.width - x1, y2])
         how = recipe.foreground, recipe.centre, recipe.image_size
-        crop = crop_checked(depth, box, seen_by, *how)
+        crop = cropping.crop_checked(depth, box, seen_by, *how)
         with torch.inference_mode():
             prediction = self.model(CropBatch.stack([crop]).to(self.device))
         mirror = np.array([-1 if left else 1, 1, 1], np.float32)
@@ -108,10 +99,7 @@ def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:
     Hand and arm must be what is nearest to the camera. Raises ``ValueError`` if ``depth_mm``
     cannot be used, :class:`.HandNotFoundError` if no surface is large enough.
     """
-    return _find_box(checked_depth(depth_mm, camera), camera)
-
-
-def _find_box(depth: np.ndarray, camera: Camera) -> np.ndarray:
+    depth = cropping.checked_depth(depth_mm, camera)
     near = depth[depth > 0]
     if near.size < 100:
         raise HandNotFoundError(f"depth_mm has {near.size} pixels with a depth, wanted a hand")

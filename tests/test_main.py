@@ -29,8 +29,7 @@ def test_prints_recipe_and_table(capsys, small_data, tmp_path, monkeypatch):
     """Values are JSON or text; paths count from here; a second call trains nothing."""
     (tmp_path.parent / "pyproject.toml").touch()  # somebody else's
     monkeypatch.chdir(tmp_path)
-    given = settings()
-    arguments = ["tiny", "--data", str(small_data), "--set", *given, "--set"]
+    arguments = ["tiny", "--data", str(small_data), "--set", *settings(), "--set"]
     arguments += ["model=3", "bone_length=initial", "learning_rate=1e-4"]
     command_line.main(arguments)
     head, *_, title, splits, _, _, refined = capsys.readouterr().out.splitlines()
@@ -69,8 +68,6 @@ def test_pretrains_where_the_recipe_says_so(capsys, small_data, tmp_path, monkey
 def test_refuses_in_one_line(capsys, small_data):
     assert "recipe is 'teeny', wanted one of" in fail(capsys, "teeny")
     assert "recipe 'tiny' has no 'seeds', the nearest" in fail(capsys, "tiny", "--set", "seeds=1")
-    wanted = "recipe 'tiny' has batch = 'many', wanted a whole number"
-    assert wanted in fail(capsys, "tiny", "--set", "batch=many")
     assert "override is 'batch', wanted NAME=VALUE" in fail(capsys, "tiny", "--set", "batch")
     arguments = ["tiny", "--data", small_data, "--people", "some"]
     assert "people is 'some' and recipe 'tiny' has pretrain = False" in fail(capsys, *arguments)

@@ -28,24 +28,13 @@ def taken(check, value):
 
 
 @given(some.integers(), some.integers(), some.integers())
-def test_whole_numbers_are_taken_within_both_limits(a, b, value):
-    least, most = sorted((a, b))
-    if least <= value <= most:
-        assert taken(whole(least, most), value) == value
-    else:
-        assert refusal(whole(least, most), value).startswith("a number ")
-    assert taken(whole(), value) == value
-
-
-finite = some.floats(allow_nan=False, allow_infinity=False)
-
-
-@given(finite, finite, finite)
-def test_numbers_are_taken_between_limits(a, b, value):
+def test_numbers_are_taken_within_limits(a, b, value):
     low, high = sorted((a, b))
     for check, fine in (
+        (whole(low, high), low <= value <= high),
         (number(above=low, below=high), low < value < high),
         (number(above=low), value > low),
+        (whole(), True),
     ):
         if fine:
             assert taken(check, value) == value
@@ -77,19 +66,15 @@ def test_truth_may_be_a_word():
     assert taken(truth(), True) is True and taken(truth(None), None) is None
 
 
-def test_missing_folder_is_told_with_what_makes_it(tmp_path):
+def test_missing_folder_or_file_in_the_way_is_told(tmp_path):
     check = folder("`make data` writes it", but=("synthetic",))
-    missing = str(tmp_path / "none")
+    missing, file = str(tmp_path / "none"), tmp_path / "file"
     assert taken(check, str(tmp_path)) and taken(check, tmp_path) and taken(check, "synthetic")
     assert taken(folder(), missing)  # the notebook makes it
     assert refusal(check, missing) == "an existing folder: `make data` writes it"
-
-
-@pytest.mark.parametrize("inside", ["", "run", "run/model_1"])
-def test_file_in_the_way_is_told(tmp_path, inside):
-    file = tmp_path / "file"
     file.touch()
-    assert refusal(folder(), str(file / inside)) == f"a folder, but {file} is a file"
+    for path in (file, file / "run", file / "run/model_1"):
+        assert refusal(folder(), str(path)) == f"a folder, but {file} is a file"
 
 
 def test_relative_paths_count_from_this_projects_clone(tmp_path, monkeypatch):
@@ -106,8 +91,6 @@ def test_relative_paths_count_from_this_projects_clone(tmp_path, monkeypatch):
         assert project_path("data") == clone / "data"
         assert taken(folder("else"), "data") == "data"
     assert project_path("/data") == Path("/data") and project_path("~") == Path.home()
-    monkeypatch.chdir(tmp_path)
-    assert project_path("data") == tmp_path / "data"
 
 
 def kernel(*cells, **values):
@@ -115,19 +98,17 @@ def kernel(*cells, **values):
     return {"model": 1, "seed": 0, "In": ["", *cells, CHECK_CELL], **values}
 
 
-@pytest.mark.parametrize("model", [1, 7])
-def test_unknown_name_is_told_before_a_wrong_value(model):
-    cells = f"model = {model}", "# Parameters\nseed = 3\nmodle = float('nan')\n"
+def test_unknown_name_is_told_before_a_wrong_value():
+    cells = "model = 7", "# Parameters\nseed = 3\nmodle = float('nan')\n"
     wanted = "^this notebook has no 'modle', the nearest known name is 'model'$"
     with pytest.raises(ValueError, match=wanted):
-        check_parameters(kernel(*cells, model=model), **CHECKS)
+        check_parameters(kernel(*cells, model=7), **CHECKS)
 
 
 @pytest.mark.parametrize(
     "cells",
     [
         [],
-        ["model = 1"],
         ["model = 1", "# Parameters\nseed = 3\nmodel = 2\n"],
         ["model = 1", "# Parameters\nseed = 3\nPAPERMILL_OUTPUT_PATH = 'out.ipynb'\n"],
         ["model = 1", "# parameters that I tried\nmodle = 2"],
@@ -141,8 +122,8 @@ def test_own_cells_are_not_looked_at(cells):
     check_parameters(kernel(*cells, CHECK_CELL), **CHECKS)  # run again
 
 
-@pytest.mark.parametrize("inputs", [None, (), [], "abcd", 3])
-def test_namespace_without_a_history_will_do(inputs):
-    check_parameters({"model": 1, "seed": 0, "In": inputs}, **CHECKS)
+def test_namespace_without_a_history_will_do():
+    for inputs in (None, (), [], "abcd"):
+        check_parameters({"model": 1, "seed": 0, "In": inputs}, **CHECKS)
     with pytest.raises(ValueError, match="^seed has no value, run the cell with the parameters"):
         check_parameters({"model": 1}, **CHECKS)

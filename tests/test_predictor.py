@@ -8,8 +8,6 @@ from conftest import ROOT, SHARED
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets import Hands19, SyntheticHand
-from senorita_lib.figures.gallery import gallery_figure
-from senorita_lib.figures.style import png
 from senorita_lib.predictor import Predictor, find_hand_box
 
 pytestmark = pytest.mark.slow
@@ -64,20 +62,12 @@ def test_real_frames_give_a_hand_inside_their_cube():
         pytest.skip("the real SR305 frames are not at hand")
     intrinsics = json.loads((folder / "intrinsics.json").read_text())
     camera = Camera(*(intrinsics[k] for k in ("fx", "fy", "cx", "cy", "width", "height")))
-    lines = (folder / "hand_bbs_by_eye.txt").read_text().splitlines()
-    boxes = {
-        name: [float(v) for v in box] for name, *box in map(str.split, filter(str.strip, lines))
-    }
+    lines = [line.split() for line in (folder / "hand_bbs_by_eye.txt").read_text().splitlines()]
+    boxes = {name: [float(v) for v in box] for name, *box in filter(None, lines)}
     assert len(boxes) == 19
-    images, hands = [], []
-    for name, box in sorted(boxes.items()):
+    for name, box in boxes.items():
         raw = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
         pose = predictor.predict(raw * intrinsics["depth_unit_mm"], camera, box)
         assert pose.joints_mm.shape == (21, 3)
         uvd = pose.crop.to_uvd(pose.joints_mm)  # in [0, 1] across the box and through the cube
         assert ((uvd >= 0) & (uvd <= 1)).all(), name
-        images.append(pose.crop.image)
-        hands.append(uvd)
-    sheet = ROOT / "runs" / "real_frames.png"
-    sheet.parent.mkdir(exist_ok=True)
-    sheet.write_bytes(png(gallery_figure(images, hands, titles=sorted(boxes), columns=7)))

@@ -11,43 +11,36 @@ from senorita_lib.datasets.synthetic.frames import SyntheticHand
 
 Way = tuple[Literal["otsu", "valley"], Literal["mass", "box"]]  # foreground and centre
 WAYS: tuple[Way, ...] = (("otsu", "mass"), ("otsu", "box"), ("valley", "mass"), ("valley", "box"))
+_WAY = ("foreground", "centre")
 COLUMNS = ("hand lost", "arm", "background", "off centre", "joints out", "bad frames")
 _SKIN_MM = 15  # a pixel this near to the exact surface shows it
 
 
 def compare_crops(
-    hands: SyntheticHand, indices: Iterable[int], split: str = "train", *, slack: float = 0.0
+    hands: SyntheticHand, indices: Iterable[int], *, slack: float = 0.0
 ) -> pd.DataFrame:
     """Crop synthetic frames in every way and compare with what their pixels really show.
 
-    Parameters
-    ----------
-    slack
-        How rough the boxes are, like a detector's: they are moved by normal draws with a standard
-        deviation of this share of their longer side, and each side grows by up to twice as much.
+    ``slack`` is how rough the boxes are, like a detector's: they are moved by normal draws with a
+    standard deviation of this share of their longer side, and each side grows by up to twice as
+    much.
 
-    Returns
-    -------
-    DataFrame
-        A row for each foreground and centre, as :func:`~senorita_lib.cropping.crop_hand` takes
-        them. Means over the frames of: the share of the hand's pixels that the crop lost; the
-        shares of the crop's pixels that show the arm, and neither hand nor arm; the distance of
-        the cube's centre from the middle of the hand's visible points, mm; the share of joints
-        outside the crop's box or cube; and the share of frames that lost over a tenth of the
-        hand, or in which no hand was found.
+    There is a row for each foreground and centre, as :func:`~senorita_lib.cropping.crop_hand`
+    takes them. Means over the frames of: the share of the hand's pixels that the crop lost; the
+    shares of the crop's pixels that show the arm, and neither hand nor arm; the distance of the
+    cube's centre from the middle of the hand's visible points, mm; the share of joints outside
+    the crop's box or cube; and the share of frames that lost over a tenth of the hand, or in
+    which no hand was found.
     """
-    found = np.array([_frame(hands, index, split, slack) for index in indices])
+    found = np.array([_frame(hands, index, slack) for index in indices])
     bad = (found[..., :1] > 0.1).astype(float)
-    return pd.DataFrame(
-        np.nanmean(np.concatenate([found, bad], axis=-1), axis=0),
-        pd.MultiIndex.from_tuples(WAYS, names=("foreground", "centre")),
-        COLUMNS,
-    )
+    means = np.nanmean(np.concatenate([found, bad], axis=-1), axis=0)
+    return pd.DataFrame(means, pd.MultiIndex.from_tuples(WAYS, names=_WAY), COLUMNS)
 
 
-def _frame(hands: SyntheticHand, index: int, split: str, slack: float) -> np.ndarray:
+def _frame(hands: SyntheticHand, index: int, slack: float) -> np.ndarray:
     """One frame's values of ``COLUMNS`` but the last, (ways, 5)."""
-    pose, frame = hands.pose(index, split), hands.frame(index, split)
+    pose, frame = hands.pose(index), hands.frame(index)
     flesh = np.abs(frame.depth - hands.surface(pose)) < _SKIN_MM
     hand = flesh & hands.mask(pose)
     v, u = np.nonzero(hand)
@@ -69,15 +62,10 @@ def _frame(hands: SyntheticHand, index: int, split: str, slack: float) -> np.nda
         kept = np.zeros_like(hand)
         kept[row + int(crop.box[1]), column + int(crop.box[0])] = True
         uvd = crop.to_uvd(np.asarray(frame.joints))
-        rows.append(
-            [
-                1 - (kept & hand).sum() / hand.sum(),
-                (kept & flesh & ~hand).sum() / kept.sum(),
-                (kept & ~flesh).sum() / kept.sum(),
-                float(np.linalg.norm(crop.cube_centre - middle.mean(axis=0))),
-                ((uvd < 0) | (uvd > 1)).any(axis=1).mean(),
-            ]
-        )
+        lost = 1 - (kept & hand).sum() / hand.sum()
+        arm, behind = ((kept & part).sum() / kept.sum() for part in (flesh & ~hand, ~flesh))
+        off = float(np.linalg.norm(crop.cube_centre - middle.mean(axis=0)))
+        rows.append([lost, arm, behind, off, ((uvd < 0) | (uvd > 1)).any(axis=1).mean()])
     return np.array(rows)
 
 

@@ -10,10 +10,7 @@ from senorita_lib.hand import joints_to_bones
 def palm_angle(joints: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Angle between palm and camera: 0° the palm faces it, 90° edge on, 180° the back faces it.
 
-    Parameters
-    ----------
-    joints
-        (..., 21, 3), camera frame, a right hand.
+    ``joints`` are (..., 21, 3), camera frame, of a right hand.
     """
     azimuth, elevation = np.radians(view_angles(np.asarray(joints, np.float64)))
     return np.degrees(np.arccos(np.cos(azimuth) * np.cos(elevation)))
@@ -22,15 +19,8 @@ def palm_angle(joints: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def finger_bend(joints: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """How far each finger is bent: the angles between its successive bones, summed.
 
-    Parameters
-    ----------
-    joints
-        (..., 21, 3), any frame and unit; no bone of zero length.
-
-    Returns
-    -------
-    array
-        (..., 5), degrees, thumb first; about 0 for a straight finger, 200 and more in a fist.
+    ``joints`` are (..., 21, 3), any frame and unit, without bones of zero length. The sums,
+    (..., 5), degrees, thumb first, are about 0 for a straight finger, 200 and more in a fist.
     """
     bones = joints_to_bones(np.asarray(joints, np.float64))
     bones = bones / np.linalg.norm(bones, axis=-1, keepdims=True)

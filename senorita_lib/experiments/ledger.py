@@ -41,18 +41,10 @@ def load_claims() -> dict[Kind, list[Row]]:
 def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind, list[Row]]:
     """The rows of the ledger, from ``results/trials.csv.gz``.
 
-    Parameters
-    ----------
-    data
-        The labelled data set whose test poses show the shift at test time.
-
-    Returns
-    -------
-    dict
-        ``claims`` and ``differences``: the words of ``claims.toml``, ``seeds``, ``verdict`` and
-        ``comparisons``, a list of dicts: ``one``, ``other``, ``split``, ``difference`` of their
-        errors and its 95 % interval from ``low`` to ``high``, mm, whether it ``decides``, and
-        its ``label``.
+    The test poses of the labelled data set ``data`` show the shift at test time. Rows have the
+    words of ``claims.toml``, ``seeds``, ``verdict`` and ``comparisons``, a list of dicts: ``one``,
+    ``other``, ``split``, ``difference`` of their errors and its 95 % interval from ``low`` to
+    ``high``, mm, whether it ``decides``, and its ``label``.
     """
     table = load_trials()
     measured = estimates(table) | estimates(shifted_poses(data))
@@ -76,15 +68,11 @@ def _compare(pair: Row, measured: dict[tuple[str, str], dict[str, Estimate]]) ->
         difference = measured[one][split] - measured[other][split]
         low, high = difference.interval()
         yield {
-            "one": ", ".join(one),
-            "other": ", ".join(other),
-            "split": split,
-            "difference": round(difference.mean, 2),
-            "low": round(low, 2),
-            "high": round(high, 2),
+            "one": ", ".join(one), "other": ", ".join(other), "split": split,
+            "difference": round(difference.mean, 2), "low": round(low, 2), "high": round(high, 2),
             "decides": split in (SPLITS if decides == "each" else decides),
             "label": pair.get("label", "all splits"),
-        }
+        }  # fmt: skip
 
 
 def verdict(comparisons: Sequence[Row], words: Sequence[str] = VERDICTS) -> str:
@@ -109,9 +97,8 @@ def shifted_poses(data: str | os.PathLike[str]) -> pd.DataFrame:
     uvd[..., :2] = 0.9765625 * uvd[..., :2] + 3.5 / 256
     truth = {"joints": np.asarray(true), "splits": np.array(crops.splits)[kept]}
     poses = {"shifted true poses": batch.to_camera(uvd), "true poses": true}
-    return pd.concat(
-        [long_table(name, 0, 0, truth, {"true": pose}) for name, pose in poses.items()]
-    )
+    tables = [long_table(name, 0, 0, truth, {"true": pose}) for name, pose in poses.items()]
+    return pd.concat(tables)
 
 
 def ledger_table(rows: dict[Kind, list[Row]], kind: Kind = "claims") -> str:
@@ -174,18 +161,11 @@ def comparison_text(row: Row) -> str:
 
 
 def load_ledger() -> dict[Kind, list[Row]]:
-    """The rows that ``results/claims.json`` holds.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there are none.
-    """
+    """The rows that ``results/claims.json`` holds; raises FileNotFoundError if there are none."""
     path = project_path("results/claims.json")
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing, wanted it from python -m senorita_lib.experiments.ledger"
-        )
+        command = "python -m senorita_lib.experiments.ledger"
+        raise FileNotFoundError(f"{path} is missing, wanted it from {command}")
     rows: dict[Kind, list[Row]] = json.loads(path.read_text())
     return rows
 
@@ -193,11 +173,10 @@ def load_ledger() -> dict[Kind, list[Row]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, write the ledger, print it."""
     parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.experiments.ledger", description=__doc__
+        "python -m senorita_lib.experiments.ledger", description=__doc__
     )
-    parser.add_argument(
-        "--kept", action="store_true", help="train nothing: use what results/ holds"
-    )
+    kept_help = "train nothing: use what results/ holds"
+    parser.add_argument("--kept", action="store_true", help=kept_help)
     kept = parser.parse_args(arguments).kept
     write_synthetic(project_path("data/hands19_synthetic"))
     for name in () if kept else STUDIES:

@@ -25,23 +25,12 @@ _BATCHES = (2, 3)  # two tell what is kept of each image, and what once
 
 
 class Cost(NamedTuple):
-    """What a network, or a part of it, costs.
-
-    Attributes
-    ----------
-    parameters
-    macs
-        Multiply-adds of one image's forward pass.
-    kept
-        Bytes that autograd keeps of each image, in float32.
-    once
-        Bytes that it keeps once for the whole batch.
-    """
+    """What a network, or a part of it, costs."""
 
     parameters: int
-    macs: int
-    kept: int
-    once: int
+    macs: int  # multiply-adds of one image's forward pass
+    kept: int  # bytes that autograd keeps of each image, in float32
+    once: int  # bytes that it keeps once for the whole batch
 
 
 def estimator_costs(recipe: Recipe) -> dict[str, Cost]:
@@ -59,13 +48,10 @@ def refiner_costs(recipe: Recipe) -> dict[str, Cost]:
     """The parts of the twenty bone networks (section 2.4), from the patches to the joints."""
     # Not on the meta device, which does not know autocast, not even when it is off.
     network, side = HandPoseNet(recipe, torch.ones(20)).refiner.train(), recipe.image_size
-    inputs = [
-        (torch.zeros(batch, 1, side, side), *(torch.rand(batch, 21, 3) for _ in range(2)))
-        for batch in _BATCHES
-    ]
-    for _, *pose in inputs:
-        for joints in pose:
-            joints.requires_grad_(recipe.refiner_gradient)
+    inputs = []
+    for batch in _BATCHES:
+        poses = (torch.rand(batch, 21, 3, requires_grad=recipe.refiner_gradient) for _ in range(2))
+        inputs.append((torch.zeros(batch, 1, side, side), *poses))
     return _costs(network, _REFINER, inputs)
 
 
@@ -103,19 +89,18 @@ def _costs(
                 parameters[part] += sum(p.numel() for p in module.parameters(recurse=False))
     own = {id(t.untyped_storage()) for t in (*network.parameters(), *network.buffers())}
     kept: list[Counter[str]] = []
-    saved: list[torch.Tensor] = []
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        saved.append(tensor)
-        return tensor
-
     for tensors in inputs:
-        saved.clear()
+        storages: dict[int, torch.UntypedStorage] = {}
+
+        def keep(tensor: torch.Tensor, storages: Any = storages) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            storages[id(storage)] = storage
+            return tensor
+
         counter.macs.clear()
         counter.part = first
         with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             network(*tensors)
-        storages = {id(t.untyped_storage()): t.untyped_storage() for t in saved}
         kept.append(Counter())
         for key in storages.keys() - own:
             part, *_ = counter.made.get(key, (first,))

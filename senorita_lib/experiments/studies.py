@@ -40,29 +40,13 @@ def run_study(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Train and test all trials of a study; finished runs in ``runs/studies`` are only read.
 
-    A run does not know which function replaced eq. 4: after a change to it, remove its folder.
+    ``data`` is the root of a labelled data set. ``jobs`` are processes of one thread each, one a
+    core if not given; the numbers do not depend on it. With 1, or with a graphics card, this
+    process trains alone, with all its threads. A run does not know which function replaced eq. 4:
+    after a change to it, remove its folder.
 
-    Parameters
-    ----------
-    name
-        A key of ``STUDIES``.
-    data
-        Root of a labelled data set.
-    jobs
-        Processes of one thread each, one a core if not given; the numbers do not depend on it.
-        With 1, or with a graphics card, this process alone, with all its threads.
-
-    Returns
-    -------
-    table
-        The trials' rows of the long table, see :mod:`.tables`.
-    notes
-        As :func:`.tables.load_notes` returns them.
-
-    Raises
-    ------
-    ValueError
-        If there is no such study.
+    Returns the trials' rows of the long table, see :mod:`.tables`, and their notes, see
+    :func:`.tables.load_notes`. Raises ValueError if ``STUDIES`` has no such name.
     """
     if name not in STUDIES:
         raise ValueError(f"study is {name!r}, wanted one of {list(STUDIES)}")
@@ -76,7 +60,7 @@ def run_study(
         pass
     runs = {(trial, seed): read_run(_folder(trial, seed)) for trial in trained for seed in SEEDS}
     _, truth = next(iter(runs.values()))
-    tables = []
+    tables, mm = [], "validation_initial_mm"
     notes: dict[str, dict[str, Any]] = {}
     for trial in STUDIES[name]:
         lengths, shown = [], TRIALS[trial]
@@ -89,13 +73,19 @@ def run_study(
                 poses = {pose: runs[trial, seed][1][pose] for pose in ("initial", shown.pose)}
             model = 0 if shown.members else shown.changes.get("model", 1)
             tables.append(long_table(trial, model, seed, truth, poses))
-            lengths.append(_bone_length(poses[shown.pose], truth["joints"]))
+            both = (joints_to_bones(joints) for joints in (poses[shown.pose], truth["joints"]))
+            own, true = (np.linalg.norm(bones, axis=-1).mean() for bones in both)
+            lengths.append(float(own / true))
         notes[trial] = {"bone_lengths": lengths}
         if not shown.members:
             result, _ = runs[trial, SEEDS[0]]
             notes[trial] |= {key: result[key] for key in ("device", "torch")}
             notes[trial]["constant"] = result["errors"]["constant"]
-            notes[trial]["curves"] = [_curve(_folder(trial, seed)) for seed in SEEDS]
+            logs = ((_folder(trial, seed) / "log.json").read_text() for seed in SEEDS)
+            notes[trial]["curves"] = [
+                [[row["seen"], round(row[mm], 2)] for row in counted(json.loads(log)) if mm in row]
+                for log in logs
+            ]
     return pd.concat(tables), notes
 
 
@@ -141,22 +131,10 @@ def _train_all(chains: list[list[tuple[str, Trial]]], data: Path, jobs: int) -> 
         )
 
 
-def _curve(folder: Path) -> list[list[float]]:
-    log = counted(json.loads((folder / "log.json").read_text()))
-    key = "validation_initial_mm"
-    return [[row["seen"], round(row[key], 2)] for row in log if key in row]
-
-
-def _bone_length(joints: np.ndarray, true: np.ndarray) -> float:
-    """Mean bone length, true = 1."""
-    one, other = (np.linalg.norm(joints_to_bones(j), axis=-1).mean() for j in (joints, true))
-    return float(one / other)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run studies, keep them and print their tables."""
     parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.experiments.studies", description=__doc__
+        "python -m senorita_lib.experiments.studies", description=__doc__
     )
     parser.add_argument("study", choices=STUDIES, nargs="+")
     names = parser.parse_args(arguments).study

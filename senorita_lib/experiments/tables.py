@@ -36,12 +36,8 @@ def long_table(
 ) -> pd.DataFrame:
     """The rows of one run.
 
-    Parameters
-    ----------
-    truth
-        ``joints`` (N, 21, 3), camera frame, mm, and ``splits`` (N,).
-    poses
-        "initial", "refined" or both, (N, 21, 3), camera frame, mm.
+    ``truth`` has ``joints`` (N, 21, 3), camera frame, mm, and ``splits`` (N,); ``poses`` has
+    "initial", "refined" or both, like the joints.
     """
     tables = []
     for pose, mm in zip(poses, frame_errors(list(poses.values()), truth["joints"]), strict=True):
@@ -52,32 +48,18 @@ def long_table(
 
 
 def load_trials() -> pd.DataFrame:
-    """The long table of all studies, ``results/trials.csv.gz``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If no study was run yet.
-    """
+    """The long table of all studies; raises FileNotFoundError if none was run yet."""
     types = dict.fromkeys(("model", "seed", "frame"), int) | {"mm": np.float32}
     return pd.read_csv(_kept("trials.csv.gz"), dtype=types)
 
 
 def load_notes(study: str = "") -> dict[str, Any]:
-    """What is kept of each trial, or of those of a study, beside its errors.
+    """What ``results/trials.json`` keeps of each trial, or of those of a study, beside its errors.
 
-    Returns
-    -------
-    dict
-        ``results/trials.json``: trial to its ``device``, ``torch``, ``constant`` ({split: mm} of
-        the best constant pose), ``bone_lengths`` (mean, true = 1, one a seed) and ``curves`` (for
-        each seed, where it was kept, the validation errors of the initial pose, [images seen,
-        mm]). An ensemble has lengths alone.
-
-    Raises
-    ------
-    FileNotFoundError
-        If no study was run yet.
+    It has a trial's ``device``, ``torch``, ``constant`` ({split: mm} of the best constant pose),
+    ``bone_lengths`` (mean, true = 1, one a seed) and ``curves`` (for each seed, where it was kept,
+    the validation errors of the initial pose, [images seen, mm]). An ensemble has lengths alone.
+    Raises FileNotFoundError if no study was run yet.
     """
     notes: dict[str, Any] = json.loads(_kept("trials.json").read_text())
     return {name: notes[name] for name in STUDIES[study]} if study else notes
@@ -86,9 +68,8 @@ def load_notes(study: str = "") -> dict[str, Any]:
 def _kept(name: str) -> Path:
     path = project_path(f"results/{name}")
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing, wanted it from python -m senorita_lib.experiments.studies STUDY"
-        )
+        command = "python -m senorita_lib.experiments.studies STUDY"
+        raise FileNotFoundError(f"{path} is missing, wanted it from {command}")
     return path
 
 
@@ -102,23 +83,18 @@ def save_trials(table: pd.DataFrame, notes: Mapping[str, Any]) -> None:
         notes = load_notes() | dict(notes)
     # In the order of TRIALS, so that the same errors are the same bytes.
     known = [name for name in TRIALS if name in notes]
-    table = table.sort_values(
-        ["trial", "pose", "seed", "frame"],
-        key=lambda column: column.map(known.index) if column.name == "trial" else column,
-    )
+    table = table.assign(trial=pd.Categorical(table["trial"], known))
+    table = table.sort_values(["trial", "pose", "seed", "frame"])
     text = table.to_csv(index=False, float_format="%.2f", lineterminator="\n")
     atomic_write(folder / "trials.csv.gz", gzip.compress(text.encode(), mtime=0))
-    text = json.dumps({name: notes[name] for name in known}, indent=1)
-    atomic_write(folder / "trials.json", text + "\n")
+    text = json.dumps({name: notes[name] for name in known}, indent=1) + "\n"
+    atomic_write(folder / "trials.json", text)
 
 
 def estimates(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, Estimate]]:
     """Means and intervals: (trial, pose) to {split: Estimate}, all resampled together.
 
-    Raises
-    ------
-    ValueError
-        If some trials were tested on other frames than the others.
+    Raises ValueError if some trials were tested on other frames than the others.
     """
     wide = table.pivot(index=["split", "frame"], columns=["trial", "pose", "seed"], values="mm")
     if wide.isna().any(axis=None):
@@ -131,20 +107,10 @@ def estimates(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, Estimate]]
 
 
 def load_results(folder: str | os.PathLike[str]) -> Results:
-    """Finished runs of one recipe: {model: {seed: (result, predictions)}}.
+    """Finished runs of one recipe in and below a folder: {model: {seed: (result, predictions)}}.
 
-    Parameters
-    ----------
-    folder
-        Searched with all below it for ``result.json`` with ``predictions.npz`` beside it.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    ValueError
-        If runs differ in more than model and seed, or are the same in both, or if they were
-        tested on different frames or on frames without labels.
+    Raises FileNotFoundError if there is none; ValueError if runs differ in more than model and
+    seed, or are the same in both, or were tested on different frames or without labels.
     """
     found: Results = {}
     first: tuple[Path, dict[str, Any], Arrays] | None = None
@@ -152,10 +118,8 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
         result, arrays = read_run(path.parent)
         recipe = result["recipe"]
         if not result["errors"]["refined"]:
-            raise ValueError(
-                f"{path} was tested on frames without labels, wanted labelled ones: "
-                "its submission.zip is for the challenge's server"
-            )
+            wanted = "wanted labelled ones: its submission.zip is for the challenge's server"
+            raise ValueError(f"{path} was tested on frames without labels, {wanted}")
         first = first or (path, result, arrays)
         for name in recipe.keys() | first[1]["recipe"].keys():
             if name not in ("model", "seed") and recipe.get(name) != first[1]["recipe"].get(name):
@@ -164,15 +128,12 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
             raise ValueError(f"{path} was tested on other frames than {first[0]}, wanted the same")
         seeds = found.setdefault(recipe["model"], {})
         if recipe["seed"] in seeds:
-            raise ValueError(
-                f"{path} is model {recipe['model']} with seed {recipe['seed']} once more, "
-                "wanted each once"
-            )
+            which = f"model {recipe['model']} with seed {recipe['seed']}"
+            raise ValueError(f"{path} is {which} once more, wanted each once")
         seeds[recipe["seed"]] = result, arrays
     if not found:
-        raise FileNotFoundError(
-            f"{folder} holds no result.json, wanted a run of 04_train_refine.ipynb there"
-        )
+        wanted = "wanted a run of 04_train_refine.ipynb there"
+        raise FileNotFoundError(f"{folder} holds no result.json, {wanted}")
     return {model: dict(sorted(seeds.items())) for model, seeds in sorted(found.items())}
 
 
@@ -200,12 +161,8 @@ def results_table(found: Results) -> pd.DataFrame:
 def paper_tables(table: pd.DataFrame, constant: Mapping[str, float]) -> tuple[Rows, Rows]:
     """Tables 1 and 2 as rows for :func:`~senorita_lib.evaluation.format_table`, with the paper's.
 
-    Parameters
-    ----------
-    table
-        Of Models 1 to 4, or some, and their ensembles "ensemble of …, mean" or "…, median".
-    constant
-        {split: mm} of the best constant pose.
+    ``table`` is of Models 1 to 4, or some, and their ensembles "ensemble of …, mean" or
+    "…, median"; ``constant`` is {split: mm} of the best constant pose.
     """
     first: Rows = {"best constant pose": dict(constant)}
     second: Rows = {}
@@ -258,7 +215,7 @@ def study_means(study: str) -> pd.DataFrame:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print Tables 1 and 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.experiments.tables", description=__doc__
+        "python -m senorita_lib.experiments.tables", description=__doc__
     )
     parser.add_argument("folder", nargs="?", help="of runs, such as runs/tiny")
     folder = parser.parse_args(arguments).folder
@@ -274,8 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
     runs = f"{most} seeds merged" if most > 1 else "one run each"
-    print(format_table(first, f"Table 1. Mean joint error, mm, {runs}"))
-    print()
+    print(format_table(first, f"Table 1. Mean joint error, mm, {runs}"), end="\n\n")
     print(format_table(second, "Table 2. Ensemble, mean joint error, mm"))
 
 

@@ -18,18 +18,10 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its resampled values. The difference of two is one, too, paired draw by draw.
+    """A mean and its resampled values. The difference of two is one, too, paired draw by draw."""
 
-    Attributes
-    ----------
-    mean
-        mm.
-    samples
-        (draws,), mm.
-    """
-
-    mean: float
-    samples: npt.NDArray[np.float64]
+    mean: float  # mm
+    samples: npt.NDArray[np.float64]  # (draws,), mm
 
     def __sub__(self, other: "Estimate") -> "Estimate":
         return Estimate(self.mean - other.mean, self.samples - other.samples)
@@ -51,23 +43,10 @@ def bootstrap(
     truth. Frames count as independent; those of one video are not, and there the intervals are
     too narrow.
 
-    Parameters
-    ----------
-    rows
-        Name to the mean joint error of each frame, (N,) or (seeds, N) mm.
-    splits
-        (N,), names of the frames' splits, in either case.
-
-    Returns
-    -------
-    dict
-        Name to {split: Estimate} for the splits that are there, in the paper's order; "all" is
-        the mean over them.
-
-    Raises
-    ------
-    ValueError
-        If a row has another number of frames or errors that are not finite, or no split is known.
+    ``rows`` has the mean joint error of each frame, (N,) or (seeds, N) mm; ``splits``, (N,), names
+    the frames' splits, in either case. Estimates are of the splits that are there, in the paper's
+    order, and of "all", the mean over them. Raises ValueError if a row has another number of
+    frames or errors that are not finite, or no split is known.
     """
     splits = np.char.upper(np.asarray(splits))
     stacks = {name: np.atleast_2d(np.asarray(row, np.float64)) for name, row in rows.items()}
@@ -93,9 +72,9 @@ def bootstrap(
         weights = _seed_weights(len(row), draws, seed)
         estimates[name] = {
             split: Estimate(
-                float(means[split][used].mean()), (samples[split][:, used] * weights).sum(axis=1)
+                float(means[split][used].mean()), (drawn[:, used] * weights).sum(axis=1)
             )
-            for split in means
+            for split, drawn in samples.items()
         }
     return estimates
 
@@ -106,9 +85,12 @@ def _frame_samples(
     """Means (draws, rows) of errors (rows, N) over frames drawn with replacement."""
     frames = errors.shape[1]
     means = np.empty((draws, len(errors)))
-    for draw in range(draws):  # at 125,000 frames all draws at once would take a gigabyte
-        counts = np.bincount(rng.integers(frames, size=frames), minlength=frames)
-        means[draw] = errors @ counts.astype(np.float64) / frames
+    for part in np.array_split(np.arange(draws), 1 + draws * frames // 1_000_000):  # fits memory
+        drawn = (
+            rng.integers(frames, size=(len(part), frames)) + frames * np.arange(len(part))[:, None]
+        )
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        means[part] = counts @ errors.T / frames
     return means
 
 

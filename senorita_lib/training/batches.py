@@ -16,7 +16,6 @@ from senorita_lib.datasets.synthetic.stream import Batch, SyntheticStream
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 
-Place = tuple[int, int, int]  # stage, step, batch
 Rows = npt.NDArray[np.int64]
 
 
@@ -31,7 +30,8 @@ class Batches:
     ) -> None:
         self.recipe, self.crops, self.device = recipe, crops, device
         self._order = Shuffled(rows, recipe.seed)
-        self._stream: tuple[Place, Iterator[Batch]] | None = None  # and where it stands
+        # Stage, step and batch at which the stream stands, and the stream.
+        self._stream: tuple[tuple[int, int, int], Iterator[Batch]] | None = None
         for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
             processes.rank_slice(getattr(recipe, name), name)
         least = max(recipe.batch, recipe.volume_batch, recipe.refine_batch)
@@ -46,22 +46,20 @@ class Batches:
         """
         recipe, part = self.recipe, processes.rank_slice(batch)
         if recipe.source == "stream":
-            crops, joints_mm = self._next_of_stream((stage, step, batch))
+            crops, joints_mm = self._next_of_stream(stage, step, batch)
         else:
             crops, joints_mm = self.crops.batch(self._order(stage, step, batch)[part], self.device)
         draws = draw(
-            batch,
-            torch.Generator().manual_seed(seed_of(recipe.seed, stage, step)),
+            batch, torch.Generator().manual_seed(seed_of(recipe.seed, stage, step)),
             angle=recipe.rotation, scale=recipe.scale,
             scale_probability=recipe.scale_probability, shift=recipe.shift,
         )  # fmt: skip
         return augment(crops, joints_mm, draws.take(part))
 
-    def _next_of_stream(self, place: Place) -> Batch:
+    def _next_of_stream(self, stage: int, step: int, batch: int) -> Batch:
         """The stream goes on from step to step; elsewhere a new one starts."""
-        stage, step, batch = place
+        place, recipe = (stage, step, batch), self.recipe
         if self._stream is None or self._stream[0] != place:
-            recipe = self.recipe
             stream = SyntheticStream(
                 batch, seed=recipe.seed, size=recipe.image_size, foreground=recipe.foreground,
                 centre=recipe.centre, start=(stage << 40) + step, part=processes.rank_slice(batch),
@@ -82,13 +80,9 @@ class Shuffled:
 
     def __call__(self, stage: int, step: int, batch: int) -> Rows:
         """Rows of a step, (batch,); it may span two epochs."""
-        count = len(self.rows)
-        places = np.arange(step * batch, (step + 1) * batch)
-        rows = np.empty(batch, int)
-        for epoch in np.unique(places // count):
-            here = places // count == epoch
-            rows[here] = self._epoch(stage, int(epoch))[places[here] % count]
-        return rows
+        epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), len(self.rows))
+        parts = [self._epoch(stage, int(e))[places[epochs == e]] for e in np.unique(epochs)]
+        return np.concatenate(parts)
 
     def _epoch(self, stage: int, epoch: int) -> Rows:
         if self._order[0] != (stage, epoch):

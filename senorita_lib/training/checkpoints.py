@@ -18,8 +18,7 @@ _LAST, _BEFORE = "checkpoint.pt", "checkpoint.before.pt"
 def save_checkpoint(folder: str | os.PathLike[str], state: State) -> None:
     """Write a checkpoint; the last one becomes the one before.
 
-    Raises OSError if it cannot be written, because the disk is full, say; the earlier ones are
-    still there.
+    Raises OSError if it cannot be written, on a full disk, say; the earlier ones are still there.
     """
     folder = Path(folder)
     part = folder / "checkpoint.part"

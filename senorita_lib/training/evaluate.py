@@ -1,6 +1,5 @@
 """A trained network over a whole data set, and what a run's folder keeps of it."""
 
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -67,17 +66,15 @@ def evaluate_run(
     labelled = bool(np.isfinite(test_crops.joints).all())
     poses = {"constant": guess, "initial": initial, "refined": refined}
     result = {
-        "recipe": json.loads(model.recipe.to_json()),
-        **about,
-        "device": str(device),
-        "torch": torch.__version__,
+        "recipe": json.loads(model.recipe.to_json()), **about,
+        "device": str(device), "torch": torch.__version__,
         "frames": {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS},
         "without_hand": int((~test_crops.found).sum()),
         "errors": {
             name: split_errors(joints, test_crops.joints, splits) if labelled else {}
             for name, joints in poses.items()
         },
-    }
+    }  # fmt: skip
     held, names, true = io.BytesIO(), np.array(test_crops.names), test_crops.joints
     np.savez_compressed(
         held, names=names, splits=splits, joints=true, initial=initial, refined=refined
@@ -85,8 +82,3 @@ def evaluate_run(
     atomic_write(folder / "predictions.npz", held.getvalue())
     write_submission(folder / "submission.zip", test_crops.names, refined)
     atomic_write(folder / "result.json", json.dumps(result, indent=1) + "\n")
-
-
-def data_identity(train_crops: CropSet, test_crops: CropSet) -> str:
-    """A digest of the data set that a run was trained and tested on."""
-    return hashlib.sha256((train_crops.identity + test_crops.identity).encode()).hexdigest()

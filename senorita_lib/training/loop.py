@@ -6,7 +6,7 @@ A subclass says what a stage trains and on what: :mod:`senorita_lib.training.sta
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import accumulate
 from pathlib import Path
@@ -27,6 +27,7 @@ R = TypeVar("R")
 
 STAGES = ("pose", "volume", "refine")
 _LOG_STEPS = 10
+_CPU_INFO = Path("/proc/cpuinfo")
 _ELSEWHERE = "choose another run folder or remove this one"
 
 
@@ -44,10 +45,7 @@ def learning_rate(recipe: Recipe, stage: int, images: int) -> float:
 
 
 def has_converged(errors: list[float], share: float, patience: int) -> bool:
-    """Whether none of the last ``patience`` validations is better than the best before by a share.
-
-    ``share`` 0.01 means one percent.
-    """
+    """Whether none of the last ``patience`` errors is less by a share than the least before."""
     before, last = errors[:-patience], errors[-patience:]
     return bool(before) and min(last) > (1 - share) * min(before)
 
@@ -77,23 +75,18 @@ def counted(log: list[Row]) -> list[Row]:
     return [row | {"seen": before[row["stage"]] + row["images"]} for row in log]
 
 
-def training_precision(
-    wanted: str, device: str | torch.device, cpu_flags: Collection[str] | None = None
-) -> str:
+def training_precision(wanted: str, device: str | torch.device) -> str:
     """The precision in which networks train here: "float32" or "bfloat16".
 
     ``wanted`` is a recipe's. "auto" is bfloat16 where the processor computes it, which is several
-    times faster; elsewhere it is emulated, which is slower than float32. ``cpu_flags`` are by
-    default those in ``/proc/cpuinfo``.
+    times faster; elsewhere it is emulated, which is slower than float32.
     """
     if wanted != "auto":
         return wanted
     if torch.device(device).type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    info = Path("/proc/cpuinfo")
-    if cpu_flags is None:
-        cpu_flags = info.read_text().split() if info.exists() else ()
-    return "bfloat16" if {"amx_bf16", "avx512_bf16"}.intersection(cpu_flags) else "float32"
+    flags = _CPU_INFO.read_text().split() if _CPU_INFO.exists() else ()
+    return "bfloat16" if {"amx_bf16", "avx512_bf16"}.intersection(flags) else "float32"
 
 
 def run_once(
@@ -201,8 +194,8 @@ class Loop:
                     self.log.append(row)
                     self.watch(self.log)
                     if self.progress:  # a line that stays, also where no bar can be shown
-                        what = f"{name:>6} {self.images:>7} of {total} images"
-                        bar.write(f"{what}, validation: {format_errors(row)}")
+                        what = f"{name:>6} {self.images:>7} of {total} images, validation"
+                        bar.write(f"{what}: {format_errors(row)}")
                     last |= name == "pose" and pose_converged(self.log, self.recipe)
                 if (step + 1) % _LOG_STEPS == 0 or last:
                     stacked = {key: torch.stack(values) for key, values in sums.items()}
@@ -277,12 +270,8 @@ class Loop:
 
 def format_errors(row: Row) -> str:
     """The errors of a validation: ``validation_initial_mm`` as ``initial 12.3 mm``."""
-    words = []
-    for key, value in row.items():
-        if key.startswith("validation_"):
-            *what, unit = key.split("_")[1:]
-            words.append(" ".join([*what, f"{value:.1f}", unit]))
-    return ", ".join(words)
+    found = [(k.split("_")[1:], v) for k, v in row.items() if k.startswith("validation_")]
+    return ", ".join(" ".join([*what, f"{value:.1f}", unit]) for (*what, unit), value in found)
 
 
 def want_same(path: Path, stored: Row, recipe: Recipe, data: str | None, identity: str) -> None:

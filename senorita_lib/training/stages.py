@@ -6,6 +6,7 @@ step draws depends only on the recipe's seed, the stage and the step, so a run t
 resumes exactly.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -29,25 +30,12 @@ from senorita_lib.release.losses import adaptive_step2_losses
 from senorita_lib.renderer import skeleton_volume_loss
 from senorita_lib.training import processes
 from senorita_lib.training.batches import Batches
-from senorita_lib.training.evaluate import data_identity, evaluate_run, predict_crops
-from senorita_lib.training.loop import (
-    STAGES,
-    Loop,
-    Losses,
-    Row,
-    has_converged,
-    images_seen,
-    learning_rate,
-    pose_converged,
-    run_once,
-    want_same,
-)
+from senorita_lib.training.evaluate import evaluate_run, predict_crops
+from senorita_lib.training.loop import STAGES, Loop, Losses, Row, images_seen, run_once, want_same
+from senorita_lib.training.loop import has_converged as has_converged
+from senorita_lib.training.loop import learning_rate as learning_rate
+from senorita_lib.training.loop import pose_converged as pose_converged
 from senorita_lib.training.transfer import transfer
-
-__all__ = [
-    "STAGES", "Run", "Trainer", "crop_options", "has_converged", "learning_rate", "pose_converged",
-    "sample_frames", "train",
-]  # fmt: skip
 
 _SAMPLES = 4  # validation frames whose poses the log keeps
 _WORTH_COMPILING = 10_000 * 32**3  # images with eq. 4, times voxels
@@ -84,7 +72,6 @@ def train(
 
     Parameters
     ----------
-    recipe
     data
         Root of a data set in HANDS19's layout. With ``source="stream"`` it still gives bone
         lengths, validation and test frames.
@@ -93,7 +80,6 @@ def train(
         ``result.json`` and ``predictions.npz``.
     device
         The graphics card if there is one, else the CPU.
-    progress
     checkpoint_seconds
         Least time between two checkpoints; they never take more than a twentieth of the time.
     start
@@ -121,7 +107,7 @@ def train(
     crops = load_crops(Hands19(data, "train"), progress=progress, **options)
     # The challenge wants a pose for every test frame, also where the box is empty.
     test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **options)
-    identity = data_identity(crops, test)
+    identity = hashlib.sha256((crops.identity + test.identity).encode()).hexdigest()
     if start is not None:
         identity += " from " + weights_digest(start)
 
@@ -136,9 +122,15 @@ def train(
         if processes.is_first():
             trainer.finish(test)
 
-    return run_once(
-        folder, recipe, identity, lambda: _finished(recipe, folder, identity), run, progress
-    )
+    def read() -> Run | None:
+        path = folder / "result.json"
+        if not path.exists():
+            return None
+        result, log = json.loads(path.read_text()), json.loads((folder / "log.json").read_text())
+        want_same(path, result["recipe"], recipe, result.get("data"), identity)
+        return Run(folder, HandPoseNet.load(folder / "model.safetensors"), log, result)
+
+    return run_once(folder, recipe, identity, read, run, progress)
 
 
 def crop_options(recipe: Recipe) -> dict[str, Any]:
@@ -180,8 +172,7 @@ class Trainer(Loop):
         """Images and batch size of the stage."""
         recipe, name = self.recipe, STAGES[self.stage]
         if name == "volume":  # Step 1 sees as many images, however early eq. 4 joins
-            before = images_seen(self.log).get("pose", 0)
-            left = recipe.pose_images + recipe.volume_images - before
+            left = recipe.pose_images + recipe.volume_images - images_seen(self.log).get("pose", 0)
             return left, recipe.volume_batch or recipe.batch
         if name == "refine":
             return recipe.refine_images, recipe.refine_batch
@@ -215,13 +206,11 @@ class Trainer(Loop):
 
     def validate(self) -> Row:
         """Errors on the validation frames, and the poses of a few of them."""
-        poses = {"initial": 0, "refined": 1} if STAGES[self.stage] == "refine" else {"initial": 0}
-        found = predict_crops(self.model, self.validation, self.device)
-        row: Row = {
-            f"validation_{name}_mm": mean_joint_error(found[i], self.validation.joints)
-            for name, i in poses.items()
-        }
-        sample = found[len(poses) - 1][_sample_rows(len(self.validation))]
+        names = ("initial", "refined") if STAGES[self.stage] == "refine" else ("initial",)
+        found, row = predict_crops(self.model, self.validation, self.device), {}
+        for name, poses in zip(names, found, strict=False):
+            row[f"validation_{name}_mm"] = mean_joint_error(poses, self.validation.joints)
+        sample = poses[_sample_rows(len(self.validation))]
         return row | {"sample_poses": sample.round(1).tolist()}
 
     def finish(self, test: CropSet) -> None:
@@ -251,24 +240,21 @@ class Trainer(Loop):
         for name in sorted(wanted | weights.keys()):
             one, other = (tuple(s[name].shape) if name in s else "none" for s in (weights, own))
             if one != other:
-                sentence = f"{path} has {name} of shape {one}, wanted {other} as in the recipe"
-                raise ValueError(sentence)
+                found = f"{path} has {name} of shape {one}"
+                raise ValueError(f"{found}, wanted {other} as in the recipe")
         weights["refiner.bone_lengths"] = own["refiner.bone_lengths"]
         self.model.load_state_dict(own | weights)
 
 
 def _check_start(recipe: Recipe, start: str | os.PathLike[str] | None) -> None:
     """Weights of people go with a recipe that has ``pretrain``, and the other way round."""
+    name = f"recipe {recipe.name!r}"
     if start is None and recipe.pretrain:
-        raise ValueError(
-            f"recipe {recipe.name!r} has pretrain = True and start is None, wanted the weights "
-            "of senorita_lib.people.pretraining.pretrain, or pretrain = False"
-        )
+        wanted = "the weights of senorita_lib.people.pretraining.pretrain, or pretrain = False"
+        raise ValueError(f"{name} has pretrain = True and start is None, wanted {wanted}")
     if start is not None and weights_kind(start) == BODY_FORMAT and not recipe.pretrain:
-        raise ValueError(
-            f"{start} has weights of people and recipe {recipe.name!r} pretrain = False, wanted "
-            "pretrain = True"
-        )
+        found = f"{start} has weights of people and {name} pretrain = False"
+        raise ValueError(f"{found}, wanted pretrain = True")
 
 
 def split_rows(recipe: Recipe, crops: CropSet) -> tuple[np.ndarray, np.ndarray]:
@@ -287,14 +273,3 @@ def sample_frames(recipe: Recipe, data: str | os.PathLike[str], progress: bool =
     crops = load_crops(Hands19(data, "train"), progress=progress, **crop_options(recipe))
     _, held = split_rows(recipe, crops)
     return crops.take(held[_sample_rows(len(held))])
-
-
-def _finished(recipe: Recipe, folder: Path, identity: str) -> Run | None:
-    """The finished run in a folder, if there is one."""
-    path = folder / "result.json"
-    if not path.exists():
-        return None
-    result = json.loads(path.read_text())
-    want_same(path, result["recipe"], recipe, result.get("data"), identity)
-    model = HandPoseNet.load(folder / "model.safetensors")
-    return Run(folder, model, json.loads((folder / "log.json").read_text()), result)

@@ -17,13 +17,12 @@ def find_weights(name: str) -> Path:
     """
     path, card = FOLDER / f"{name}.safetensors", FOLDER / f"{name}.json"
     if not card.is_file():
-        names = sorted(path.stem for path in FOLDER.glob("*.json"))
-        raise FileNotFoundError(
-            f"{name} is not there, wanted weights, the folder of a finished run or one of {names}"
-        )
-    wanted = json.loads(card.read_text())["sha256"]
-    if not path.is_file() or file_digest(path) != wanted:
-        raise ValueError(f"{path} is missing or damaged, wanted the file of sha256 {wanted[:12]}…")
+        known = sorted(path.stem for path in FOLDER.glob("*.json"))
+        wanted = f"wanted weights, the folder of a finished run or one of {known}"
+        raise FileNotFoundError(f"{name} is not there, {wanted}")
+    digest = json.loads(card.read_text())["sha256"]
+    if not path.is_file() or file_digest(path) != digest:
+        raise ValueError(f"{path} is missing or damaged, wanted the file of sha256 {digest[:12]}…")
     return path
 
 

@@ -22,9 +22,8 @@ def pack(
     card: dict[str, Any] = {
         **json.loads((run / "result.json").read_text()),
         "seconds": json.loads((run / "timing.json").read_text()),
-        "bytes": weights.stat().st_size,
-        "sha256": file_digest(weights),
-    }
+        "bytes": weights.stat().st_size, "sha256": file_digest(weights),
+    }  # fmt: skip
     atomic_write(folder / f"{name}.json", json.dumps(card, indent=1) + "\n")
     return card
 
@@ -45,7 +44,7 @@ def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
 
 
 def main() -> None:
-    """``python -m senorita_lib.weights RUN NAME``."""
+    """Pack and describe."""
     parser = argparse.ArgumentParser(prog="python -m senorita_lib.weights", description=__doc__)
     parser.add_argument("run", help="folder of a finished run")
     parser.add_argument("name", help="name of the weights, such as small")

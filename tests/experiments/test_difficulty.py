@@ -22,11 +22,9 @@ def test_bend_is_the_sum_of_turns():
     joints[[2, 9, 10, 11], 1] = np.cumsum(np.sin(directions))
     for mcp in (1, 3, 4, 5):  # the others are straight
         joints[[mcp, 3 * mcp + 3, 3 * mcp + 4, 3 * mcp + 5], 2] = np.arange(1, 5) * mcp
-    np.testing.assert_allclose(finger_bend(joints), [0, 120, 0, 0, 0], atol=1e-5)
     turned = joints @ np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
-    np.testing.assert_allclose(
-        finger_bend(np.stack([joints, 3 * turned])), 2 * [[0, 120, 0, 0, 0]], atol=1e-5
-    )
+    found = finger_bend(np.stack([joints, 3 * turned]))
+    np.testing.assert_allclose(found, 2 * [[0, 120, 0, 0, 0]], atol=1e-5)
 
 
 def test_gestures_differ_in_bend():

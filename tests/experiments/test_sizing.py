@@ -5,14 +5,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from senorita_lib.datasets import Hands19  # noqa: F401
-from senorita_lib.experiments.sizing import (
-    Cost,
-    estimator_costs,
-    refiner_costs,
-    total,
-    training_bytes,
-    training_flops,
-)
+from senorita_lib.experiments import sizing
+from senorita_lib.experiments.sizing import Cost, estimator_costs, refiner_costs, total
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
 
@@ -43,12 +37,8 @@ def test_papers_estimators(model):
     recipe = find_recipe("paper", model=model)
     costs = estimator_costs(recipe)
     assert total(costs.values()) == PAPER[model]
-    assert list(costs) == [
-        "stem",
-        *(f"level {i}" for i in (1, 2, 3, 4)),
-        "deconvolutions",
-        "heat maps",
-    ]
+    levels = [f"level {i}" for i in (1, 2, 3, 4)]
+    assert list(costs) == ["stem", *levels, "deconvolutions", "heat maps"]
     with torch.device("meta"):
         network = HandPoseNet(recipe, torch.ones(20)).estimator
     assert costs["stem"] == stem(network.in_channels, 64, 256)
@@ -98,7 +88,7 @@ def test_backward_pass_has_the_forwards_macs_twice_less_the_stems():
 
 
 def test_bytes_and_operations_of_training():
-    assert training_bytes(Cost(10, 0, 7, 5), 6) == 12 * 10 + 6 * 7 + 5
+    assert sizing.training_bytes(Cost(10, 0, 7, 5), 6) == 12 * 10 + 6 * 7 + 5
     one, other, images = Cost(0, 11, 0, 0), Cost(0, 2, 0, 0), (70_000 * 6, 18_000 * 4)
     wanted = 6 * (sum(images) * 11 + images[1] * 2)
-    assert training_flops(find_recipe("paper"), one, other) == wanted
+    assert sizing.training_flops(find_recipe("paper"), one, other) == wanted

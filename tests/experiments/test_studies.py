@@ -1,5 +1,6 @@
 import json
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,37 +17,46 @@ from senorita_lib.release.gradient import released_volume_loss
 SMALL = {"batch": 8, "volume_size": 8, "validation_share": 0.2, "refine_batch": 8}
 STEP_1 = SMALL | {"pose_images": 8, "volume_images": 8, "refine_images": 0}
 STEP_2 = SMALL | {"pose_images": 0, "volume_images": 0, "refine_images": 8}
+RUNS = Path("runs/studies/tiny")
 
 
-@pytest.fixture
-def small_studies(monkeypatch, tmp_path):
-    """Of two steps, in a folder of its own."""
-    trials = {
-        "without": Trial(STEP_1 | {"volume_weight": 0.0}),
-        "with": Trial(STEP_1),
-        "released": Trial(STEP_1, volume_loss=released_volume_loss),
-        "Model 1": Trial(STEP_2, "with"),
-        "raw": Trial(STEP_2 | {"orientation": "raw"}, "with"),
-        "Model 2": Trial(STEP_2 | STEP_1 | {"refine_images": 8, "model": 2}),
-        "both": Trial(members=(("Model 1", 0), ("Model 2", 0))),
-        "three": Trial(members=tuple(("Model 1", i) for i in range(3))),
-    }
-    names = {
-        "first": ["without", "with", "released"],
-        "second": ["with", "Model 1", "raw"],
-        "models": ["Model 1", "Model 2", "both", "three"],
-    }
-    for module in (studies, tables):
-        monkeypatch.setattr(module, "TRIALS", trials)
-        monkeypatch.setattr(module, "STUDIES", names)
-    monkeypatch.setattr(studies, "SEEDS", (0, 1))
-    monkeypatch.chdir(tmp_path)
-    return Path("runs/studies/tiny")
+SMALL_TRIALS = {
+    "without": Trial(STEP_1 | {"volume_weight": 0.0}),
+    "with": Trial(STEP_1),
+    "released": Trial(STEP_1, volume_loss=released_volume_loss),
+    "Model 1": Trial(STEP_2, "with"),
+    "raw": Trial(STEP_2 | {"orientation": "raw"}, "with"),
+    "Model 2": Trial(STEP_2 | STEP_1 | {"refine_images": 8, "model": 2}),
+    "both": Trial(members=(("Model 1", 0), ("Model 2", 0))),
+    "three": Trial(members=tuple(("Model 1", i) for i in range(3))),
+}
+SMALL_STUDIES = {
+    "first": ["without", "with", "released"],
+    "second": ["with", "Model 1", "raw"],
+    "chain": ["Model 1"],
+    "models": ["Model 1", "Model 2", "both", "three"],
+}
 
 
-@pytest.fixture
-def run(small_data):
-    return partial(studies.run_study, data=small_data, jobs=1, progress=False)
+@pytest.fixture(scope="module")
+def small_studies(small_data, tmp_path_factory):
+    """Runs studies of two steps, in one folder for all: a trial is trained once."""
+    root = tmp_path_factory.mktemp("studies")
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (studies, tables):
+            patch.setattr(module, "TRIALS", SMALL_TRIALS)
+            patch.setattr(module, "STUDIES", SMALL_STUDIES)
+        patch.setattr(studies, "SEEDS", (0, 1))
+        patch.chdir(root)
+        torch.set_num_threads(1)  # as each of two processes has; else rounding differs and grows
+        yield partial(studies.run_study, data=small_data, jobs=1, progress=False)
+        torch.set_num_threads(threads)
+
+
+def predictions(trial, seed):
+    with np.load(RUNS / f"{trial}, seed {seed}" / "predictions.npz") as arrays:
+        return dict(arrays)
 
 
 def rows(table, trial, pose="initial"):
@@ -55,8 +65,8 @@ def rows(table, trial, pose="initial"):
     return table.pivot(index="seed", columns="frame", values="mm").to_numpy()
 
 
-def test_trials_differ_in_what_they_say_and_are_not_trained_twice(small_studies, run):
-    table, notes = run("first")
+def test_trials_differ_in_what_they_say_and_are_not_trained_twice(small_studies):
+    table, notes = small_studies("first")
     poses = table[["trial", "pose", "seed"]].drop_duplicates()
     assert [tuple(pose) for pose in poses.to_numpy()] == [
         (trial, "initial", seed) for trial in ("without", "with", "released") for seed in (0, 1)
@@ -67,13 +77,13 @@ def test_trials_differ_in_what_they_say_and_are_not_trained_twice(small_studies,
     assert all(0 < length < 2 for note in notes.values() for length in note["bone_lengths"])
     assert set(notes["with"]["constant"]) == set(SPLITS)
     for seed in (0, 1):
-        with np.load(small_studies / f"with, seed {seed}" / "predictions.npz") as arrays:
-            off = joint_errors(arrays["initial"], arrays["joints"]).mean(axis=1)
-            splits = table[(table["trial"] == "with") & (table["seed"] == seed)]["split"]
-            assert np.array_equal(np.char.upper(arrays["splits"]), splits)
+        arrays = predictions("with", seed)
+        off = joint_errors(arrays["initial"], arrays["joints"]).mean(axis=1)
+        splits = table[(table["trial"] == "with") & (table["seed"] == seed)]["split"]
+        assert np.array_equal(np.char.upper(arrays["splits"]), splits)
         np.testing.assert_allclose(other[seed], off)
-    times = {path: path.stat().st_mtime_ns for path in small_studies.glob("*/model.safetensors")}
-    again, same = run("first")
+    times = {path: path.stat().st_mtime_ns for path in RUNS.glob("*/model.safetensors")}
+    again, same = small_studies("first")
     assert json.dumps(same) == json.dumps(notes) and again.equals(table)
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
     tables.save_trials(table, notes)
@@ -81,13 +91,13 @@ def test_trials_differ_in_what_they_say_and_are_not_trained_twice(small_studies,
     assert tables.study_table("first").splitlines()[3].startswith("released ")
 
 
-def test_trials_begin_with_what_they_name(small_studies, run):
-    table, notes = run("second")
+def test_trials_begin_with_what_they_name(small_studies):
+    table, notes = small_studies("second")
     assert list(notes) == ["with", "Model 1", "raw"]
     assert len(rows(table, "Model 1")) == len(rows(table, "Model 1", "refined")) == 2
     assert not len(rows(table, "with", "refined"))
     for seed in (0, 1):
-        folders = [small_studies / f"{name}, seed {seed}" for name in notes]
+        folders = [RUNS / f"{name}, seed {seed}" for name in notes]
         initial, paper, raw = (
             HandPoseNet.load(folder / "model.safetensors").state_dict() for folder in folders
         )
@@ -98,14 +108,12 @@ def test_trials_begin_with_what_they_name(small_studies, run):
         assert not torch.equal(paper["refiner.residual.weight"], raw["refiner.residual.weight"])
 
 
-def test_models_have_their_ensembles(small_studies, run):
-    table, _ = run("models")
+def test_models_have_their_ensembles(small_studies):
+    table, _ = small_studies("models")
     poses = {}
-    for model in (1, 2):
-        for seed in (0, 1):
-            path = small_studies / f"Model {model}, seed {seed}" / "predictions.npz"
-            with np.load(path) as arrays:
-                poses[model, seed], true = arrays["refined"], arrays["joints"]
+    for model, seed in product((1, 2), (0, 1)):
+        arrays = predictions(f"Model {model}", seed)
+        poses[model, seed], true = arrays["refined"], arrays["joints"]
     assert table.groupby("trial")["model"].unique().map(list).to_dict() == {
         "Model 1": [1], "Model 2": [2], "both": [0], "three": [0],
     }  # fmt: skip
@@ -119,16 +127,10 @@ def test_models_have_their_ensembles(small_studies, run):
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_same_as_one(small_studies, run, monkeypatch, tmp_path):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as each process has; with more, rounding differs and grows
-    try:
-        alone, _ = run("second")
-    finally:
-        torch.set_num_threads(threads)
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    together, _ = run("second", jobs=2)
+def test_two_processes_train_the_same_as_one(small_studies, monkeypatch, tmp_path):
+    alone, _ = small_studies("chain")
+    monkeypatch.chdir(tmp_path)
+    together, _ = small_studies("chain", jobs=2)
     assert together.equals(alone)
 
 
@@ -137,8 +139,5 @@ def test_every_trial_belongs_to_a_study_and_names_a_known_start():
     for trial in TRIALS.values():
         assert {trial.start, *(name for name, _ in trial.members)} - {""} <= set(TRIALS)
     assert len(SEEDS) >= 3
-
-
-def test_an_unknown_study_is_named():
     with pytest.raises(ValueError, match="study is 'volumes', wanted one of"):
         studies.run_study("volumes")

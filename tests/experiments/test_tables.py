@@ -7,16 +7,7 @@ from conftest import ROOT
 from senorita_lib.datasets import Hands19  # noqa: F401
 from senorita_lib.evaluation import PAPER, SPLITS, format_table
 from senorita_lib.experiments import tables
-from senorita_lib.experiments.tables import (
-    estimates,
-    load_notes,
-    load_results,
-    load_trials,
-    main,
-    paper_tables,
-    results_table,
-    study_table,
-)
+from senorita_lib.experiments.tables import load_notes, load_results, load_trials, results_table
 from senorita_lib.experiments.trials import RECIPE as STUDIED
 from senorita_lib.experiments.trials import SEEDS, STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import bootstrap
@@ -44,7 +35,7 @@ def test_seeds_are_merged_and_the_ensemble_takes_them_one_by_one(tmp_path):
     write_run(tmp_path / "again" / "model_2", 2, 1, -2)
     table = results_table(load_results(tmp_path))
     assert list(table) == tables.COLUMNS
-    first, second = paper_tables(table, CONSTANT)
+    first, second = tables.paper_tables(table, CONSTANT)
     for split in SPLITS:
         assert first["Model 1, initial"][split].mean == pytest.approx(12)
         assert first["Model 1, refined"][split].mean == pytest.approx(8)
@@ -84,12 +75,10 @@ def test_runs_that_cannot_stand_in_one_table_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"e/result.json was tested on other frames than .*d/"):
         load_results(tmp_path / "c")
 
-
-def test_trials_tested_on_different_frames_are_refused():
     table = load_trials()
     table = table[table["trial"].isin(["Model 1", "Model 2"])]
     with pytest.raises(ValueError, match="trials were tested on different frames, wanted the same"):
-        estimates(table[(table["trial"] == "Model 1") | (table["frame"] < 400)])
+        tables.estimates(table[(table["trial"] == "Model 1") | (table["frame"] < 400)])
 
 
 def test_the_kept_table_has_every_trial_and_seed():
@@ -97,12 +86,8 @@ def test_the_kept_table_has_every_trial_and_seed():
     assert list(table) == tables.COLUMNS and list(notes) == list(TRIALS)
     groups = table.groupby(["trial", "pose", "seed"], sort=False).size()
     assert (groups == 500).all()
-    assert set(groups.index) == {
-        (name, pose, seed)
-        for name, trial in TRIALS.items()
-        for pose in ((trial.pose,) if trial.members else {"initial", trial.pose})
-        for seed in SEEDS
-    }
+    poses = {n: {t.pose} if t.members else {"initial", t.pose} for n, t in TRIALS.items()}
+    assert set(groups.index) == {(n, p, seed) for n in TRIALS for p in poses[n] for seed in SEEDS}
     assert STUDIED == "tiny" and table["mm"].between(1, 300).all()
 
 
@@ -126,7 +111,7 @@ def test_a_studys_table_compares_seed_by_seed():
     table = load_trials()
     table = table[(table["pose"] == "initial")].groupby(["trial", "seed", "split"])["mm"].mean()
     mm = {name: table[name].groupby("seed").mean() for name in STUDIES["inputs"]}
-    head, *lines = study_table("inputs").splitlines()
+    head, *lines = tables.study_table("inputs").splitlines()
     assert head.split() == [*SPLITS, "all", "difference", "bones"]
     for name, line in zip(STUDIES["inputs"], lines, strict=True):
         change = mm[name] - mm[STUDIES["inputs"][0]]
@@ -150,16 +135,14 @@ def test_table_lines_up():
 
 
 def test_readme_shows_what_the_command_prints(capsys):
-    main([])
+    """And it prints a folder of runs, too."""
+    tables.main([])
     printed = capsys.readouterr().out
     assert f"```\n{printed}```" in (ROOT / "README.md").read_text()
     assert len(printed.splitlines()) > 15
-
-
-def test_a_folder_of_runs_is_printed_too(capsys):
-    main([str(ROOT / "results" / "tiny")])
+    tables.main([str(ROOT / "results" / "tiny")])
     printed = capsys.readouterr().out
     assert "one run each" in printed and "ensemble of 4, median" in printed
     with pytest.raises(SystemExit):
-        main([str(ROOT / "notebooks")])
+        tables.main([str(ROOT / "notebooks")])
     assert "holds no result.json" in capsys.readouterr().err

@@ -53,6 +53,7 @@ def test_a_short_run_leaves_its_result_and_its_weights(script, small_data, tmp_p
     given = [f"{name}={json.dumps(value)}" for name, value in values]
     folders = "--data", small_data, "--runs", tmp_path / "runs", "--results", tmp_path / "out"
     arguments = ["tiny", "--minutes", 60, *folders, "--set", *given]
+    script["main"].__globals__.update(WARM_UP=1, STEPS=5)
     for _ in range(2):  # the second call finds all done
         script["main"]([str(argument) for argument in arguments])
     (path,) = (tmp_path / "out").glob("*.json")

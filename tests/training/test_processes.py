@@ -1,8 +1,9 @@
-"""Two processes on the CPU, started by torchrun, which runs this very file in each of them."""
+"""Two processes on the CPU, started as torchrun does; one test starts them by torchrun itself."""
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 import torch
 from conftest import QUICK, ROOT
 from torch import nn
+from torch.multiprocessing import ProcessExitedException, start_processes
 
 from senorita_lib.datasets.crops import CropSet
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights
@@ -36,12 +38,11 @@ RELEASED = find_recipe("released").model_dump(
     include={"fusion", "patches", "orientation", "refiner_gradient", "distance", "ends",
              "volume_difference", "balance"},
 )  # fmt: skip
+CONVERGED = {"pose_images": 16, "converged": 0.999, "patience": 1, "validate_images": 4}
 RUNS = {
     "whole": SMALL,
     "released": SMALL.override(**SHORT, **RELEASED),
-    "converged": SMALL.override(
-        **SHORT | {"pose_images": 16, "converged": 0.999, "patience": 1, "validate_images": 4}
-    ),
+    "converged": SMALL.override(**SHORT | CONVERGED),
 }
 SEEN = {"whole": [48, 40, 12], "released": [8, 8, 8], "converged": [8, 16, 8]}
 
@@ -68,34 +69,36 @@ def train_in_float64(name, data, folder, patch=setattr):
 def pretrain_in_float64(folder, patch=setattr):
     """A pretraining on a few people."""
     network, cut = pretraining.body_network, crops.cut_body
-
-    def wide(*arguments):
-        return [part.astype(np.float64) for part in cut(*arguments)]
-
     patch(pretraining, "body_network", lambda recipe: network(recipe).double())
-    patch(pretraining, "cut_body", wide)
-    patch(bodybatches, "cut_body", wide)
+    for module in (pretraining, bodybatches):
+        patch(module, "cut_body", lambda *given: [part.astype(np.float64) for part in cut(*given)])
     recipe = SMALL.override(pretrain=True, pretrain_images=80)
     people = [SyntheticBody(24, side=48)]
     return pretraining.pretrain(recipe, folder, people, progress=False, checkpoint_seconds=0)
 
 
-def torchrun(*arguments):
-    """Two processes; what came of it, and their last words."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
+def python(*arguments):
+    """A Python that runs to its end."""
     done = subprocess.run(
-        [str(word) for word in (*command, *arguments)],
+        [sys.executable, *(str(word) for word in arguments)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{ROOT}/tests"},
         cwd=ROOT, capture_output=True, text=True, timeout=1200,
     )  # fmt: skip
-    own = [line for line in done.stderr.splitlines() if "[rank" in line]
-    words = "\n".join(own) or done.stderr  # one that aborts has no words of its own
-    return done, words[-3000:]
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
-# ------------------------------------------------------------ what each of the two processes does
-def in_each_process(case, data, *arguments):
-    """Called by torchrun."""
+def start_two(case, *arguments):
+    """Two processes, forked, so that all is imported once."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    start_processes(in_each_process, (case, *arguments), nprocs=2, start_method="fork")
+
+
+def in_each_process(rank, case, data, *arguments):
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}
     replace_file = os.replace
 
     def refuse(source, target):  # by this every file takes its place; crops may be anyone's
@@ -163,14 +166,12 @@ def passed(network, batch):
     return found | {"state": {name.removeprefix("module."): value for name, value in state}}
 
 
-# --------------------------------------------------------------------------------------- tests
 @pytest.fixture(scope="module")
 def together(small_data, tmp_path_factory):
     """Folder of the runs by two processes, beside it ``notes``."""
     folder = tmp_path_factory.mktemp("together")
     notes = tmp_path_factory.mktemp("notes")
-    done, words = torchrun(__file__, "everything", small_data, folder, notes)
-    assert done.returncode == 0, words
+    python(__file__, small_data, folder, notes)
     return folder, notes
 
 
@@ -218,13 +219,12 @@ def assert_close(one, two):
     torch.testing.assert_close(*weights, rtol=0, atol=TOLERANCE)
 
 
-def test_killed_processes_resume_in_another_number(together, small_data, tmp_path, monkeypatch):
-    done, words = torchrun(__file__, "killed", small_data, tmp_path)
-    assert done.returncode, words
-    state = load_checkpoint(tmp_path)
+def test_killed_processes_resume_in_another_number(together, small_data, monkeypatch):
+    folder = together[0] / "killed"
+    state = load_checkpoint(folder)
     assert (state["stage"], state["images"]) == (1, 0)
-    train_in_float64("whole", small_data, tmp_path, monkeypatch.setattr)
-    assert_close(tmp_path, together[0] / "whole")
+    train_in_float64("whole", small_data, folder, monkeypatch.setattr)
+    assert_close(folder, together[0] / "whole")
 
 
 @pytest.mark.parametrize("name", networks())
@@ -253,10 +253,10 @@ def test_command_line_under_torchrun(small_data, tmp_path):
     """In float32; only the first process prints."""
     values = {k: v for k, v in json.loads(SMALL.to_json()).items() if k not in ("name", "model")}
     settings = [f"{k}={json.dumps(v)}" for k, v in (values | SHORT).items()]
+    torchrun = "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2
     command = "-m", "senorita_lib", "tiny", "--data", small_data, "--folder", tmp_path / "run"
-    done, words = torchrun(*command, "--set", *settings)
-    assert done.returncode == 0, words
-    head, *validations, title, splits, _, _, _ = done.stdout.splitlines()
+    printed = python(*torchrun, *command, "--set", *settings)
+    head, *validations, title, splits, _, _, _ = printed.splitlines()
     assert Recipe.from_json(head) == SMALL.override(**SHORT)
     assert title == "Model 1, mean joint error, mm" and "EXTRAP" in splits
     assert len(validations) == 3 and all("validation: initial" in line for line in validations)
@@ -266,4 +266,7 @@ def test_command_line_under_torchrun(small_data, tmp_path):
 
 
 if __name__ == "__main__":
-    in_each_process(*sys.argv[1:])
+    place, runs, noted = sys.argv[1:]
+    start_two("everything", place, runs, noted)
+    with pytest.raises(ProcessExitedException, match="SIGKILL"):
+        start_two("killed", place, f"{runs}/killed")

@@ -34,9 +34,6 @@ def test_card_tells_the_file(small):
     assert set(errors["refined"]) == set(SPLITS)
     # It beats the best constant pose by far.
     assert all(errors["refined"][split] < 0.6 * errors["constant"][split] for split in SPLITS)
-
-
-def test_model_card_holds_what_the_command_prints():
     text = (weights.FOLDER / "small.md").read_text()
     assert re.search(r"```\n(.*?)\n```", text, re.S)[1] == describe("small")
 
