@@ -16,7 +16,7 @@ CHECK_CELL = "check_parameters(globals(), ...)"
 
 def refusal(check, value):
     with pytest.raises(ValueError) as caught:
-        check_parameters({"x": value}, x=check)
+        taken(check, value)
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix(f"this notebook has x = {value!r}, wanted ")
 

@@ -58,7 +58,6 @@ def test_turned_hands_keep_their_shape_and_place(degrees):
 
 def test_a_hand_alone_has_nothing_behind_it():
     pose = HANDS.pose(5)
-    frame = HANDS.alone(pose)
-    surface = HANDS.surface(pose)
+    frame, surface = HANDS.alone(pose), HANDS.surface(pose)
     assert np.abs(frame.depth[frame.depth > 0] - surface[frame.depth > 0]).max() < 15
     np.testing.assert_array_equal(frame.joints, pose.joints.astype(np.float32))

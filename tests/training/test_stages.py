@@ -92,15 +92,11 @@ def test_frames_without_labels_give_a_submission(small_data, tmp_path):
 
 def test_constant_pose_is_the_best_constant(small_data):
     crops = load_crops(Hands19(small_data, "train"), size=32, progress=False)
-
-    def error(pose):
-        return mean_joint_error(pose + crops.cube_centres[:, None], crops.joints)
-
-    best = constant_pose(crops)
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        assert error(best) <= error(best + rng.normal(size=best.shape)) + 1e-6
-    assert error(best) <= error((crops.joints - crops.cube_centres[:, None]).mean(axis=0)) + 1e-6
+    centres, best = crops.cube_centres[:, None], constant_pose(crops)
+    others = [best + move for move in np.random.default_rng(0).normal(size=(20, 21, 3))]
+    others.append((crops.joints - centres).mean(axis=0))
+    errors = [mean_joint_error(pose + centres, crops.joints) for pose in (best, *others)]
+    assert errors[0] <= min(errors[1:]) + 1e-6
 
 
 @pytest.mark.slow
@@ -240,25 +236,20 @@ def test_eq_4_joins_when_validation_has_converged(whole, small_data, tmp_path):
 
 
 def test_learning_rate_follows_the_papers_steps():
-    recipe = find_recipe("paper")
-    rates = [loop.learning_rate(recipe, 0, 6 * i) for i in (0, 9_999, 10_000, 34_000)]
-    assert rates == pytest.approx([7e-4, 7e-4, 1.4e-4, 2.8e-5])
-    assert loop.learning_rate(recipe, 1, 6 * 58_000) == pytest.approx(7e-4 / 125)
-    assert loop.learning_rate(recipe, 2, 0) == pytest.approx(7e-5)
+    steps = (0, 0), (0, 9_999), (0, 10_000), (0, 34_000), (1, 58_000), (2, 0)
+    rates = [loop.learning_rate(find_recipe("paper"), stage, 6 * step) for stage, step in steps]
+    assert rates == pytest.approx([7e-4, 7e-4, 1.4e-4, 2.8e-5, 7e-4 / 125, 7e-5])
 
 
 def test_precision_is_what_the_processor_computes(monkeypatch, tmp_path):
     info = tmp_path / "cpuinfo"
     monkeypatch.setattr(loop, "_CPU_INFO", info)
     assert loop.training_precision("auto", "cpu") == "float32"
-    for flags, found in (
-        ("avx2 avx512_bf16", "bfloat16"),
-        ("amx_bf16", "bfloat16"),
-        ("avx2", "float32"),
-    ):
+    narrow, wide = "bfloat16", "float32"
+    for flags, found in (("avx2 avx512_bf16", narrow), ("amx_bf16", narrow), ("avx2", wide)):
         info.write_text(f"flags : {flags}")
         assert loop.training_precision("auto", "cpu") == found
-        assert all(loop.training_precision(kind, "cpu") == kind for kind in ("float32", "bfloat16"))
+        assert all(loop.training_precision(kind, "cpu") == kind for kind in (narrow, wide))
 
 
 def test_a_run_starts_from_anothers_weights(whole, small_data, tmp_path):
