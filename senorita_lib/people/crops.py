@@ -24,7 +24,6 @@ _JPEG_TAIL = 4096  # the end of a JPEG lies within these bytes: some cameras app
 class BodyFrame:
     """One person in one image."""
 
-    name: str
     image: np.ndarray  # (H, W, 3), uint8; red, green, blue
     box: np.ndarray  # (4,): x1, y1, x2, y2 of a square, px; may reach out of the image
     keypoints: np.ndarray  # (16, 3), float32: u, v in px, z in mm behind the pelvis
@@ -64,8 +63,7 @@ class BodySet:
         return len(self.names)
 
     def __getitem__(self, index: int) -> BodyFrame:
-        labels = self.boxes[index], self.keypoints[index]
-        return BodyFrame(self.names[index], self.image(index), *labels)
+        return BodyFrame(self.image(index), self.boxes[index], self.keypoints[index])
 
 
 def labels_digest(names: list[str], *labels: np.ndarray) -> str:
@@ -86,8 +84,9 @@ def read_colour(path: Path) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if jpeg or png else None
     if image is None:
-        size = f"{len(data)} bytes"
-        raise ValueError(f"{path} is truncated or damaged ({size}), wanted a whole JPEG or PNG")
+        raise ValueError(
+            f"{path} ({len(data)} bytes) is truncated or damaged, wanted a JPEG or PNG"
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

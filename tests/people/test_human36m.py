@@ -7,7 +7,7 @@ import pytest
 from bodyfiles import human36m, seen, write_human36m, write_image
 
 from senorita_lib.people import Human36m
-from senorita_lib.people.crops import BodyFrame, cut_body, to_camera
+from senorita_lib.people.crops import cut_body, to_camera, to_uvd
 from senorita_lib.people.keypoints import HUMAN36M_NAMES, KEYPOINT_NAMES, PELVIS, from_human36m
 
 FILES = human36m()
@@ -79,12 +79,7 @@ def test_boxes_and_sizes(root):
 
 def test_to_camera_gives_the_joints_back(root):
     data = Human36m(root)
-    black = np.zeros((4, 4, 3), np.uint8)
-    frames = (
-        BodyFrame("", black, *labels) for labels in zip(data.boxes, data.keypoints, strict=True)
-    )
-    uvd = np.stack([cut_body(frame, 64)[1] for frame in frames])
-    found = to_camera(uvd.astype(float), data.boxes, data.cameras)
+    found = to_camera(to_uvd(data.keypoints, data.boxes), data.boxes, data.cameras)
     wanted = np.stack([from_human36m(joints_of(name)[0]) for name in data.names])
     relative = [pose - pose[:, PELVIS, None] for pose in (found, wanted)]
     np.testing.assert_allclose(*relative, atol=0.02)
@@ -103,16 +98,10 @@ def test_both_meanings_of_t_are_the_same_people(tmp_path, cams):
     np.testing.assert_allclose(now.cameras, then.cameras, rtol=1e-6)
 
 
-def test_subjects_and_frames(root):
+def test_subjects(root):
     for subject in (6, 9):
         write_human36m(root, human36m(subject), subject)
     assert {name[:4] for name in Human36m(root).names} == {"s_01", "s_06"}  # 9 is for testing
-    assert {name[:4] for name in Human36m(root, [9]).names} == {"s_09"}
-    with pytest.raises(FileNotFoundError, match="Human36M_subject7_data.json is missing"):
-        Human36m(root, [7])
-    assert len(Human36m(root, [1], every=1)) == 3 * 4 * 12
-    with pytest.raises(ValueError, match="every is 0, wanted a whole number from 1"):
-        Human36m(root, every=0)
 
 
 def test_images_need_no_order_and_no_annotation(root, files):
@@ -126,13 +115,13 @@ def test_images_need_no_order_and_no_annotation(root, files):
 
 
 def test_identity(root, files):
-    found = {Human36m(root).identity, Human36m(root).identity, Human36m(root, every=4).identity}
+    found = {Human36m(root).identity, Human36m(root).identity}
     files["joint_3d"]["2"]["1"]["0"][3][0] += 1
     write_human36m(root, files)
     found.add(Human36m(root).identity)
     files["data"]["annotations"][0]["bbox"][0] -= 1
     write_human36m(root, files)
-    assert len(found | {Human36m(root).identity}) == 4
+    assert len(found | {Human36m(root).identity}) == 3
 
 
 def test_joint_behind_its_camera_has_no_pixel(root, files):
@@ -184,16 +173,18 @@ def test_missing(root):
 
 # -------------------------------------------------------------------------------------- refused
 def test_missing_files(root):
-    for kind in ("camera", "joint_3d", "data"):
-        path = root / "annotations" / f"Human36M_subject1_{kind}.json"
-        path.unlink()
-        with pytest.raises(FileNotFoundError, match=f"{path.name} is missing, wanted all three"):
-            Human36m(root, [1])
-    with pytest.raises(FileNotFoundError, match="holds no Human36M_subject1_data.json or anoth"):
-        Human36m(root)
+    for kind, sentence in (
+        ("camera", "subject1_camera.json is missing, wanted all three"),
+        ("joint_3d", "subject1_joint_3d.json is missing, wanted all three"),
+        ("data", "holds no annotations/Human36M_subject1_data.json or another subject's"),
+    ):
+        (root / "annotations" / f"Human36M_subject1_{kind}.json").unlink()
+        with pytest.raises(FileNotFoundError, match=sentence):
+            Human36m(root)
+    write_human36m(root, FILES)
     (root / "images").rmdir()
     with pytest.raises(FileNotFoundError, match="images is missing, wanted the folder of images"):
-        Human36m(root, [1])
+        Human36m(root)
 
 
 @pytest.mark.parametrize("kind", ["data", "camera", "joint_3d"])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from senorita_lib.people.bodymodel import PARTS, BodyAngles, pose_body
+from senorita_lib.people.bodymodel import PARTS, pose_body
 from senorita_lib.people.keypoints import BODY_BONES, KEYPOINT_NAMES, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody, _surface, draw_body, draw_person
 
@@ -13,11 +13,11 @@ def standing(**changes):
         "trunk": np.zeros(3), "head": np.zeros(3), "hips": np.zeros((2, 2)), "knees": np.zeros(2),
         "shoulders": np.zeros((2, 3)), "elbows": np.zeros(2),
     }  # fmt: skip
-    return BodyAngles(**angles | changes)
+    return angles | changes
 
 
 def place(name, **changes):
-    return pose_body(standing(**changes))[0][NUMBER[name]]
+    return pose_body(**standing(**changes))[0][NUMBER[name]]
 
 
 def test_a_person_is_a_function_of_seed_and_index():
@@ -78,7 +78,7 @@ def test_bones_keep_their_lengths_and_both_sides_are_alike():
     by_child = {KEYPOINT_NAMES[c]: lengths[0, b] for b, (c, _) in enumerate(BODY_BONES)}
     for name, length in by_child.items():
         assert length == pytest.approx(by_child[name.replace("left", "right")])
-    assert 1600 < np.ptp(pose_body(standing())[0][:, 1]) < 1800  # mm, from ankle to head top
+    assert 1600 < np.ptp(pose_body(**standing())[0][:, 1]) < 1800  # mm, from ankle to head top
 
 
 def test_joints_bend_as_people_do():
