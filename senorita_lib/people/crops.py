@@ -68,10 +68,8 @@ class BodySet:
 
 def labels_digest(names: list[str], *labels: np.ndarray) -> str:
     """The identity of a set with these image names and labels."""
-    digest = hashlib.sha256("\n".join(names).encode())
-    for values in labels:
-        digest.update(values.tobytes())
-    return digest.hexdigest()
+    parts = ["\n".join(names).encode(), *(values.tobytes() for values in labels)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def read_colour(path: Path) -> np.ndarray:
@@ -104,10 +102,9 @@ class Change:
 def cut_body(
     frame: BodyFrame, size: int, change: Change | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a person out: the crop's image and uvd.
+    """Cut a person out: an image (3, size, size), red, green, blue in [-1, 1]; uvd (16, 3).
 
-    The image is (3, size, size), float32: red, green, blue in [-1, 1], -1 outside the frame's. The
-    uvd are (16, 3), float32; unknown ones are NaN.
+    Both are float32. The image is -1 outside the frame's; unknown uvd are NaN.
     """
     change = change or Change()
     matrix = _to_crop(frame.box, size, change)
@@ -161,8 +158,7 @@ def to_uvd(keypoints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def to_camera(uvd: np.ndarray, boxes: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """uvd (N, 16, 3) to camera frame, mm, but z counts from the true pelvis's depth.
 
-    Boxes (N, 4) and cameras (N, 5) are those of :class:`BodySet`. Subtract each pose's own pelvis
-    to compare poses.
+    To compare poses, subtract each one's own pelvis.
     """
     corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
     u, v = np.moveaxis(corner + side * uvd[..., :2], -1, 0)

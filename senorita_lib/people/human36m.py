@@ -102,11 +102,11 @@ def _read_subject(root: Path, subject: int) -> tuple[list[str], *tuple[np.ndarra
             raise ValueError("a bbox is empty")
         names = [image["file_name"] for image, _ in people]
         sizes = np.array([(image["width"], image["height"]) for image, _ in people], int)
-        keys = "cam_idx", "action_idx", "subaction_idx", "frame_idx"
+        keys = "action_idx", "subaction_idx", "frame_idx"
         places = [tuple(str(image[key]) for key in keys) for image, _ in people]
-        number = [place[0] for place in places]
+        number = [str(image["cam_idx"]) for image, _ in people]
     with _reading(root, subject, "joint_3d") as content:
-        world = _finite("a pose", [content[a][sub][frame] for _, a, sub, frame in places], 17, 3)
+        world = _finite("a pose", [content[a][sub][frame] for a, sub, frame in places], 17, 3)
         size = np.median(np.ptp(world, axis=1).max(axis=1))
         if size < _SMALLEST:
             raise ValueError(f"people's median size is {size:.3g}: metres, not millimetres?")

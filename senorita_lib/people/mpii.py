@@ -25,8 +25,7 @@ class Mpii(BodySet):
     """MPII's people for training with their 2D keypoints, hidden ones too, if they have labels.
 
     The boxes are the usual ones: 1.25 times the person's height, centred slightly below the
-    labelled centre. Raises ``FileNotFoundError``, or ``ValueError`` if the file is damaged or of
-    another version.
+    labelled centre. A damaged file or one of another version raises ``ValueError``.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:

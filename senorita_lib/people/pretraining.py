@@ -184,7 +184,7 @@ class BodyTrainer(Loop):
         self.write_records()
         write_weights(self.folder / WEIGHTS, BODY_FORMAT, self.recipe, self.model.state_dict())
         spatial = self.people.spatial
-        others = np.setdiff1d(np.arange(len(self.people)), self.held)
+        others = np.delete(np.arange(len(spatial)), self.held)
         median = np.tile(median_pose(self.people, others), (len(self.held), 1, 1))
         constant = body_errors(median, self.people, self.held)
         last = next(row for row in reversed(self.log) if constant.keys() <= row.keys())

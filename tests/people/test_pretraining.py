@@ -326,7 +326,7 @@ def test_people_of_a_few_missing_images_are_left_out(people):
     with pytest.warns(UserWarning, match="2 of 300 images .*: their people are left out"):
         everybody = People([people[0], lost])
     assert len(everybody) == 338 and everybody.spatial.sum() == 20 + 149
-    names = [everybody[row].name for row in (40 + 6, 40 + 7, 337)]
+    names = [everybody.names[row] for row in (40 + 6, 40 + 7, 337)]
     assert names == ["body_000006", "body_000008", "body_000299"]
     assert np.array_equal(everybody.keypoints[40 + 7], lost.keypoints[8], equal_nan=True)
     assert np.array_equal(everybody[40 + 7].image, lost.image(8))
