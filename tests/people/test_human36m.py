@@ -7,8 +7,7 @@ import pytest
 from bodyfiles import human36m, seen, write_human36m, write_image
 
 from senorita_lib.people import Human36m
-from senorita_lib.people.crops import cut_body, to_camera, to_uvd
-from senorita_lib.people.keypoints import HUMAN36M_NAMES, KEYPOINT_NAMES, PELVIS, from_human36m
+from senorita_lib.people.keypoints import HUMAN36M_NAMES, KEYPOINT_NAMES, PELVIS
 
 FILES = human36m()
 
@@ -77,14 +76,6 @@ def test_boxes_and_sizes(root):
         assert data.sizes[person].tolist() == [1000, 1002 if place(name)[2] in (1, 4) else 1000]
 
 
-def test_to_camera_gives_the_joints_back(root):
-    data = Human36m(root)
-    found = to_camera(to_uvd(data.keypoints, data.boxes), data.boxes, data.cameras)
-    wanted = np.stack([from_human36m(joints_of(name)[0]) for name in data.names])
-    relative = [pose - pose[:, PELVIS, None] for pose in (found, wanted)]
-    np.testing.assert_allclose(*relative, atol=0.02)
-
-
 @pytest.mark.parametrize("cams", [(1, 2, 3, 4), (3,)])
 def test_both_meanings_of_t_are_the_same_people(tmp_path, cams):
     """Each subject has its own."""
@@ -139,19 +130,6 @@ def test_joint_behind_its_camera_has_no_pixel(root, files):
 
 
 # ------------------------------------------------------------------------------------- images
-def test_bright_dot_is_where_uvd_says(root):
-    data = Human36m(root)
-    elbow = KEYPOINT_NAMES.index("left_elbow")
-    u, v = data.keypoints[4, elbow, :2].round().astype(int)
-    image = np.zeros((data.sizes[4, 1], data.sizes[4, 0], 3), np.uint8)
-    image[v - 2 : v + 3, u - 2 : u + 3] = 0, 255, 0
-    write_image(root / "images" / data.names[4], image)
-    crop, uvd = cut_body(data[4], 256)
-    inside = np.argwhere(crop[1] > 0).mean(axis=0)[::-1]
-    np.testing.assert_allclose((inside + 0.5) / 256, uvd[elbow, :2], atol=1 / 256)
-    assert (crop[0] < 0).all()  # green it is
-
-
 def test_images_of_another_size(root):
     """The videos' heights differ by 2 px; a set made smaller is of no use."""
     data = Human36m(root)
@@ -209,19 +187,14 @@ GONE = object()
         ("data", ["images", 0, "frame_idx"], "0", "TypeError"),
         ("data", ["images", 0, "file_name"], GONE, "KeyError: 'file_name'"),
         ("data", ["annotations", 7, "image_id"], 5, "KeyError: 5"),
-        ("data", ["annotations", 0, "bbox"], GONE, "KeyError: 'bbox'"),
         ("data", ["annotations", 0, "bbox"], [1, 2, 3], "ValueError"),
         ("data", ["annotations", 0, "bbox", 2], 0, "a bbox is empty"),
         ("data", ["annotations", 0, "bbox", 3], np.nan, "bbox is not 4 finite numbers"),
         ("camera", ["3", "R"], [1, 2, 3], "ValueError"),
-        ("camera", ["3", "R"], GONE, "KeyError: 'R'"),
         ("camera", ["2", "t", 1], np.inf, "a camera's t is not 3 finite numbers"),
         ("joint_3d", ["2", "2", "10"], [[0, 0, 0]] * 16, "ValueError"),
-        ("joint_3d", ["2", "2", "10"], 3.5, "ValueError"),
-        ("joint_3d", ["2", "2", "10", 4], None, "ValueError"),
         ("joint_3d", ["3", "1", "0", 2, 1], np.nan, "a pose is not 17x3 finite numbers"),
         ("joint_3d", ["3", "1", "5"], GONE, "KeyError: '5'"),
-        ("joint_3d", ["2", "1"], GONE, "KeyError: '1'"),
     ],
 )
 def test_values_that_make_no_sense_or_are_missing(root, files, kind, keys, value, said):
