@@ -1,13 +1,7 @@
 """Step 1's pretraining on people (paper, section 3.1): MPII, Human3.6M, a synthetic body."""
 
-from importlib import import_module
+from senorita_lib.people.human36m import Human36m
+from senorita_lib.people.mpii import Mpii
+from senorita_lib.people.synthetic import SyntheticBody
 
 __all__ = ["Human36m", "Mpii", "SyntheticBody"]
-
-_MODULES = {"Human36m": "human36m", "Mpii": "mpii", "SyntheticBody": "synthetic"}
-
-
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return getattr(import_module(f"senorita_lib.people.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,9 @@
 """What MPII and Human3.6M hold and lack: ``python -m senorita_lib.people ROOT``."""
 
 import argparse
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from senorita_lib.people.batches import find_people
 from senorita_lib.people.crops import BodySet
@@ -13,8 +11,8 @@ from senorita_lib.people.crops import BodySet
 
 def problems(people: BodySet, missing: list[str]) -> list[str]:
     """What is wrong with the images that exist, each read once: a sentence for each bad one."""
-    first = {name: row for row, name in enumerate(people.names)}
-    rows = [first[name] for name in sorted(first.keys() - set(missing))]
+    gone = set(missing)
+    there = {name: row for row, name in enumerate(people.names) if name not in gone}
 
     def problem(row: int) -> str:
         try:
@@ -23,8 +21,7 @@ def problems(people: BodySet, missing: list[str]) -> list[str]:
             return str(error)
         return ""
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return [words for words in tqdm(threads.map(problem, rows), "images", len(rows)) if words]
+    return [words for words in thread_map(problem, there.values(), desc="images") if words]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,12 +32,11 @@ def main(arguments: list[str] | None = None) -> None:
     table: dict[str, list[int]] = {}
     bad: list[str] = []
     try:
-        for reader, folder in find_people(chosen.root):
-            people = reader(folder)
+        for people in find_people(chosen.root):
             missing = people.missing()
             bad += (own := problems(people, missing))
             images = len(set(people.names))
-            table[reader.__name__] = [images, len(people), len(missing), len(own)]
+            table[type(people).__name__] = [images, len(people), len(missing), len(own)]
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
     columns = ["images", "labelled people", "missing images", "problems"]

@@ -34,11 +34,17 @@ class People(BodySet):
         self._places: list[tuple[BodySet, int]] = []
         labels, digest = [], hashlib.sha256()
         for people in sets:
-            missing = set(_missing(people))
-            rows = [row for row, name in enumerate(people.names) if name not in missing]
+            missing, listed = sorted(people.missing()), len(set(people.names))
+            words = f"{len(missing):,} of {listed:,} images are missing, first {missing[:3]}"
+            if len(missing) > _FEW * listed:
+                raise FileNotFoundError(f"{words}, wanted at most {_FEW:.0%}")
+            if missing:
+                warnings.warn(f"{words}: their people are left out", stacklevel=2)
+            gone = set(missing)
+            rows = [row for row, name in enumerate(people.names) if name not in gone]
             self._places += [(people, row) for row in rows]
             labels.append((people.boxes[rows], people.keypoints[rows], people.cameras[rows]))
-            digest.update("\n".join([people.identity, *sorted(missing)]).encode())
+            digest.update("\n".join([people.identity, *missing]).encode())
         self.names = [people.names[row] for people, row in self._places]
         self.boxes, self.keypoints, self.cameras = map(np.concatenate, zip(*labels, strict=True))
         self.identity = digest.hexdigest()
@@ -65,30 +71,13 @@ class People(BodySet):
         return seen, np.concatenate(held)
 
 
-def _missing(people: BodySet) -> list[str]:
-    """Names of the missing images, if they are few."""
-    missing, listed = people.missing(), len(set(people.names))
-    if missing:
-        words = f"{len(missing):,} of {listed:,} images are missing, {missing[0]} first"
-        if len(missing) > _FEW * listed:
-            raise FileNotFoundError(f"{words}, wanted at most {_FEW:.0%}")
-        warnings.warn(f"{words}: their people are left out", stacklevel=3)
-    return missing
-
-
-def find_people(root: str | os.PathLike[str]) -> list[tuple[type[Mpii | Human36m], Path]]:
-    """The readers of MPII and Human3.6M, each with its folder: ``root``, or one in it."""
-    root = Path(root)
-    readers: dict[str, type[Mpii | Human36m]] = {"MPII": Mpii, "Human36M": Human36m}
-    places = [(r, root if r.find(root) else root / name) for name, r in readers.items()]
-    # A folder of that name counts even if it is incomplete: its reader says what is missing.
-    found = [(reader, place) for reader, place in places if place.is_dir()]
-    if not found:
-        raise FileNotFoundError(
-            f"{root} holds no annotations of MPII or Human3.6M, wanted them there or in a folder "
-            f"{' or '.join(readers)}"
-        )
-    return found
+def find_people(root: str | os.PathLike[str]) -> list[Mpii | Human36m]:
+    """The people in the folders ``MPII`` and ``Human36M`` of ``root``; either may be missing."""
+    mpii, human36m = Path(root) / "MPII", Path(root) / "Human36M"
+    if not (mpii.is_dir() or human36m.is_dir()):
+        raise FileNotFoundError(f"{root} holds neither MPII nor Human36M, wanted at least one")
+    places = (Mpii, mpii), (Human36m, human36m)
+    return [reader(place) for reader, place in places if place.is_dir()]
 
 
 class BodyBatches:
@@ -105,10 +94,8 @@ class BodyBatches:
         self.orders = {k: Shuffled(own, recipe.seed) for k, own in enumerate(rows) if len(own)}
         fewest = min((len(order.rows) for order in self.orders.values()), default=0)
         if fewest * len(self.orders) < recipe.batch:
-            raise ValueError(
-                f"there are {fewest} people of a kind to train on, wanted at least their share of "
-                f"a batch of {recipe.batch}"
-            )
+            said = f"there are {fewest} people of a kind to train on"
+            raise ValueError(f"{said}, wanted at least their share of a batch of {recipe.batch}")
         # OpenCV reads and warps without Python's lock. A study gives each run one thread.
         self._threads = ThreadPoolExecutor(torch.get_num_threads())
         self._ahead: tuple[int, list[Future]] = (-1, [])
@@ -140,8 +127,9 @@ class BodyBatches:
             draws.angle.tolist(), draws.scale.tolist(), draws.shift.tolist(),
             (more[:, 0] < 0.5).tolist(), colour.tolist(), strict=True,
         )  # fmt: skip
-        own = list(zip(rows, changes, strict=True))[processes.rank_slice(batch)]
-        return [self._threads.submit(self._cut, row, Change(*values)) for row, values in own]
 
-    def _cut(self, row: int, change: Change) -> tuple[np.ndarray, np.ndarray]:
-        return cut_body(self.people[row], self.recipe.image_size, change)
+        def cut(row: int, change: Change) -> tuple[np.ndarray, np.ndarray]:
+            return cut_body(self.people[row], recipe.image_size, change)
+
+        own = list(zip(rows, changes, strict=True))[processes.rank_slice(batch)]
+        return [self._threads.submit(cut, row, Change(*values)) for row, values in own]

@@ -8,24 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# mm, of a person of 1.75 m.
+# mm
 _HALF_HIPS, _HALF_SHOULDERS = 125.0, 170.0
 _THIGH, _SHIN, _FOOT = 440.0, 425.0, 150.0
 _SPINE, _NECK, _HEAD = 485.0, 85.0, 225.0
 _UPPER_ARM, _FOREARM, _HAND = 285.0, 255.0, 95.0
 _DOWN, _UP, _LEFT, _BACK = np.array([[0, 1, 0], [0, -1, 0], [1, 0, 0], [0, 0, 1]], float)
-
-
-@dataclass(frozen=True)
-class BodyAngles:
-    """Joint angles, radians; pairs are right and left."""
-
-    trunk: np.ndarray  # (3,): chest against pelvis: bend forward, lean left, turn right
-    head: np.ndarray  # (3,): head against chest, likewise
-    hips: np.ndarray  # (2, 2): flexion, abduction
-    knees: np.ndarray  # (2,)
-    shoulders: np.ndarray  # (2, 3): flexion, abduction, twist of the upper arm
-    elbows: np.ndarray  # (2,)
 
 
 @dataclass(frozen=True)
@@ -35,7 +23,20 @@ class BodyPose:
     keypoints: np.ndarray  # (16, 3) and
     more: np.ndarray  # (9, 3) of :func:`pose_body`, camera frame, mm
     girth: float  # factor on the flesh except the head's, 1: a slim adult
-    size: float  # as in :func:`pose_body`
+    size: float  # 1: a person of 1.75 m
+
+    def spheres(self) -> tuple[np.ndarray, np.ndarray]:
+        """Centres (27, 3) and radii (27,), mm, of spheres whose hulls (``PARTS``) are the body."""
+        keypoints, more = self.keypoints, self.more
+        across = 0.45 * ((keypoints[13] - keypoints[12]) / 2)
+        middle = keypoints[7] + 0.28 * (more[8] - keypoints[7])
+        centres = np.concatenate([keypoints, more, [middle - across, middle + across]])
+        # The top of the head lies on the skin, so its sphere lies below it.
+        top = keypoints[8] - keypoints[9]
+        centres[9] = keypoints[9] + _RADII[9] * top / np.linalg.norm(top)
+        radii = _RADII * self.size * self.girth
+        radii[[8, 9, _CHIN, _SKULL]] /= self.girth  # bony
+        return centres, radii
 
 
 def rotation(axis: int, angle: float) -> np.ndarray:
@@ -48,36 +49,40 @@ def rotation(axis: int, angle: float) -> np.ndarray:
     return matrix
 
 
-def pose_body(angles: BodyAngles, size: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def pose_body(
+    trunk: np.ndarray, head: np.ndarray, hips: np.ndarray, knees: np.ndarray,
+    shoulders: np.ndarray, elbows: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The 16 keypoints and 9 other points that carry flesh, (16, 3) and (9, 3), body frame, mm.
 
-    The others are toes, heels, hands, right and left of each; chin, back of the head, waist. Size 1
-    is a person of 1.75 m.
+    The others are toes, heels, hands, right and left of each; chin, back of the head, waist.
+    ``trunk`` and ``head`` (3,) bend forward, lean left and turn right; right and left ``hips``
+    (2, 2) have flexion and abduction, ``shoulders`` (2, 3) also a twist of the upper arm, ``knees``
+    and ``elbows`` (2,) flexion.
     """
-    bend, lean, turn = angles.trunk
+    bend, lean, turn = trunk
     chest = rotation(0, bend) @ rotation(2, lean) @ rotation(1, turn)
-    bend, lean, turn = angles.head
+    bend, lean, turn = head
     skull = chest @ rotation(0, bend) @ rotation(2, lean) @ rotation(1, turn)
     keypoints, more = np.zeros((16, 3)), np.zeros((9, 3))
     keypoints[7] = _SPINE * chest @ _UP
     keypoints[8] = keypoints[7] + _NECK * (chest @ _UP + skull @ _UP) / 2
     keypoints[9] = keypoints[8] + _HEAD * skull @ _UP
     legs, arms = ((2, 1, 0), (3, 4, 5)), ((12, 11, 10), (13, 14, 15))
-    for side, (sign, leg, arm) in enumerate(zip((-1, 1), legs, arms, strict=True)):
-        flexion, abduction = angles.hips[side]
+    for side, sign in enumerate((-1, 1)):
+        (hip, knee, ankle), (shoulder, elbow, wrist) = legs[side], arms[side]
+        flexion, abduction = hips[side]
         thigh = rotation(0, -flexion) @ rotation(2, -sign * abduction)
-        shin = thigh @ rotation(0, angles.knees[side])
-        hip, knee, ankle = leg
+        shin = thigh @ rotation(0, knees[side])
         keypoints[hip] = sign * _HALF_HIPS * _LEFT
         keypoints[knee] = keypoints[hip] + _THIGH * thigh @ _DOWN
         keypoints[ankle] = keypoints[knee] + _SHIN * shin @ _DOWN
         more[side] = keypoints[ankle] + shin @ (45 * _DOWN - _FOOT * _BACK)
         more[2 + side] = keypoints[ankle] + shin @ (45 * _DOWN + 35 * _BACK)
-        flexion, abduction, twist = angles.shoulders[side]
+        flexion, abduction, twist = shoulders[side]
         upper = chest @ rotation(0, -flexion) @ rotation(2, -sign * abduction)
         upper = upper @ rotation(1, -sign * twist)
-        fore = upper @ rotation(0, -angles.elbows[side])
-        shoulder, elbow, wrist = arm
+        fore = upper @ rotation(0, -elbows[side])
         keypoints[shoulder] = keypoints[7] + chest @ (sign * _HALF_SHOULDERS * _LEFT + 25 * _DOWN)
         keypoints[elbow] = keypoints[shoulder] + _UPPER_ARM * upper @ _DOWN
         keypoints[wrist] = keypoints[elbow] + _FOREARM * fore @ _DOWN
@@ -86,7 +91,7 @@ def pose_body(angles: BodyAngles, size: float = 1.0) -> tuple[np.ndarray, np.nda
     more[6] = keypoints[8] + skull @ (45 * _UP - 55 * _BACK)
     more[7] = keypoints[8] + skull @ (150 * _UP + 15 * _BACK)
     more[8] = 0.45 * _SPINE * chest @ _UP
-    return size * keypoints, size * more
+    return keypoints, more
 
 
 # Sphere numbers: the 16 keypoints, the 9 of `more`, then 25 and 26 in the chest.
@@ -104,17 +109,3 @@ PARTS: dict[str, list[tuple[int, ...]]] = {
     "hair": [(9, _SKULL)],
     "shoes": [(_R_HEEL, _R_TOE), (_L_HEEL, _L_TOE)],
 }
-
-
-def body_spheres(pose: BodyPose) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (27, 3) and radii (27,), mm, of the spheres whose hulls (``PARTS``) are the body."""
-    keypoints, more = pose.keypoints, pose.more
-    across = 0.45 * ((keypoints[13] - keypoints[12]) / 2)
-    middle = keypoints[7] + 0.28 * (more[8] - keypoints[7])
-    centres = np.concatenate([keypoints, more, [middle - across, middle + across]])
-    # The top of the head lies on the skin, so its sphere lies below it.
-    top = keypoints[8] - keypoints[9]
-    centres[9] = keypoints[9] + _RADII[9] * top / np.linalg.norm(top)
-    radii = _RADII * pose.size * pose.girth
-    radii[[8, 9, _CHIN, _SKULL]] /= pose.girth  # bony
-    return centres, radii

@@ -24,7 +24,6 @@ _JPEG_TAIL = 4096  # the end of a JPEG lies within these bytes: some cameras app
 class BodyFrame:
     """One person in one image."""
 
-    name: str
     image: np.ndarray  # (H, W, 3), uint8; red, green, blue
     box: np.ndarray  # (4,): x1, y1, x2, y2 of a square, px; may reach out of the image
     keypoints: np.ndarray  # (16, 3), float32: u, v in px, z in mm behind the pelvis
@@ -64,16 +63,13 @@ class BodySet:
         return len(self.names)
 
     def __getitem__(self, index: int) -> BodyFrame:
-        labels = self.boxes[index], self.keypoints[index]
-        return BodyFrame(self.names[index], self.image(index), *labels)
+        return BodyFrame(self.image(index), self.boxes[index], self.keypoints[index])
 
 
 def labels_digest(names: list[str], *labels: np.ndarray) -> str:
     """The identity of a set with these image names and labels."""
-    digest = hashlib.sha256("\n".join(names).encode())
-    for values in labels:
-        digest.update(values.tobytes())
-    return digest.hexdigest()
+    parts = ["\n".join(names).encode(), *(values.tobytes() for values in labels)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def read_colour(path: Path) -> np.ndarray:
@@ -86,8 +82,9 @@ def read_colour(path: Path) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if jpeg or png else None
     if image is None:
-        size = f"{len(data)} bytes"
-        raise ValueError(f"{path} is truncated or damaged ({size}), wanted a whole JPEG or PNG")
+        raise ValueError(
+            f"{path} ({len(data)} bytes) is truncated or damaged, wanted a JPEG or PNG"
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -105,10 +102,9 @@ class Change:
 def cut_body(
     frame: BodyFrame, size: int, change: Change | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a person out: the crop's image and uvd.
+    """Cut a person out: an image (3, size, size), red, green, blue in [-1, 1]; uvd (16, 3).
 
-    The image is (3, size, size), float32: red, green, blue in [-1, 1], -1 outside the frame's. The
-    uvd are (16, 3), float32; unknown ones are NaN.
+    Both are float32. The image is -1 outside the frame's; unknown uvd are NaN.
     """
     change = change or Change()
     matrix = _to_crop(frame.box, size, change)
@@ -162,8 +158,7 @@ def to_uvd(keypoints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def to_camera(uvd: np.ndarray, boxes: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """uvd (N, 16, 3) to camera frame, mm, but z counts from the true pelvis's depth.
 
-    Boxes (N, 4) and cameras (N, 5) are those of :class:`BodySet`. Subtract each pose's own pelvis
-    to compare poses.
+    To compare poses, subtract each one's own pelvis.
     """
     corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
     u, v = np.moveaxis(corner + side * uvd[..., :2], -1, 0)

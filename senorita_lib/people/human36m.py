@@ -12,7 +12,7 @@ https://github.com/mks0601/3DMPPE_POSENET_RELEASE says where to get them.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from senorita_lib.people.crops import BodySet, labels_digest
 from senorita_lib.people.keypoints import PELVIS, from_human36m
 
 TRAINING = (1, 5, 6, 7, 8)  # subjects of protocol 2, as in Sun et al. (2018)
+_PATH = "annotations/Human36M_subject{}_{}.json"
+_EVERY = 5  # frames, which are 20 ms apart
 _MARGIN = 1.25  # of a box's side
 _SMALLEST = 50  # mm; everybody is larger, but not in metres
 _FIRST, _ENOUGH = 16, 0.9  # people of each camera to try t on; share of joints inside their boxes
@@ -32,42 +34,29 @@ _OFF = 8  # px that an image's size may differ from the listed one; the videos d
 class Human36m(BodySet):
     """Human3.6M's people with their keypoints in 3D.
 
-    A box is the square around the labelled one, 1.25 times as large. A keypoint behind its camera
-    has no pixel: its u and v are NaN. ``subjects`` are by default those of 1, 5, 6, 7 and 8 whose
-    annotations are there; of the frames, 20 ms apart, those count whose number is a multiple of
-    ``every``. Raises ``FileNotFoundError``, or ``ValueError`` if a file is damaged or of another
-    form.
+    They are those of the training subjects whose annotations are there, in every fifth frame. A box
+    is the square around the labelled one, 1.25 times as large. A keypoint behind its camera has no
+    pixel: its u and v are NaN. Raises ``FileNotFoundError``, or ``ValueError`` if a file is damaged
+    or of another form.
     """
 
     sizes: np.ndarray  # (N, 2), int: width and height of each person's image, as listed
     images: Path
 
-    def __init__(
-        self, root: str | os.PathLike[str], subjects: Sequence[int] | None = None, every: int = 5
-    ) -> None:
-        if every < 1:
-            raise ValueError(f"every is {every}, wanted a whole number from 1")
+    def __init__(self, root: str | os.PathLike[str]) -> None:
         root = Path(root)
         self.images = root / "images"
-        if subjects is None:
-            subjects = [n for n in TRAINING if _path(root, n, "data").is_file()]
+        subjects = [n for n in TRAINING if (root / _PATH.format(n, "data")).is_file()]
         if not subjects:
-            raise FileNotFoundError(
-                f"{root / 'annotations'} holds no Human36M_subject1_data.json or another subject's,"
-                " wanted PoseNet's annotations of Human3.6M"
-            )
+            said = f"{root} holds no {_PATH.format(1, 'data')} or another subject's"
+            raise FileNotFoundError(f"{said}, wanted PoseNet's annotations of Human3.6M")
         if not self.images.is_dir():
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
-        parts = (_read_subject(root, number, every) for number in subjects)
+        parts = (_read_subject(root, number) for number in subjects)
         names, *labels = zip(*parts, strict=True)
         self.names = [name for part in names for name in part]
         self.boxes, self.keypoints, self.cameras, self.sizes = map(np.concatenate, labels)
         self.identity = labels_digest(self.names, self.boxes, self.keypoints, self.cameras)
-
-    @staticmethod
-    def find(root: str | os.PathLike[str]) -> Path | None:
-        """A file of annotations in a folder, if there is one."""
-        return next(Path(root).glob("annotations/Human36M_subject*_*.json"), None)
 
     def image(self, index: int) -> np.ndarray:
         """The image of a person, (H, W, 3), uint8; red, green, blue."""
@@ -79,22 +68,17 @@ class Human36m(BodySet):
         return image
 
 
-def _path(root: Path, subject: int, kind: str) -> Path:
-    return root / "annotations" / f"Human36M_subject{subject}_{kind}.json"
-
-
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
+def _reading(root: Path, subject: int, kind: str) -> Iterator[Any]:
     """The content of a JSON file; what goes wrong with it is raised with the file's name."""
+    path = root / _PATH.format(subject, kind)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing, wanted all three files of each subject")
     try:
         yield json.loads(path.read_bytes())
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged or of another form ({type(error).__name__}: {error}), wanted "
-            "PoseNet's annotations"
-        ) from None
+        said = f"{path} is damaged or of another form ({type(error).__name__}: {error})"
+        raise ValueError(f"{said}, wanted PoseNet's annotations") from None
 
 
 def _finite(what: str, values: list[Any], *shape: int) -> np.ndarray:
@@ -105,30 +89,28 @@ def _finite(what: str, values: list[Any], *shape: int) -> np.ndarray:
     return array
 
 
-def _read_subject(
-    root: Path, subject: int, every: int
-) -> tuple[list[str], *tuple[np.ndarray, ...]]:
+def _read_subject(root: Path, subject: int) -> tuple[list[str], *tuple[np.ndarray, ...]]:
     """Names, boxes, keypoints, cameras and sizes of one subject's people."""
-    with _reading(_path(root, subject, "data")) as content:
+    with _reading(root, subject, "data") as content:
         images = {image["id"]: image for image in content["images"]}
         people = [(images[person["image_id"]], person["bbox"]) for person in content["annotations"]]
-        people = [(image, bbox) for image, bbox in people if image["frame_idx"] % every == 0]
+        people = [(image, bbox) for image, bbox in people if image["frame_idx"] % _EVERY == 0]
         if not people:
-            raise ValueError(f"no frame is a multiple of {every}")
+            raise ValueError(f"no frame is a multiple of {_EVERY}")
         bbox = _finite("bbox", [bbox for _, bbox in people], 4)
         if not (bbox[:, 2:] > 0).all():
             raise ValueError("a bbox is empty")
         names = [image["file_name"] for image, _ in people]
         sizes = np.array([(image["width"], image["height"]) for image, _ in people], int)
-        keys = "cam_idx", "action_idx", "subaction_idx", "frame_idx"
+        keys = "action_idx", "subaction_idx", "frame_idx"
         places = [tuple(str(image[key]) for key in keys) for image, _ in people]
-        number = [place[0] for place in places]
-    with _reading(_path(root, subject, "joint_3d")) as content:
-        world = _finite("a pose", [content[a][sub][frame] for _, a, sub, frame in places], 17, 3)
+        number = [str(image["cam_idx"]) for image, _ in people]
+    with _reading(root, subject, "joint_3d") as content:
+        world = _finite("a pose", [content[a][sub][frame] for a, sub, frame in places], 17, 3)
         size = np.median(np.ptp(world, axis=1).max(axis=1))
         if size < _SMALLEST:
             raise ValueError(f"people's median size is {size:.3g}: metres, not millimetres?")
-    with _reading(_path(root, subject, "camera")) as content:
+    with _reading(root, subject, "camera") as content:
         rotation, translation, focal, middle = (
             _finite(f"a camera's {key}", [content[camera][key] for camera in number], *shape)
             for key, shape in (("R", (3, 3)), ("t", (3,)), ("f", (2,)), ("c", (2,)))

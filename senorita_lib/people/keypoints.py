@@ -1,7 +1,4 @@
-"""The 16 keypoints of a person that MPII and Human3.6M share, in MPII's order.
-
-In Step 1 (paper, section 3.1) the network learns these before the 21 joints of a hand.
-"""
+"""The 16 keypoints of a person that MPII and Human3.6M share, in MPII's order."""
 
 import numpy as np
 import numpy.typing as npt

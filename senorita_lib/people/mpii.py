@@ -9,7 +9,7 @@
 import math
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -22,27 +22,23 @@ _MARGIN, _LOWER = 1.25, 15  # the box's side in heights; its centre is so many s
 
 
 class Mpii(BodySet):
-    """MPII's people with their 2D keypoints, hidden ones too; without labels they are left out.
+    """MPII's people for training with their 2D keypoints, hidden ones too, if they have labels.
 
     The boxes are the usual ones: 1.25 times the person's height, centred slightly below the
-    labelled centre. The released file has no keypoints for the split ``test``. Raises
-    ``FileNotFoundError``, or ``ValueError`` if the file is damaged or of another version.
+    labelled centre. A damaged file or one of another version raises ``ValueError``.
     """
 
-    def __init__(
-        self, root: str | os.PathLike[str], split: Literal["train", "test"] = "train"
-    ) -> None:
-        path = self.find(root)
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        paths = [Path(root) / folder / MAT_FILE for folder in _FOLDERS]
+        path = next((path for path in paths if path.is_file()), None)
         if path is None:
-            raise FileNotFoundError(
-                f"{root} does not hold {MAT_FILE}, wanted MPII's annotations there or in "
-                f"{' or '.join(_FOLDERS[1:])}"
-            )
+            words = " or ".join(_FOLDERS[1:])
+            raise FileNotFoundError(f"{root} does not hold {MAT_FILE}, wanted there or in {words}")
         self.images = Path(root) / "images"
         if not self.images.is_dir():
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
         self.names, places, points = [], [], []
-        for image in _read_images(path, split):
+        for image in _read_images(path):
             for person in _rows(image.annorect):
                 centre = getattr(person, "objpos", None)
                 place = [*_numbers(person, "scale"), *_numbers(centre, "x", "y")]
@@ -52,9 +48,7 @@ class Mpii(BodySet):
                     places.append(place)
                     points.append(keypoints)
         if not self.names:
-            raise ValueError(
-                f"{path} holds no labelled person for {split}, wanted annopoints, scale and objpos"
-            )
+            raise ValueError(f"{path} holds no labelled person, wanted annopoints, scale, objpos")
         # MATLAB counts pixels from 1.
         scale, centre = np.array(places)[:, :1], np.array(places)[:, 1:]
         centre = centre - 1 + [0, _LOWER] * scale
@@ -65,33 +59,23 @@ class Mpii(BodySet):
         self.cameras = np.full((len(self.names), 5), np.nan, np.float32)
         self.identity = labels_digest(self.names, self.boxes, self.keypoints)
 
-    @staticmethod
-    def find(root: str | os.PathLike[str]) -> Path | None:
-        """The file of annotations in a folder, if it is there."""
-        paths = (Path(root) / folder / MAT_FILE for folder in _FOLDERS)
-        return next((path for path in paths if path.is_file()), None)
 
-
-def _read_images(path: Path, split: str) -> list[Any]:
-    """The rows of annolist that belong to a split."""
+def _read_images(path: Path) -> list[Any]:
+    """The rows of annolist that are for training: the released file labels no others."""
     from scipy.io import loadmat  # 0.2 s
 
     try:
         content = loadmat(path, variable_names=["RELEASE"], squeeze_me=True, struct_as_record=False)
     except Exception as error:  # scipy raises many kinds
-        raise ValueError(
-            f"{path} is damaged or in another format ({type(error).__name__}), wanted the MATLAB 5 "
-            "file as released"
-        ) from None
+        said = f"{path} is damaged or in another format ({type(error).__name__})"
+        raise ValueError(f"{said}, wanted the MATLAB 5 file as released") from None
     release = content.get("RELEASE")
     images = _rows(getattr(release, "annolist", None))
     train = np.atleast_1d(getattr(release, "img_train", ()))
     if not images or len(images) != train.size or not hasattr(images[0].image, "name"):
-        raise ValueError(
-            f"{path} has {len(images)} images in annolist and {train.size} in img_train, wanted "
-            "RELEASE with as many of both"
-        )
-    return [row for row, used in zip(images, train, strict=True) if used == (split == "train")]
+        said = f"{path} has {len(images)} images in annolist and {train.size} in img_train"
+        raise ValueError(f"{said}, wanted RELEASE with as many of both")
+    return [row for row, used in zip(images, train, strict=True) if used == 1]
 
 
 def _keypoints(person: Any, where: str) -> np.ndarray:

@@ -9,9 +9,8 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,23 +33,13 @@ from senorita_lib.training.transfer import Transfer, transfer
 
 WEIGHTS = "body.safetensors"
 # What of a recipe decides about its pretraining: in most recipes Models 1-4 share one.
-_OF_RECIPE = (
+_OF_RECIPE = {
     "seed", "image_size", "block", "layers", "widths", "head_channels", "depth_bins", "head",
     "rotation", "scale", "scale_probability", "shift", "batch", "learning_rate", "decay",
     "precision",
-)  # fmt: skip
+}  # fmt: skip
 SYNTHETIC, _KEPT = "synthetic", "data/people_synthetic"
 Paths = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class BodyRun:
-    """A finished pretraining, with log and result as written in its folder."""
-
-    folder: Path
-    weights: Path
-    log: list[Row]
-    result: dict[str, Any]
 
 
 def body_recipe(recipe: Recipe) -> Recipe:
@@ -59,16 +48,14 @@ def body_recipe(recipe: Recipe) -> Recipe:
     Its pose stage is that of people: milestones lie at the same shares of the images as in Step 1,
     and an eighth of them lies between validations.
     """
-    share = recipe.pretrain_images / max(1, recipe.pose_images + recipe.volume_images)
+    images = recipe.pretrain_images
+    share = images / max(1, recipe.pose_images + recipe.volume_images)
     return Recipe(
-        name="body",
-        pose_images=recipe.pretrain_images,
-        volume_images=0,
-        refine_images=0,
-        validate_images=max(1, recipe.pretrain_images // 8),
+        name="body", pose_images=images, volume_images=0, refine_images=0,
+        validate_images=max(1, images // 8),
         milestones=tuple(round(share * m) for m in recipe.milestones),
-        **{name: getattr(recipe, name) for name in _OF_RECIPE},
-    )
+        **recipe.model_dump(include=_OF_RECIPE),
+    )  # fmt: skip
 
 
 def pretrain(
@@ -79,61 +66,44 @@ def pretrain(
     device: str | None = None,
     progress: bool = True,
     checkpoint_seconds: float = 20.0,
-    watch: Callable[[list[Row]], object] | None = None,
-) -> BodyRun:
-    """Train an estimator on people, or continue an earlier call.
+) -> Path:
+    """Train an estimator on people, or continue an earlier call; returns the file of its weights.
 
-    Parameters
-    ----------
-    recipe
-        See :func:`body_recipe`.
-    folder
-        Receives checkpoints, ``body.safetensors``, ``log.json``, ``timing.json``, ``people.json``.
-    people
-        A folder as in :func:`.find_people`, or sets such as ``[Mpii(root)]``. "synthetic": 4,000
-        synthetic people, kept in ``data/people_synthetic``.
-    device, progress, checkpoint_seconds, watch
-        As in :func:`senorita_lib.training.stages.train`.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds a run of another recipe or on other people, or there are too few.
-    OSError
-        If images are missing.
+    ``folder`` also receives checkpoints, ``log.json``, ``timing.json`` and ``people.json``.
+    ``people`` is a folder as in :func:`.find_people`, or sets such as ``[Mpii(root)]``, or
+    "synthetic": 4,000 synthetic people, kept in ``data/people_synthetic``. The options are those of
+    :func:`senorita_lib.training.stages.train`. Raises ``ValueError`` if the folder holds a run of
+    another recipe or on other people, or there are too few; ``OSError`` if images are missing.
     """
     folder, recipe = Path(folder), body_recipe(recipe)
     if recipe.pose_images < recipe.batch:
-        raise ValueError(
-            f"pretrain_images is {recipe.pose_images}, wanted at least a batch of {recipe.batch}"
-        )
+        said = f"pretrain_images is {recipe.pose_images}"
+        raise ValueError(f"{said}, wanted at least a batch of {recipe.batch}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
     if people == SYNTHETIC:  # with room for a crop to turn and move
         synthetic = SyntheticBody(side=round(1.5 * recipe.image_size))
         people = [synthetic.keep(project_path(_KEPT), progress=progress)]
     elif isinstance(people, str | os.PathLike):
-        people = [reader(place) for reader, place in find_people(project_path(people))]
+        people = find_people(project_path(people))
     everybody = People(people)
     identity = everybody.identity
 
     def run() -> None:
-        trainer = BodyTrainer(
-            recipe, everybody, folder, device,
-            progress=progress, checkpoint_seconds=checkpoint_seconds, watch=watch,
-        )  # fmt: skip
+        options = {"progress": progress, "checkpoint_seconds": checkpoint_seconds}
+        trainer = BodyTrainer(recipe, everybody, folder, device, **options)
         trainer.resume()
         trainer.run()
         if processes.is_first():
             trainer.finish()
 
-    def read() -> BodyRun | None:
+    def read() -> Path | None:
         path = folder / "people.json"
         if not path.exists():
             return None
-        result, log = json.loads(path.read_text()), json.loads((folder / "log.json").read_text())
+        result = json.loads(path.read_text())
         loop.want_same(path, result["recipe"], recipe, result["data"], identity)
-        return BodyRun(folder, folder / WEIGHTS, log, result)
+        return folder / WEIGHTS
 
     return loop.run_once(folder, recipe, identity, read, run, progress)
 
@@ -149,13 +119,11 @@ def starting_weights(
     """
     if not recipe.pretrain:
         if people != SYNTHETIC:
-            raise ValueError(
-                f"people is {str(people)!r} and recipe {recipe.name!r} has pretrain = False, "
-                "wanted pretrain = True"
-            )
+            said = f"people is {str(people)!r} and recipe {recipe.name!r} has pretrain = False"
+            raise ValueError(f"{said}, wanted pretrain = True")
         return None
     digest = hashlib.sha256(body_recipe(recipe).to_json().encode()).hexdigest()
-    return pretrain(recipe, Path(runs) / f"people_{digest[:6]}", people, **options).weights
+    return pretrain(recipe, Path(runs) / f"people_{digest[:6]}", people, **options)
 
 
 def transfer_report(recipe: Recipe) -> Transfer:
@@ -216,7 +184,7 @@ class BodyTrainer(Loop):
         self.write_records()
         write_weights(self.folder / WEIGHTS, BODY_FORMAT, self.recipe, self.model.state_dict())
         spatial = self.people.spatial
-        others = np.setdiff1d(np.arange(len(self.people)), self.held)
+        others = np.delete(np.arange(len(spatial)), self.held)
         median = np.tile(median_pose(self.people, others), (len(self.held), 1, 1))
         constant = body_errors(median, self.people, self.held)
         last = next(row for row in reversed(self.log) if constant.keys() <= row.keys())
@@ -231,9 +199,8 @@ class BodyTrainer(Loop):
             "median pose": constant,
         }
         if self.progress:
-            tqdm.write(
-                f"people: the median pose as a constant guess: {loop.format_errors(constant)}"
-            )
+            errors = loop.format_errors(constant)
+            tqdm.write(f"people: the median pose as a constant guess: {errors}")
         atomic_write(self.folder / "people.json", json.dumps(result, indent=1) + "\n")
 
 

@@ -17,14 +17,7 @@ from tqdm.auto import tqdm
 from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.files import folder_lock
-from senorita_lib.people.bodymodel import (
-    PARTS,
-    BodyAngles,
-    BodyPose,
-    body_spheres,
-    pose_body,
-    rotation,
-)
+from senorita_lib.people.bodymodel import PARTS, BodyPose, pose_body, rotation
 from senorita_lib.people.crops import BodySet
 from senorita_lib.people.keypoints import PELVIS
 
@@ -109,7 +102,7 @@ def draw_person(seed: int, index: int, side: int) -> tuple[np.random.Generator, 
 def draw_body(rng: np.random.Generator) -> BodyPose:
     """Draw a person: pose, view, distance and build."""
     size, girth = rng.normal(1, 0.05), np.exp(rng.normal(0.03, 0.12))
-    keypoints, more = pose_body(_draw_angles(rng), size)
+    keypoints, more = (size * points for points in pose_body(*_draw_angles(rng)))
     kind = rng.uniform()
     tilt, roll = np.radians(rng.normal(0, 8, 2))
     if kind < 0.08:  # lying, upside down
@@ -122,8 +115,8 @@ def draw_body(rng: np.random.Generator) -> BodyPose:
     return BodyPose(keypoints @ turn.T + place, more @ turn.T + place, girth, size)
 
 
-def _draw_angles(rng: np.random.Generator) -> BodyAngles:
-    """Draw joint angles of somebody standing, walking, sitting or moving freely.
+def _draw_angles(rng: np.random.Generator) -> list[np.ndarray]:
+    """Draw :func:`.pose_body`'s angles: standing, walking, sitting or moving freely.
 
     Ranges of motion after Kapandji, "The Physiology of the Joints": hip -20..120 and -10..45, knee
     0..140, shoulder -50..180 and 0..150, elbow 0..145, degrees.
@@ -152,7 +145,7 @@ def _draw_angles(rng: np.random.Generator) -> BodyAngles:
     elbows = np.where(hang, np.abs(rng.normal(18, 20, 2)), rng.uniform(0, 140, 2))
     shoulders = np.stack([flexion, abduction, twist], axis=1)
     angles = trunk, head, hips, knees.clip(0, 140), shoulders, elbows.clip(0, 145)
-    return BodyAngles(*map(np.radians, angles))
+    return [np.radians(angle) for angle in angles]
 
 
 def draw_image(seed: int, index: int, side: int) -> np.ndarray:
@@ -190,7 +183,7 @@ def _surface(
     pose: BodyPose, camera: Camera, colours: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Depth (H, W), mm, ``inf`` in the background, and colour (H, W, 3)."""
-    centres, radii = body_spheres(pose)
+    centres, radii = pose.spheres()
     depth = np.full((camera.height, camera.width), np.inf, np.float32)
     colour = np.zeros((camera.height, camera.width, 3), np.float32)
     for part, pieces in PARTS.items():

@@ -30,10 +30,9 @@ class Transfer:
         groups: dict[str, list[int]] = {}
         for name, (shape, _) in self.copied.items():
             groups.setdefault(".".join(name.split(".")[:2]), []).append(math.prod(shape or ()))
-        lines = [
-            f"copied   {group:<24}{len(sizes):>4} tensors {sum(sizes):>12,} numbers"
-            for group, sizes in groups.items()
-        ]
+        lines = []
+        for group, sizes in groups.items():
+            lines.append(f"copied   {group:<24}{len(sizes):>4} tensors {sum(sizes):>12,} numbers")
         for kind in ("widened", "rebuilt", "left"):
             for name, (source, target) in getattr(self, kind).items():
                 lines.append(f"{kind:<8} {name:<24} {_show(source)} -> {_show(target)}")
@@ -77,10 +76,8 @@ def transfer(weights: Mapping[str, torch.Tensor], estimator: PoseEstimator) -> T
             (report.copied if shapes[0] == shapes[1] else report.widened)[name] = shapes
     if not any(len(shape or ()) > 1 for shape, _ in report.copied.values()):  # norms fit by chance
         name, (source, target) = next(iter(report.left.items()))
-        raise ValueError(
-            f"nothing of these weights fits this network: {name} is {_show(source)} there and "
-            f"{_show(target)} here, wanted networks of the same widths"
-        )
+        said = f"{name} is {_show(source)} there and {_show(target)} here"
+        raise ValueError(f"nothing of these weights fits this network: {said}, wanted equal widths")
     return report
 
 

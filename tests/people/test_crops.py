@@ -26,7 +26,7 @@ def blob(u, v, size=200):
 def frame_of(u, v, box):
     keypoints = np.full((16, 3), np.nan, np.float32)
     keypoints[0] = u, v, 250
-    return BodyFrame("", blob(u, v), np.array(box, np.float32), keypoints)
+    return BodyFrame(blob(u, v), np.array(box, np.float32), keypoints)
 
 
 @settings(deadline=None, max_examples=60)
@@ -56,7 +56,7 @@ def test_a_coarse_crop_is_a_mean_of_pixels():
     """Stripes of one pixel become grey instead of a pattern."""
     image = np.zeros((200, 200, 3), np.uint8)
     image[:, ::2] = 200
-    frame = BodyFrame("", image, np.array([0, 0, 200, 200.0]), np.zeros((16, 3), np.float32))
+    frame = BodyFrame(image, np.array([0, 0, 200, 200.0]), np.zeros((16, 3), np.float32))
     crop, _ = cut_body(frame, 50)
     np.testing.assert_allclose(crop[:, 2:-2, 2:-2], 2 * 100 / 255 - 1, atol=0.01)
 

@@ -114,10 +114,11 @@ def in_each_process(rank, case, data, *arguments):
 def everything(data, folder, notes):
     """All of ``RUNS``, each process noting its log; norms; a batch that cannot be shared."""
     rank = int(os.environ["RANK"])
-    runs = {name: train_in_float64(name, data, Path(folder) / name) for name in RUNS}
-    runs["people"] = pretrain_in_float64(Path(folder) / "people")
-    for name, run in runs.items():
-        Path(notes, f"{name}_{rank}.json").write_text(json.dumps(run.log))
+    logs = {name: train_in_float64(name, data, Path(folder) / name).log for name in RUNS}
+    weights = pretrain_in_float64(Path(folder) / "people")
+    logs["people"] = json.loads((weights.parent / "log.json").read_text())
+    for name, log in logs.items():
+        Path(notes, f"{name}_{rank}.json").write_text(json.dumps(log))
     found = {}
     for name, (network, batch) in networks().items():
         network = processes.parallel(network)
