@@ -1,7 +1,6 @@
 """The notebooks' sliders in JupyterLab, moved by mouse and keys in a real browser.
 
-Each test runs a notebook down to its sliders (nbval runs the whole), and asks its kernel whether
-the page shows what the kernel holds.
+Each test runs a notebook down to its sliders, and asks its kernel whether the page shows the same.
 """
 
 from collections.abc import Iterator
