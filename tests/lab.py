@@ -142,7 +142,8 @@ class Lab:
             try:
                 page.goto(f"{self.url}/lab/tree/notebooks/{name}.ipynb?token={self.token}&reset")
                 opened.run_all()
-                yield opened.explorer(function)
+                cells = page.locator(".jp-CodeCell").filter(has_text=f"{function}(")
+                yield Explorer(opened, cells.filter(has=page.locator(".jupyter-widgets")))
                 opened.check()
             finally:
                 for session in json.loads(self.ask("sessions")):
@@ -188,11 +189,6 @@ class Notebook:
         """No cell has an error or writes to stderr, and the page has no error either."""
         if found := [*self.errors, *self.page.locator(FAILED).all_inner_texts()]:
             pytest.fail(f"{self.name}: {found[0]}")
-
-    def explorer(self, function: str) -> Explorer:
-        """The widget that a cell's call of ``function`` shows."""
-        cells = self.page.locator(".jp-CodeCell").filter(has_text=f"{function}(")
-        return Explorer(self, cells.filter(has=self.page.locator(".jupyter-widgets")))
 
     def ask(self, code: str) -> Any:
         """What code prints in the notebook's kernel, read as JSON."""

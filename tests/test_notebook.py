@@ -27,19 +27,22 @@ def taken(check, value):
     return namespace["x"]
 
 
+def assert_limits(check, value, fine):
+    assert taken(check, value) == value if fine else refusal(check, value).startswith("a number ")
+
+
 @given(some.integers(), some.integers(), some.integers())
-def test_numbers_are_taken_within_limits(a, b, value):
+def test_whole_numbers_are_taken_within_both_limits(a, b, value):
     low, high = sorted((a, b))
-    for check, fine in (
-        (whole(low, high), low <= value <= high),
-        (number(above=low, below=high), low < value < high),
-        (number(above=low), value > low),
-        (whole(), True),
-    ):
-        if fine:
-            assert taken(check, value) == value
-        else:
-            assert refusal(check, value).startswith("a number ")
+    assert_limits(whole(low, high), value, low <= value <= high)
+    assert_limits(whole(), value, True)
+
+
+@given(*[some.floats(allow_nan=False, allow_infinity=False)] * 3)
+def test_numbers_are_taken_between_limits(a, b, value):
+    low, high = sorted((a, b))
+    assert_limits(number(above=low, below=high), value, low < value < high)
+    assert_limits(number(above=low), value, value > low)
 
 
 @pytest.mark.parametrize(
