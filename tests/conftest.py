@@ -24,16 +24,20 @@ QUICK = find_recipe(
 )  # fmt: skip
 
 
+# `make test-quick` leaves out these files whole: they start processes, train or draw a lot.
+LONG = "crops cropstudy checking frames ledger mpii networks pictures pretraining sizing static "
+LONG += "stream studies training widgets results scenes gallery main gradient people synthetic"
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """With xdist, a file stays on one worker, and all that start kernels on the same one.
-
-    Kernels that start at the same moment may be given one port (nteract/papermill#511).
-    """
+    """A file stays on one worker. All kernels start on one, or ports clash (papermill#511)."""
     for item in items:
         name = item.path.relative_to(ROOT).as_posix()
         kernels = name.endswith(".ipynb") or "/browser/" in name or name.endswith("_papermill.py")
         item.add_marker(pytest.mark.xdist_group("kernels" if kernels else name))
+        if item.path.stem.removeprefix("test_") in LONG.split():
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +63,7 @@ def small_data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained():
-    """Model 1, ``tiny``: the run that notebook 04 trains too, made here if it is missing.
-
-    ``train`` locks the folder, so that of several workers one trains and the others wait.
-    """
+    """Model 1, ``tiny``: notebook 04's run; if it is missing, one worker trains, others wait."""
     data = ROOT / "data" / "hands19_synthetic"
     write_synthetic(data, progress=False)
     recipe = find_recipe("tiny", model=1)

@@ -126,7 +126,6 @@ def test_models_have_their_ensembles(small_studies):
             np.testing.assert_allclose(rows(table, name, "refined")[seed], wanted)
 
 
-@pytest.mark.slow
 def test_two_processes_train_the_same_as_one(small_studies, monkeypatch, tmp_path):
     alone, _ = small_studies("chain")
     monkeypatch.chdir(tmp_path)
