@@ -76,7 +76,10 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
     """
     if not Path(boxes_file).is_file():
         raise FileNotFoundError(f"{boxes_file} is missing, wanted the data set's test_bbs.txt")
-    text = Path(boxes_file).read_text(encoding="utf-8-sig")
+    try:
+        text = Path(boxes_file).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{boxes_file} is not text, wanted the data set's test_bbs.txt") from None
     names = [line.split()[0] for line in text.splitlines() if line.strip()]
     lines = _read_member(path).removesuffix(b"\n").split(b"\n")
     joints = np.empty((len(names), 63))

@@ -100,6 +100,9 @@ def test_what_is_no_zip_is_refused(tmp_path, hands):
         assert refused(path, boxes) == " is damaged or no zip, wanted one that holds result.txt"
     with pytest.raises(FileNotFoundError):
         check_submission(tmp_path / "none.zip", boxes)
+    boxes.write_bytes(path.read_bytes() + b"\xff")
+    with pytest.raises(ValueError, match="test_bbs.txt is not text, wanted the data set's"):
+        check_submission(path, boxes)
 
 
 @given(st.data())

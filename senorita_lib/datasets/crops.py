@@ -26,8 +26,8 @@ import numpy.typing as npt
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib.camera import SR300
-from senorita_lib.cropping import CropBatch, HandNotFoundError, crop_hand
+from senorita_lib.camera import SR300, Camera
+from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, crop_hand
 from senorita_lib.datasets.files import read_depth
 from senorita_lib.datasets.hands19 import SPLITS, Hands19, is_empty
 from senorita_lib.datasets.workers import run_tasks
@@ -181,15 +181,23 @@ def _make_missing(
             bar.update(done)
 
 
+def crop_frame(
+    depth: np.ndarray, box: np.ndarray, camera: Camera, **options: Any
+) -> HandCrop | None:
+    """A frame's crop by :func:`.crop_hand`; None if no hand is in its box."""
+    try:
+        return None if is_empty(box) else crop_hand(depth, box, camera, **options)
+    except HandNotFoundError:
+        return None
+
+
 def _make_shard(path: Path, frames: list[tuple[Path, np.ndarray]], options: dict[str, Any]) -> int:
     """Crop a shard's frames and write it; returns how many they are."""
     rows = np.zeros(len(frames), _row_type(options["size"]))
     for i, (image, box) in enumerate(frames):
         depth = read_depth(image)
         try:
-            hand = None if is_empty(box) else crop_hand(depth, box, SR300, **options)
-        except HandNotFoundError:
-            continue
+            hand = crop_frame(depth, box, SR300, **options)
         except ValueError as error:
             raise ValueError(f"{image}: {error}") from None
         if hand is not None:

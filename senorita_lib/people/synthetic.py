@@ -35,7 +35,7 @@ class SyntheticBody(BodySet):
 
     def __init__(self, count: int = 4000, seed: int = 0, side: int = 128) -> None:
         for name, value, least in (("count", count, 1), ("seed", seed, 0), ("side", side, 16)):
-            if value < least:
+            if value < least or value != int(value):
                 raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
         self.seed, self.side, self._images = seed, side, np.empty(0, np.uint8)
         self.names = [f"body_{index:06d}" for index in range(count)]

@@ -12,7 +12,8 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from senorita_lib.cropping import Centre, CropBatch, Foreground, HandCrop, crop_hand
+from senorita_lib.cropping import Centre, CropBatch, Foreground, HandCrop
+from senorita_lib.datasets.crops import crop_frame
 from senorita_lib.datasets.synthetic.frames import SPLITS, SyntheticHand, want_whole
 
 Batch = tuple[CropBatch, torch.Tensor]
@@ -50,9 +51,8 @@ class SyntheticStream(IterableDataset[Batch]):
     def _crop(self, index: int) -> tuple[HandCrop, torch.Tensor]:
         frame = self.hands.frame(index, self.split)
         assert frame.joints is not None
-        try:
-            crop = crop_hand(frame.depth, frame.box, self.hands.camera, **self.options)
-        except ValueError:  # no hand in the picture, which is rare: take a frame far beyond
+        crop = crop_frame(frame.depth, frame.box, self.hands.camera, **self.options)
+        if crop is None:  # which is rare: take a frame far beyond
             return self._crop(index + (1 << 60))
         crop.steps.clear()
         return crop, torch.from_numpy(frame.joints)

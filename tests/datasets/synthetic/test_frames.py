@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT, SHARED
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import Hands19, SyntheticHand, write_synthetic
@@ -23,7 +23,6 @@ from senorita_lib.datasets.synthetic.handmodel import MEDIAN_BONES, SHAPES, palm
 from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.hand import joints_to_bones
 
-SHARED = Path(os.environ.get("SENORITA_SHARED", Path(__file__).parents[3].parent / "shared"))
 HANDS = SyntheticHand(seed=0)
 
 
@@ -344,7 +343,7 @@ def test_killed_writer_leaves_its_turn_and_its_frames_to_the_next(tmp_path):
     root, images = tmp_path / "killed", tmp_path / "killed" / "Task 1" / "training_images"
     command = [sys.executable, "-m", "senorita_lib.datasets.synthetic", str(root)]
     command += ["--train", "60", "--test-per-split", "1", "--workers", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     while first.poll() is None and len(list(images.glob("*.png"))) < 5:
         time.sleep(0.02)
