@@ -41,6 +41,11 @@ def _run(parent: int, function: Callable[..., Result], task: tuple[Any, ...]) ->
 def _settle(parent: int) -> None:
     """Once in each worker: OpenCV keeps to one thread, and the worker ends with its parent."""
     cv2.setNumThreads(1)
+    end_with(parent)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent, of that id, was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -16,6 +16,8 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from senorita_lib.datasets.workers import end_with
+
 T = TypeVar("T")
 
 
@@ -36,6 +38,7 @@ def process_group() -> Iterator[str]:
         if here > cards:
             raise ValueError(f"--nproc-per-node is {here}, wanted at most the {cards} cards here")
         torch.cuda.set_device(device)
+    end_with(os.getppid())  # whoever kills torchrun wants none of its processes left
     # The others wait while the first one crops the data set or tests the network.
     distributed.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=6))
     try:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -264,6 +265,26 @@ def test_command_line_under_torchrun(small_data, tmp_path):
     one = stages.train(SMALL.override(**SHORT), small_data, tmp_path / "one", progress=False)
     two = json.loads((tmp_path / "run" / "result.json").read_text())
     assert two["errors"]["initial"] == pytest.approx(one.result["errors"]["initial"], rel=0.02)
+
+
+def test_processes_end_with_torchrun():
+    """A process that is left keeps the output open, which this waits for."""
+    code = """
+        import os, signal, time
+        from torch import distributed
+        from senorita_lib.training import processes
+        def kill_parent(*_, **__):
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(600)
+        distributed.init_process_group = kill_parent
+        os.environ |= {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+        os.fork() and os.wait()
+        with processes.process_group():
+            pass
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL
 
 
 if __name__ == "__main__":
