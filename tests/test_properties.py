@@ -22,7 +22,7 @@ from senorita_lib.representations import project_points, voxelize
 
 
 def cases(count):
-    return settings(max_examples=count, derandomize=True, deadline=None, database=None)
+    return settings(max_examples=count, derandomize=True, database=None)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -29,7 +29,7 @@ def frame_of(u, v, box):
     return BodyFrame(blob(u, v), np.array(box, np.float32), keypoints)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(CHANGES, st.floats(80, 120), st.floats(80, 120), st.sampled_from([40, 64, 150]))
 def test_what_is_seen_at_a_keypoint_stays_there(change, u, v, size):
     """Turned, scaled, moved, mirrored, made smaller or larger."""
