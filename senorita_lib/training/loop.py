@@ -17,12 +17,12 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from senorita_lib.files import atomic_write, folder_lock
+from senorita_lib.losses import Losses
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 from senorita_lib.training.checkpoints import load_checkpoint, save_checkpoint
 
 Row = dict[str, Any]  # of a log: "stage", "images" seen in it, and means of losses or errors
-Losses = dict[str, torch.Tensor]
 R = TypeVar("R")
 
 STAGES = ("pose", "volume", "refine")
