@@ -113,12 +113,7 @@ def test_kept_images_are_the_same_whatever_the_workers(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
-    [
-        ((0,), "count is 0"),
-        ((2.5,), "count is 2.5"),
-        ((3, -1), "seed is -1"),
-        ((3, 0, 8), "side is 8, wanted .* from 16"),
-    ],
+    [((0,), "count is 0"), ((2.5,), "t is 2.5"), ((3, -1), "seed is -1"), ((3, 0, 8), "8, .* 16")],
 )
 def test_numbers_that_make_no_sense_are_refused(arguments, wanted):
     with pytest.raises(ValueError, match=wanted):
