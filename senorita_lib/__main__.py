@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("recipe", help=", ".join(RECIPES))
     option = parser.add_argument
     option("--data", default="data/hands19_synthetic", help="folder that contains 'Task 1'")
+    option("--cache", help="folder for crops (default: crops in the folder of --data)")
     people = "for recipes with pretrain: folder with MPII and Human3.6M (default: synthetic)"
     option("--people", default=SYNTHETIC, help=people)
     option("--folder", help="folder for the run (default: runs/RECIPE/model_MODEL)")
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(recipe.to_json(), flush=True)
         with processes.process_group() as device:
             start = starting_weights(recipe, folder.parent, chosen.people, device=device)
-            run = train(recipe, data, folder, device=device, start=start)
+            run = train(recipe, data, folder, device=device, start=start, cache=chosen.cache)
     except (ValueError, OSError, ImportError) as error:
         who = f"process {rank}: " if rank else ""
         print(f"{who}{error}", file=sys.stderr)
@@ -49,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if rank == 0:
         errors = run.result["errors"]
         rows = {label: errors[name] for name, label in POSES.items()}
+        if not run.result["frames"]:
+            print(f"No test frames in {data}, so no test result; {folder} holds the network.")
+            return
         print(format_table(rows, f"Model {recipe.model}, mean joint error, mm"))
         if not errors["refined"]:
             print(f"The test frames have no labels: {folder / 'submission.zip'} can be scored.")

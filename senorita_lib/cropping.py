@@ -20,6 +20,9 @@ from senorita_lib.camera import SR300, Camera
 CUBE_MM = 200.0
 # Side of the crop box, px: SIDE_PX at NOMINAL_MM from the camera that HANDS19 was recorded with.
 SIDE_PX, NOMINAL_MM = 210.0, 500.0
+# The two ways to write a box; of a list in the right one, at least this share is usable.
+CORNERS, SIZES = "x1 y1 x2 y2", "x y width height"
+_MOST = 0.75
 # A hand is under 200 mm deep, so two groups of pixels closer than this are both hand.
 _LEAST_GAP_MM = 100
 
@@ -251,11 +254,51 @@ def checked_box(box_xyxy: object, camera: Camera) -> np.ndarray:
         raise ValueError(f"box_xyxy is {shown}, wanted four finite numbers x1, y1, x2, y2")
     x1, y1, x2, y2 = box = box.clip(-1e6, 1e6)
     if int(x2 - x1) < 1 or int(y2 - y1) < 1:
+        if x1 < x2 and y1 < y2:
+            small = "is less than a pixel wide or high"
+            raise ValueError(f"box {_show(box)} {small}, wanted {CORNERS} in pixels")
         raise ValueError(f"box {_show(box)} is empty, wanted x1 < x2 and y1 < y2")
     width, height = camera.width, camera.height
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
         raise ValueError(f"box {_show(box)} lies outside the {width} x {height} image")
     return box
+
+
+def box_corners(
+    boxes: np.ndarray, where: object, camera: Camera = SR300, drawn: np.ndarray | None = None
+) -> tuple[np.ndarray, str]:
+    """A list of boxes (N, 4), px, as corners, and how it is written: ``CORNERS`` or ``SIZES``.
+
+    The data decide: with labels, whichever is more like the boxes ``drawn`` (N, 4) around the
+    joints. Without, and where neither is like them, corners, unless many such boxes are empty or
+    leave the image and fewer do as sizes. Where most do in both ways, a ``ValueError`` names
+    the file, ``where``.
+    """
+    count, edge = len(boxes), np.array([camera.width, camera.height]) + 1  # 1: rounded up
+    if count and 0 < boxes.max() <= 1:
+        raise ValueError(f"{where} has boxes of {boxes.min():g} to {boxes.max():g}, wanted pixels")
+    ways = {CORNERS: boxes, SIZES: np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])}
+    usable, alike = {}, {}
+    for way, box in ways.items():
+        inside = (box >= -1).all(axis=1) & (box[:, 2:] <= edge).all(axis=1)
+        usable[way] = np.count_nonzero(inside & (_area(box) > 0))
+        if drawn is not None:
+            low, high = np.maximum(box, drawn)[:, :2], np.minimum(box, drawn)[:, 2:]
+            shared = _area(np.hstack([low, high]))
+            alike[way] = (shared / (_area(box) + _area(drawn) - shared).clip(1)).sum()
+    sizes = usable[SIZES] > usable[CORNERS] < _MOST * count
+    if drawn is not None and max(alike.values()) > count / 2:
+        sizes = alike[SIZES] > alike[CORNERS]
+    form = SIZES if sizes else CORNERS
+    if usable[form] < count / 2:
+        bad = f"{count - usable[form]:,} of {count:,} boxes that are empty or leave the image"
+        image = f"a {camera.width}x{camera.height} image"
+        raise ValueError(f"{where} has {bad}, wanted {CORNERS} or {SIZES} in pixels of {image}")
+    return ways[form], form
+
+
+def _area(box: np.ndarray) -> np.ndarray:
+    return np.asarray((box[:, 2:] - box[:, :2]).clip(0).prod(axis=1))
 
 
 def _cut(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from senorita_lib.files import read_text
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.submission import check_submission as check_submission
 from senorita_lib.submission import write_submission as write_submission
@@ -21,7 +22,7 @@ SPLITS = ("EXTRAP", "INTERP", "SHAPE", "ARTIC", "VIEWP")  # in the order of the 
 # The poses whose errors a run's result holds.
 POSES = {"constant": "best constant pose", "initial": "initial pose", "refined": "refined pose"}
 # Tables 1 and 2 of the paper, mm.
-PAPER = json.loads((Path(__file__).parent / "paper_tables.json").read_text())
+PAPER = json.loads(read_text(Path(__file__).parent / "paper_tables.json"))
 
 
 def joint_errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:

@@ -22,6 +22,11 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
         raise
 
 
+def read_text(path: str | os.PathLike[str]) -> str:
+    """A file's text, UTF-8 on every machine, without the mark that Windows puts at its start."""
+    return Path(path).read_text(encoding="utf-8-sig")
+
+
 @contextmanager
 def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
     """Have a folder for oneself; another process that has it is waited for.

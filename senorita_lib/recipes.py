@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
+from senorita_lib.files import read_text
+
 # How pydantic begins its messages, and what follows "wanted" in ours.
 _WORDS = {
     r"^Input should be (?=greater|less)": "a number ",
@@ -184,7 +186,7 @@ class Recipe(BaseModel):
         return cls(**values)
 
 
-_NAMED = tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8"))
+_NAMED = tomllib.loads(read_text(Path(__file__).with_name("recipes.toml")))
 _MODELS = {name: values.pop("models", {}) for name, values in _NAMED.items()}
 RECIPES = {name: Recipe(name=name, **values) for name, values in _NAMED.items()}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, read_text
 from senorita_lib.hand import joints_to_bones
 
 MEMBER = "result.txt"
@@ -77,7 +77,7 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
     if not Path(boxes_file).is_file():
         raise FileNotFoundError(f"{boxes_file} is missing, wanted the data set's test_bbs.txt")
     try:
-        text = Path(boxes_file).read_text(encoding="utf-8-sig")
+        text = read_text(boxes_file)
     except UnicodeDecodeError:
         raise ValueError(f"{boxes_file} is not text, wanted the data set's test_bbs.txt") from None
     names = [line.split()[0] for line in text.splitlines() if line.strip()]

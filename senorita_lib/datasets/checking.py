@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, probe_depth, read_depth
-from senorita_lib.datasets.hands19 import Hands19, is_empty
+from senorita_lib.datasets.hands19 import Hands19, UnitsError, is_empty
 from senorita_lib.datasets.layouts import find_layout
 
 # Findings that make an image unusable, and odd ones.
@@ -46,7 +46,8 @@ class SplitReport:
     lines: int = 0  # frames that the text files list
     # Frames with each kind of finding, of FATAL or ODD; a kind that was not looked for is absent.
     names: dict[str, list[str]] = field(default_factory=dict)
-    absent: str = ""  # why the split cannot be opened at all, if so
+    absent: str = ""  # why the split as a whole cannot be used, if so
+    boxes: str = ""  # how they are written
 
 
 @dataclass(repr=False)
@@ -74,6 +75,7 @@ class Report:
                 if names := report.names.get(kind):
                     shown = " ".join(names[:_NAMES]) + (" …" if len(names) > _NAMES else "")
                     lines += [f"{words}, {split}:", f"  {shown}"]
+        lines += [f"boxes, {name}: {s.boxes}" for name, s in self.splits.items() if s.boxes]
         lines += [report.absent for report in self.splits.values() if report.absent]
         text = table.to_string(na_rep="-", col_space=10, float_format="{:,.0f}".format)
         return "\n".join([self.title, text, *lines])
@@ -83,7 +85,7 @@ def check(root: str | os.PathLike[str], quick: bool = False, progress: bool = Tr
     """Look at every frame of a data set in HANDS19's layout, or HANDS17's.
 
     ``quick`` reads only both ends of each image. They show its kind and whether it is truncated,
-    but neither damage between them nor boxes without depth.
+    but neither damage between them, nor boxes without depth, nor depth in another unit than labels.
     """
     folder, layout = find_layout(root)
     splits = {split: _check_split(root, split, quick, progress) for split in ("train", "test")}
@@ -93,11 +95,14 @@ def check(root: str | os.PathLike[str], quick: bool = False, progress: bool = Tr
 def _check_split(root: str | os.PathLike[str], split: str, quick: bool, bar: bool) -> SplitReport:
     try:
         data = Hands19(root, split, skip_degenerate=False)
-    except FileNotFoundError as error:
+        if not quick:
+            data.check_depth()
+    except (FileNotFoundError, UnitsError) as error:
         return SplitReport(absent=str(error))
     names: dict[str, list[str]] = {kind: [] for kind in FATAL}
-    there = {name for name in os.listdir(data.images) if name.endswith(".png")}
-    names["unlisted"] = sorted(there.difference(data.names))
+    listed = {data.path(name) for name in data.names}
+    there = (path for path in data.images.rglob("*.*") if path.suffix.lower() == ".png")
+    names["unlisted"] = sorted(str(p.relative_to(data.images)) for p in there if p not in listed)
     for kind, mask in _odd(data).items():
         names[kind] = [data.names[i] for i in np.flatnonzero(mask)]
     if not quick:
@@ -108,7 +113,7 @@ def _check_split(root: str | os.PathLike[str], split: str, quick: bool, bar: boo
         for name, kind in zip(data.names, kinds, strict=True):
             if kind:
                 names[kind].append(name)
-    return SplitReport(len(data), names)
+    return SplitReport(len(data), names, boxes=data.box_form)
 
 
 def _trouble(data: Hands19, index: int, quick: bool) -> str | None:

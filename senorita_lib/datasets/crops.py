@@ -1,4 +1,4 @@
-"""A data set's frames as crops, made once and kept beside it.
+"""A data set's frames as crops, made once and kept beside it, or in a folder of one's choice.
 
 ::
 
@@ -98,26 +98,29 @@ class CropSet:
 
 def load_crops(
     dataset: Hands19, *, size: int = 256, foreground: str = "otsu", centre: str = "mass",
-    workers: int | None = None, progress: bool = True,
+    workers: int | None = None, progress: bool = True, cache: str | os.PathLike[str] | None = None,
 ) -> CropSet:  # fmt: skip
     """Crop every frame of a data set, or open the crops of an earlier call.
 
     Of several processes that want the same crops one makes them and the others wait. The options
     are those of :func:`senorita_lib.cropping.crop_hand`; ``workers`` are by default one for each
-    core where frames are many.
+    core where frames are many. ``cache``, by default ``ROOT/crops``, may serve several data sets.
+    Raises ``UnitsError`` where :meth:`.Hands19.check_depth` does.
     """
+    dataset.check_depth()
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())
     if dataset.joints is not None:
         labels.update(dataset.joints.tobytes())
-    folder = Path(dataset.root) / "crops" / f"{dataset.split}_{size}_{foreground}_{centre}"
+    cache = Path(cache or dataset.root / "crops").expanduser()
+    folder = cache / f"{dataset.split}_{size}_{foreground}_{centre}"
     paths = [folder / name for name in _shard_names(dataset, options)]
     if any(_open(path, size) is None for path in paths):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             what = f"{folder} cannot be written ({error.strerror})"
-            raise OSError(f"{what}, wanted a folder for crops") from None
+            raise OSError(f"{what}, wanted a folder for crops (cache: another one)") from None
         with folder_lock(folder, f"another process is writing {folder}: waiting for it"):
             _make_missing(paths, dataset, options, workers, progress)
     shards = [rows for path in paths if (rows := _open(path, size)) is not None]
@@ -175,7 +178,7 @@ def _make_missing(
         raise OSError(f"{folder} has {_show_bytes(free)} free, wanted {wanted}")
     if workers is None:
         workers = 1 if left < _FEW else os.cpu_count() or 1
-    title = f"{left:,} crops, {_show_bytes(need)} in {folder}"
+    title = f"{left:,} crops, {_show_bytes(need)} in {folder}, boxes: {dataset.box_form}"
     with tqdm(desc=title, total=left, disable=not progress, mininterval=1.0) as bar:
         for done in run_tasks(_make_shard, tasks, workers):
             bar.update(done)
@@ -225,15 +228,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("root", help="the folder that holds 'Task 1'")
     parser.add_argument("--split", choices=SPLITS, default="train", help="by default train")
     parser.add_argument("--size", type=int, default=256, help="side of a crop, px")
+    parser.add_argument("--cache", help="folder for crops (default: ROOT/crops)")
     chosen = parser.parse_args(arguments)
     start = time.monotonic()
     try:
         dataset = Hands19(chosen.root, chosen.split, skip_degenerate=chosen.split == "train")
-        crops = load_crops(dataset, size=chosen.size)
+        crops = load_crops(dataset, size=chosen.size, cache=chosen.cache)
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
     spent = f"{_show_bytes(2 * len(crops) * chosen.size**2)}, {time.monotonic() - start:.0f} s"
-    print(f"{len(crops):,} frames, {crops.found.sum():,} hands found, {spent}")
+    found = f"{crops.found.sum():,} hands found"
+    print(f"{len(crops):,} frames, {found}, {spent}, boxes: {dataset.box_form}")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 import os
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
 
 from senorita_lib.camera import SR300, Camera
-from senorita_lib.datasets.files import read_depth
+from senorita_lib.cropping import box_corners
+from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, read_depth
 from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, Files, find_layout
 from senorita_lib.datasets.tables import check_same_names, lines, read_table
 from senorita_lib.evaluation import TEST_SPLITS
@@ -17,6 +22,13 @@ from senorita_lib.evaluation import TEST_SPLITS
 SPLITS = ("train", "test", *TEST_SPLITS)
 Floats = npt.NDArray[np.float32]
 _FLESH = 14.0  # mm around the joints, in a box
+_NEAREST = 100  # mm; hands are farther away
+_DEEP = 100  # mm; a joint lies this near to what is seen there, or hardly deeper
+_LOOK = 32  # frames whose depth is compared with their labels
+
+
+class UnitsError(ValueError):
+    """The labels are in another unit than mm, or not where their depth images have the hand."""
 
 
 def hand_box(joints: npt.ArrayLike, camera: Camera) -> npt.NDArray[np.int64]:
@@ -78,6 +90,9 @@ class Hands19:
     boxes
         (N, 4), float32, pixel frame; drawn around the joints where the data set has none, as in
         HANDS17's training set.
+    box_form
+        How the boxes are written: ``x1 y1 x2 y2``, ``x y width height`` (the data decide, see
+        :func:`senorita_lib.cropping.box_corners`), or ``drawn around the joints``.
     joints
         (N, 21, 3), float32, camera frame, mm; None without labels.
     splits
@@ -106,20 +121,23 @@ class Hands19:
 
     def _annotations(self, files: Files) -> tuple[list[str], Floats, Floats | None]:
         """Names, boxes and joints, which are None where there are no labels."""
-        names: list[str] = []
-        if files.boxes:
-            names, boxes = read_table(self.folder / files.boxes, 4, "x1 y1 x2 y2")
+        listed, joints = self.folder / files.listed, None
         path = self.folder / files.joints if files.joints else None
-        if not path or (self.split != "train" and not path.is_file()):
-            return names, boxes, None
-        labelled, values = read_table(path, 63, "21 joints")
-        joints = values.reshape(-1, 21, 3)
-        if len(joints) and np.median(np.abs(joints[..., 2])) < 10:
-            has = f"joints at a median depth of {np.median(joints[..., 2]):.3g}"
-            raise ValueError(f"{path} has {has}, which looks like metres, wanted millimetres")
-        if not files.boxes:
-            return labelled, hand_box(joints, SR300).astype(np.float32), joints
-        check_same_names(path, labelled, self.folder / files.boxes, names)
+        if files.boxes:
+            names, boxes = read_table(listed, 4, "x1 y1 x2 y2")
+        if path and (self.split == "train" or path.is_file()):
+            labelled, values = read_table(path, 63, "21 joints")
+            joints = values.reshape(-1, 21, 3)
+            if len(joints) and (middle := np.median(joints[..., 2])) < _NEAREST:
+                unit = "metres" if abs(middle) < 10 else "centimetres" if middle > 0 else "-z"
+                has = f"joints at a median depth of {middle:.3g}, which looks like {unit}"
+                raise UnitsError(f"{path} has {has}, wanted millimetres in front of the camera")
+            drawn = hand_box(joints, SR300).astype(np.float32)
+            if not files.boxes:
+                self.box_form = "drawn around the joints"
+                return labelled, drawn, joints
+            check_same_names(path, labelled, listed, names)
+        boxes, self.box_form = box_corners(boxes, listed, drawn=None if joints is None else drawn)
         return names, boxes, joints
 
     def _splits(self, listed: Path, names: list[str]) -> list[str]:
@@ -138,9 +156,41 @@ class Hands19:
         check_same_names(path, [name for _, (name, _) in table], listed, names)
         return [split for _, (_, split) in table]
 
+    def check_depth(self) -> None:
+        """Raise :class:`UnitsError` if most labels are not at the depth that their images have.
+
+        Some frames are looked at. Joints lie up to 60 mm behind what is seen at their pixels.
+        """
+        if self.joints is None:
+            return
+        near, seen, labelled = [], [], []
+        for row in np.linspace(0, len(self) - 1, min(_LOOK, len(self))).astype(int):
+            try:
+                depth = read_depth(self.path(self.names[row]))
+            except (OSError, DepthImageError):  # the checkup says so, and cropping
+                continue
+            x1, y1, x2, y2 = self.boxes[row].clip(0).astype(int)
+            if not (inside := depth[y1:y2, x1:x2][depth[y1:y2, x1:x2] > 0]).size:
+                continue
+            joints = self.joints[row]
+            u, v, z = SR300.project(joints[joints[:, 2] > 0]).T
+            shown = (u >= 0) & (v >= 0) & (u < WIDTH) & (v < HEIGHT)
+            there = depth[v[shown].astype(int), u[shown].astype(int)]
+            near.append((np.abs(z[shown] - there) < _DEEP).sum() > shown.sum() / 2)
+            seen.append(np.median(inside))
+            labelled.append(np.median(joints[:, 2]))
+        if near and sum(near) < len(near) / 2:
+            has = f"{len(near) - sum(near)} of {len(near)} {self.split} labels off their depth"
+            z = f"z {np.median(labelled):.0f}, depth in the boxes {np.median(seen):.0f}, medians"
+            wanted = "wanted both in mm, and labels in the camera frame"
+            raise UnitsError(f"{self.folder} has {has} ({z}), {wanted}")
+
     def path(self, name: str) -> Path:
-        """Where the image of that name lies."""
-        return self.images / name
+        """Where the image of that name lies; its ending may be in capitals."""
+        path = self.images / name.replace("\\", "/")
+        if not path.exists() and (other := path.with_suffix(path.suffix.swapcase())).exists():
+            return other
+        return path
 
     def __len__(self) -> int:
         return len(self.names)
@@ -148,8 +198,44 @@ class Hands19:
     def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, index: int) -> Frame:
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Hands19": ...
+    def __getitem__(self, index: int | slice) -> "Frame | Hands19":
+        """A frame, or a part of the data set, whose images are not read yet."""
+        if isinstance(index, slice):
+            part = copy(self)
+            for each in ("names", "splits", "boxes", "joints"):
+                if (values := getattr(self, each)) is not None:
+                    setattr(part, each, values[index])
+            return part
         name = self.names[index]
         joints = None if self.joints is None else self.joints[index]
         depth = read_depth(self.path(name))
         return Frame(name, depth, self.boxes[index], joints, self.splits[index])
+
+    def tensors(self) -> "TensorView":
+        """The frames as dicts of tensors, for a ``DataLoader``."""
+        return TensorView(self)
+
+
+@dataclass(frozen=True)
+class TensorView(Dataset[dict[str, Any]]):
+    """A data set's frames as dicts that torch's default collate puts into batches.
+
+    ``depth`` (480, 640), float32, mm, 0 where nothing returned; ``box`` (4,), pixel frame;
+    ``joints`` (21, 3), camera frame, mm, NaN without labels; ``name`` and ``split``, texts.
+    """
+
+    frames: Hands19
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        frame = self.frames[index]
+        joints = np.full((21, 3), np.nan) if frame.joints is None else frame.joints
+        arrays = {"depth": frame.depth, "box": frame.box, "joints": joints}
+        tensors = {key: torch.from_numpy(np.array(v, np.float32)) for key, v in arrays.items()}
+        return {"name": frame.name, "split": frame.split, **tensors}

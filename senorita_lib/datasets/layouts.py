@@ -61,6 +61,8 @@ def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
     """
     root = Path(root)
     make = f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic one"
+    if root.is_file():
+        raise NotADirectoryError(f"{root} is a file, wanted HANDS19's folder, unpacked")
     if not root.is_dir():
         raise FileNotFoundError(f"{root} does not exist, wanted a HANDS19 folder; {make}")
     for folder in (root, *(root / name for name in _TASK_FOLDERS)):

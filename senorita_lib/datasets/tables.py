@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from senorita_lib.files import read_text
+
 
 def read_table(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Read N names and values (N, count) from a text file with a name and numbers on each line.
@@ -37,6 +39,9 @@ def _read_lines(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArr
     names, rows = [], []
     for number, (name, *fields) in lines(path):
         where, has = f"{path} line {number}", f"{len(fields)} numbers after the name"
+        if (extra := len(fields) - count) > 0 and fields[extra - 1].lower().endswith(".png"):
+            name = " ".join([name, *fields[:extra]])
+            raise ValueError(f"{where} has the name {name!r}, wanted a name without blanks")
         if len(fields) != count:
             raise ValueError(f"{where} has {has}, wanted {count} ({what})")
         try:
@@ -55,7 +60,7 @@ def _read_lines(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArr
 def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Numbers and fields of the lines that are not blank."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not text, wanted one line for each image") from None
     for number, line in enumerate(text.splitlines(), 1):

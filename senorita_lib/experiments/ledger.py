@@ -24,7 +24,7 @@ from senorita_lib.experiments.studies import run_study
 from senorita_lib.experiments.tables import estimates, load_trials, long_table, save_trials
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
-from senorita_lib.files import atomic_write, project_path
+from senorita_lib.files import atomic_write, project_path, read_text
 
 VERDICTS = ("supported", "not supported", "inconclusive")
 NOT_MEASURED = "not measured"
@@ -35,7 +35,7 @@ _TITLE = {"claims": "claim", "differences": "matter"}
 
 def load_claims() -> dict[Kind, list[Row]]:
     """The claims and differences of ``claims.toml``; its head says what each key means."""
-    return tomllib.loads(Path(__file__).with_name("claims.toml").read_text())  # type: ignore[return-value]
+    return tomllib.loads(read_text(Path(__file__).with_name("claims.toml")))  # type: ignore[return-value]
 
 
 def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind, list[Row]]:
@@ -166,7 +166,7 @@ def load_ledger() -> dict[Kind, list[Row]]:
     if not path.exists():
         command = "python -m senorita_lib.experiments.ledger"
         raise FileNotFoundError(f"{path} is missing, wanted it from {command}")
-    rows: dict[Kind, list[Row]] = json.loads(path.read_text())
+    rows: dict[Kind, list[Row]] = json.loads(read_text(path))
     return rows
 
 

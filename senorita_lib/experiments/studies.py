@@ -23,7 +23,7 @@ from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import ensemble
 from senorita_lib.experiments.tables import long_table, read_run, save_trials, study_table
 from senorita_lib.experiments.trials import RECIPE, SEEDS, STUDIES, TRIALS, Trial
-from senorita_lib.files import project_path
+from senorita_lib.files import project_path, read_text
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.people.pretraining import starting_weights
 from senorita_lib.recipes import find_recipe
@@ -81,7 +81,7 @@ def run_study(
             result, _ = runs[trial, SEEDS[0]]
             notes[trial] |= {key: result[key] for key in ("device", "torch")}
             notes[trial]["constant"] = result["errors"]["constant"]
-            logs = ((_folder(trial, seed) / "log.json").read_text() for seed in SEEDS)
+            logs = (read_text(_folder(trial, seed) / "log.json") for seed in SEEDS)
             notes[trial]["curves"] = [
                 [[row["seen"], round(row[mm], 2)] for row in counted(json.loads(log)) if mm in row]
                 for log in logs

@@ -23,7 +23,7 @@ import pandas as pd
 from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame_errors
 from senorita_lib.experiments.trials import STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import Estimate, bootstrap
-from senorita_lib.files import atomic_write, project_path
+from senorita_lib.files import atomic_write, project_path, read_text
 
 COLUMNS = ["trial", "model", "seed", "split", "frame", "pose", "mm"]
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -61,7 +61,7 @@ def load_notes(study: str = "") -> dict[str, Any]:
     the validation errors of the initial pose, [images seen, mm]). An ensemble has lengths alone.
     Raises FileNotFoundError if no study was run yet.
     """
-    notes: dict[str, Any] = json.loads(_kept("trials.json").read_text())
+    notes: dict[str, Any] = json.loads(read_text(_kept("trials.json")))
     return {name: notes[name] for name in STUDIES[study]} if study else notes
 
 
@@ -139,8 +139,10 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
 
 def read_run(folder: Path) -> tuple[dict[str, Any], Arrays]:
     """The result and the predictions of a finished run."""
-    with np.load(folder / "predictions.npz") as arrays:
-        return json.loads((folder / "result.json").read_text()), dict(arrays)
+    if not (path := folder / "predictions.npz").is_file():
+        raise ValueError(f"{folder} holds a run without test frames, wanted one that was tested")
+    with np.load(path) as arrays:
+        return json.loads(read_text(folder / "result.json")), dict(arrays)
 
 
 def results_table(found: Results) -> pd.DataFrame:

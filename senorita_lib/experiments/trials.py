@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from senorita_lib.files import read_text
 from senorita_lib.release.gradient import released_volume_loss
 
 RECIPE = "tiny"  # of all trials
@@ -39,6 +40,6 @@ def _read(start: str = "", loss: str = "", members: tuple[str, ...] = (),
     return Trial(changes, start, _LOSSES[loss] if loss else None, pairs, merge)
 
 
-_LISTED = tomllib.loads(Path(__file__).with_name("trials.toml").read_text(encoding="utf-8"))
+_LISTED = tomllib.loads(read_text(Path(__file__).with_name("trials.toml")))
 TRIALS = {name: _read(**values) for name, values in _LISTED["trials"].items()}
 STUDIES: dict[str, list[str]] = _LISTED["studies"]

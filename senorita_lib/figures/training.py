@@ -176,14 +176,17 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
 class LiveTraining:
     """Shows a run in a notebook, as ``watch`` of ``train``, and does nothing elsewhere."""
 
-    def __init__(self, recipe: Recipe, data: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, recipe: Recipe, data: str | os.PathLike[str],
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:  # fmt: skip
         self._next, self._handle = 0.0, None
         self._images = recipe.pose_images + recipe.volume_images + recipe.refine_images
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
         if getattr(shell, "kernel", None) is not None:  # so that what is shown can be replaced
             from IPython.display import display
 
-            self._strip = sample_frames(recipe, data)
+            self._strip = sample_frames(recipe, data, cache=cache)
             text = {"text/plain": "training: no step yet"}
             self._handle = display(text, raw=True, display_id=True)
 

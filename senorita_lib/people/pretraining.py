@@ -19,7 +19,7 @@ import torch
 from tqdm.auto import tqdm
 
 from senorita_lib.estimator import PoseEstimator
-from senorita_lib.files import atomic_write, project_path
+from senorita_lib.files import atomic_write, project_path, read_text
 from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.people.batches import BodyBatches, People, find_people
@@ -101,7 +101,7 @@ def pretrain(
         path = folder / "people.json"
         if not path.exists():
             return None
-        result = json.loads(path.read_text())
+        result = json.loads(read_text(path))
         loop.want_same(path, result["recipe"], recipe, result["data"], identity)
         return folder / WEIGHTS
 

@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from senorita_lib.datasets.crops import CropSet
-from senorita_lib.evaluation import SPLITS, split_errors, write_submission
+from senorita_lib.evaluation import POSES, SPLITS, split_errors, write_submission
 from senorita_lib.files import atomic_write
 from senorita_lib.model import HandPoseNet
 
@@ -51,30 +51,37 @@ def constant_pose(crops: CropSet) -> np.ndarray:
 
 
 def evaluate_run(
-    model: HandPoseNet, train_crops: CropSet, test_crops: CropSet, folder: Path,
+    model: HandPoseNet, train_crops: CropSet, test_crops: CropSet | None, folder: Path,
     about: dict[str, Any], device: str, progress: bool,
 ) -> None:  # fmt: skip
     """Test a trained model on the five splits.
 
     Writes ``predictions.npz``, ``submission.zip`` (the refined poses in the challenge's format)
     and ``result.json``, which includes ``about``. Its errors are empty if the test frames have no
-    labels, as in HANDS19 itself.
+    labels, as in HANDS19 itself. Without test frames there is only ``result.json``, and its
+    ``frames`` and errors are empty.
     """
+    result: dict[str, Any] = {
+        "recipe": json.loads(model.recipe.to_json()), **about,
+        "device": str(device), "torch": torch.__version__,
+        "frames": {}, "errors": dict.fromkeys(POSES, {}),
+    }  # fmt: skip
+    if test_crops is None:
+        atomic_write(folder / "result.json", json.dumps(result, indent=1) + "\n")
+        return
     initial, refined = predict_crops(model, test_crops, device, progress=progress)
     guess = constant_pose(train_crops) + test_crops.cube_centres[:, None]
     splits = np.array(test_crops.splits)
     labelled = bool(np.isfinite(test_crops.joints).all())
     poses = {"constant": guess, "initial": initial, "refined": refined}
-    result = {
-        "recipe": json.loads(model.recipe.to_json()), **about,
-        "device": str(device), "torch": torch.__version__,
+    result |= {
         "frames": {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS},
         "without_hand": int((~test_crops.found).sum()),
         "errors": {
             name: split_errors(joints, test_crops.joints, splits) if labelled else {}
             for name, joints in poses.items()
         },
-    }  # fmt: skip
+    }
     held, names, true = io.BytesIO(), np.array(test_crops.names), test_crops.joints
     np.savez_compressed(
         held, names=names, splits=splits, joints=true, initial=initial, refined=refined

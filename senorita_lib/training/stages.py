@@ -21,7 +21,7 @@ import torch
 from senorita_lib.datasets.crops import CropSet, load_crops
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, read_text
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.losses import step1_losses, step2_losses
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_digest, weights_kind
@@ -64,6 +64,7 @@ def train(
     start: str | os.PathLike[str] | None = None,
     watch: Callable[[list[Row]], object] | None = None,
     volume_loss: VolumeLoss | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Train a recipe through all its stages and test it, or resume an earlier call.
 
@@ -74,7 +75,8 @@ def train(
     ----------
     data
         Root of a data set in HANDS19's layout. With ``source="stream"`` it still gives bone
-        lengths, validation and test frames.
+        lengths, validation and test frames. Where the test frames or their list are missing,
+        the run trains, is not tested, and says so.
     folder
         For ``checkpoint.pt``, ``model.safetensors``, ``log.json``, ``timing.json``,
         ``result.json`` and ``predictions.npz``.
@@ -92,6 +94,8 @@ def train(
     volume_loss
         Used in place of :func:`~senorita_lib.renderer.skeleton_volume_loss` as eq. 4. It is not
         part of the recipe: give such runs folders of their own.
+    cache
+        Folder for crops, by default ``crops`` in the data set's.
 
     Raises
     ------
@@ -103,11 +107,17 @@ def train(
     folder = Path(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     progress = progress and processes.is_first()
-    options = crop_options(recipe)
-    crops = load_crops(Hands19(data, "train"), progress=progress, **options)
-    # The challenge wants a pose for every test frame, also where the box is empty.
-    test = load_crops(Hands19(data, "test", skip_degenerate=False), progress=progress, **options)
-    identity = hashlib.sha256((crops.identity + test.identity).encode()).hexdigest()
+    options = crop_options(recipe) | {"progress": progress, "cache": cache}
+    hands = Hands19(data, "train")
+    try:  # the challenge wants a pose for every test frame, also where the box is empty
+        tests = [Hands19(data, "test", skip_degenerate=False)]
+    except FileNotFoundError as error:
+        tests = []
+        if processes.is_first():
+            print(f"there will be no test result: {error}", flush=True)
+    crops, *rest = (load_crops(part, **options) for part in (hands, *tests))
+    labels = "".join(part.identity for part in (crops, *rest))
+    identity = hashlib.sha256(labels.encode()).hexdigest()
     if start is not None:
         identity += " from " + weights_digest(start)
 
@@ -120,13 +130,13 @@ def train(
             trainer.init_from(start)
         trainer.run()
         if processes.is_first():
-            trainer.finish(test)
+            trainer.finish(rest[0] if rest else None)
 
     def read() -> Run | None:
         path = folder / "result.json"
         if not path.exists():
             return None
-        result, log = json.loads(path.read_text()), json.loads((folder / "log.json").read_text())
+        result, log = (json.loads(read_text(p)) for p in (path, folder / "log.json"))
         want_same(path, result["recipe"], recipe, result.get("data"), identity)
         return Run(folder, HandPoseNet.load(folder / "model.safetensors"), log, result)
 
@@ -213,8 +223,8 @@ class Trainer(Loop):
         sample = poses[_sample_rows(len(self.validation))]
         return row | {"sample_poses": sample.round(1).tolist()}
 
-    def finish(self, test: CropSet) -> None:
-        """Test the network and write what a finished run's folder holds."""
+    def finish(self, test: CropSet | None) -> None:
+        """Test the network, if there are test frames, and write what the run's folder holds."""
         self.model.eval().save(self.folder / "model.safetensors")
         self.write_records()
         seen = images_seen(self.log)
@@ -268,8 +278,12 @@ def _sample_rows(count: int) -> np.ndarray:
     return np.linspace(0, count - 1, _SAMPLES).round().astype(int)
 
 
-def sample_frames(recipe: Recipe, data: str | os.PathLike[str], progress: bool = True) -> CropSet:
+def sample_frames(
+    recipe: Recipe, data: str | os.PathLike[str], progress: bool = True,
+    cache: str | os.PathLike[str] | None = None,
+) -> CropSet:  # fmt: skip
     """The validation frames whose poses the log of :func:`train` keeps as ``sample_poses``."""
-    crops = load_crops(Hands19(data, "train"), progress=progress, **crop_options(recipe))
+    options = crop_options(recipe) | {"progress": progress, "cache": cache}
+    crops = load_crops(Hands19(data, "train"), **options)
     _, held = split_rows(recipe, crops)
     return crops.take(held[_sample_rows(len(held))])

@@ -7,6 +7,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from senorita_lib.files import read_text
+
 FOLDER = Path(__file__).parent
 
 
@@ -20,7 +22,7 @@ def find_weights(name: str) -> Path:
         known = sorted(path.stem for path in FOLDER.glob("*.json"))
         wanted = f"wanted weights, the folder of a finished run or one of {known}"
         raise FileNotFoundError(f"{name} is not there, {wanted}")
-    digest = json.loads(card.read_text())["sha256"]
+    digest = json.loads(read_text(card))["sha256"]
     if not path.is_file() or file_digest(path) != digest:
         raise ValueError(f"{path} is missing or damaged, wanted the file of sha256 {digest[:12]}…")
     return path

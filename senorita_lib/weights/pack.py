@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from senorita_lib.evaluation import POSES, format_table
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, read_text
 from senorita_lib.model import HandPoseNet
 from senorita_lib.weights import FOLDER, file_digest
 
@@ -20,8 +20,8 @@ def pack(
     weights = folder / f"{name}.safetensors"
     HandPoseNet.load(run / "model.safetensors").save(weights, half=True)
     card: dict[str, Any] = {
-        **json.loads((run / "result.json").read_text()),
-        "seconds": json.loads((run / "timing.json").read_text()),
+        **json.loads(read_text(run / "result.json")),
+        "seconds": json.loads(read_text(run / "timing.json")),
         "bytes": weights.stat().st_size, "sha256": file_digest(weights),
     }  # fmt: skip
     atomic_write(folder / f"{name}.json", json.dumps(card, indent=1) + "\n")
@@ -30,7 +30,7 @@ def pack(
 
 def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
     """The figures of a card as text: recipe, images seen and errors on the five splits."""
-    card = json.loads((Path(folder) / f"{name}.json").read_text())
+    card = json.loads(read_text(Path(folder) / f"{name}.json"))
     recipe = card["recipe"]
     rows = {label: card["errors"][key] for key, label in POSES.items()}
     seen = ", ".join(f"{images:,} ({stage})" for stage, images in card["images"].items())

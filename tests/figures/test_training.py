@@ -123,7 +123,7 @@ def test_one_display_is_updated_and_seldom(
 
     monkeypatch.setattr(training.time, "monotonic", lambda: clock.seconds)
     monkeypatch.setattr(training, "training_figure", slow)
-    monkeypatch.setattr(training, "sample_frames", lambda recipe, data: strip)
+    monkeypatch.setattr(training, "sample_frames", lambda recipe, data, cache: strip)
     live = LiveTraining(find_recipe("tiny"), "data")
     assert shown == [[{"text/plain": "training: no step yet"}]]
     for i in range(1, 80):

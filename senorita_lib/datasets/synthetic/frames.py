@@ -24,7 +24,7 @@ from senorita_lib.datasets.synthetic.sensor import MOST_PIXELS, background, sens
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import TEST_SPLITS
-from senorita_lib.files import atomic_write, folder_lock
+from senorita_lib.files import atomic_write, folder_lock, read_text
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
@@ -211,9 +211,9 @@ def _is_finished(root: Path, settings: _Settings) -> bool:
     """Whether the data set of these settings is there; refuses a different data set."""
     folder = root / "Task 1"
     try:
-        stamp = json.loads((folder / STAMP).read_text())
+        stamp = json.loads(read_text(folder / STAMP))
         found, complete = stamp["settings"], stamp["complete"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         try:
             other, _ = find_layout(root)
         except FileNotFoundError:
