@@ -76,10 +76,11 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def hand_joints(shape: HandShape, angles: HandAngles) -> np.ndarray:
-    """Joints (..., 21, 3) of a posed hand, hand frame, mm, HANDS19 order."""
-    bases = _BASES * [shape.width, 1, 1]
-    bases *= (shape.bones[:, 0] / np.linalg.norm(bases, axis=1))[:, None]
+def bone_frames(angles: HandAngles) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of the free bones and, square to them, of their palm side.
+
+    Unit vectors (..., 5, 3, 3), hand frame: thumb to little finger, MCP to tip.
+    """
     # Directions "along" and "towards the palm" of each finger's first free bone.
     bend, spread = angles.fingers[..., 0], angles.fingers[..., 1] + _REST_SPREAD
     roll = _REST_ROLL[:, None]
@@ -91,13 +92,24 @@ def hand_joints(shape: HandShape, angles: HandAngles) -> np.ndarray:
     inward = _stack(-np.cos(out), np.sin(out), np.zeros(1))
     upward = _stack(-np.sin(out) * np.sin(rise), -np.cos(out) * np.sin(rise), np.cos(rise))
     thumb_palmar = np.cos(turn)[..., None] * inward + np.sin(turn)[..., None] * upward
-    along = np.concatenate([thumb_along, along], axis=-2)
-    palmar = np.concatenate([thumb_palmar, palmar], axis=-2)
+    along = np.concatenate([thumb_along, along], axis=-2)[..., None, :]
+    palmar = np.concatenate([thumb_palmar, palmar], axis=-2)[..., None, :]
     # Flexion at the three joints, summed along the finger; the thumb's first bone has none.
     thumb_bends = _stack(np.zeros(1), angles.thumb[..., 3, None], angles.thumb[..., 4, None])
     finger_bends = _stack(bend, angles.fingers[..., 2], angles.fingers[..., 3])
     bends = np.concatenate([thumb_bends, finger_bends], axis=-2).cumsum(axis=-1)[..., None]
-    bones = np.cos(bends) * along[..., None, :] + np.sin(bends) * palmar[..., None, :]
+    cos, sin = np.cos(bends), np.sin(bends)
+    return cos * along + sin * palmar, cos * palmar - sin * along
+
+
+def hand_joints(shape: HandShape, angles: HandAngles, bases: np.ndarray = _BASES) -> np.ndarray:
+    """Joints (..., 21, 3) of a posed hand, hand frame, mm, HANDS19 order.
+
+    The first joint of each finger lies in the direction of ``bases`` (5, 3), hand frame.
+    """
+    bases = bases * [shape.width, 1, 1]
+    bases *= (shape.bones[:, 0] / np.linalg.norm(bases, axis=1))[:, None]
+    bones, _ = bone_frames(angles)
     chain = (bones * shape.bones[:, 1:, None]).cumsum(axis=-2) + bases[:, None]
     joints = np.zeros((*chain.shape[:-3], 21, 3))
     joints[..., 1:6, :] = bases

@@ -239,7 +239,7 @@ def draw_pose(
     score = np.minimum(arms[:, 1] - 0.25, 0) + np.minimum(arms[:, 2] + 0.25, 0)
     chosen = int(score.argmax())
     arm, turned = arms[chosen], local @ rotation.T
-    translation = _place(rng, camera, turned)
+    translation = place_hand(rng, camera, turned)
     room = translation[2] - 230.0
     forearm = 250.0 if arm[2] * 250.0 > -room else max(room / -arm[2], 40.0)
     upper_arm = np.array([0.35, 0.1, 0.75]) + rng.normal(size=3) * [0.4, 0.4, 0.15]
@@ -251,7 +251,7 @@ def draw_pose(
     )  # fmt: skip
 
 
-def _place(rng: np.random.Generator, camera: Camera, turned: np.ndarray) -> np.ndarray:
+def place_hand(rng: np.random.Generator, camera: Camera, turned: np.ndarray) -> np.ndarray:
     """Where the hand goes: mostly whole in the picture, sometimes cut by its border."""
     z = float(np.clip(rng.normal(510, 105), 350, 800))
     focal, size = np.array([camera.fx, camera.fy]), np.array([camera.width, camera.height])
