@@ -16,14 +16,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from senorita_lib.files import atomic_write, read_text
+from senorita_lib.camera import SR300
+from senorita_lib.cropping import CORNERS, box_corners
+from senorita_lib.files import atomic_write
 from senorita_lib.hand import joints_to_bones
+from senorita_lib.tables import read_table
+
+Floats = npt.NDArray[np.float64]
 
 MEMBER = "result.txt"
 _DIGITS = b"+-.0123456789Ee"
 _NEAREST = 100  # mm; hands are farther away, and in centimetres none is
 _LONGEST_BONE = 300  # mm; three times that of a hand
 _TOGETHER = (200, 1600)  # mm, all bones of a hand; from 450 (children) to 1,100 (big men)
+# Measured on the synthetic test set, where poses were 20 mm off and boxes 30 % too small or large:
+_MOST_EMPTY = 0.25  # of the frames with a box; so many zeros cost more than 100 mm
+_MOST_OUTSIDE = 0.25  # of the hands; none lay outside, of frames in a wrong order half
+_BESIDE = 20  # mm that a hand may lie beyond its box
+_OTHER_LENS = 0.12  # of the distances between hands; they were 0.95 to 1.05, a Kinect's 0.81
+_ENOUGH = 30  # hands that tell the lens
 # What zipfile raises for damaged files.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError)
 
@@ -66,21 +77,17 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
 
     A line may end with a TAB, as in some of the data set's own files, and with ``\r\n``. A frame
     without a hand is 63 zeros; in any other all joints lie in front of the camera, in mm. Half
-    of the hands must have bones of a hand's size. ``boxes_file`` is ``test_bbs.txt``, which gives
-    the frames and their order. Returns the number of frames.
+    of the hands must have bones of a hand's size, and three quarters must lie where their boxes
+    are. ``boxes_file`` is ``test_bbs.txt``, which gives the frames, their order and the boxes.
+    Returns the number of frames.
 
     Raises
     ------
     ValueError
         For the first wrong line: its number, what it has, what was wanted.
     """
-    if not Path(boxes_file).is_file():
-        raise FileNotFoundError(f"{boxes_file} is missing, wanted the data set's test_bbs.txt")
-    try:
-        text = read_text(boxes_file)
-    except UnicodeDecodeError:
-        raise ValueError(f"{boxes_file} is not text, wanted the data set's test_bbs.txt") from None
-    names = [line.split()[0] for line in text.splitlines() if line.strip()]
+    names, boxes = read_table(Path(boxes_file), 4, CORNERS)
+    boxes = box_corners(boxes, boxes_file)[0]
     lines = _read_member(path).removesuffix(b"\n").split(b"\n")
     joints = np.empty((len(names), 63))
     for number, (line, name) in enumerate(zip(lines, names, strict=False), 1):
@@ -115,7 +122,57 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
         wanted = f"{_TOGETHER[0]} to {_TOGETHER[1]} and joints in HANDS19's order"
         has = f"all bones of a hand have {middle:.0f} mm together (median)"
         raise ValueError(f"{path}: {has}, wanted {wanted}")
+    _check_places(f"{path}: line {{}} of {MEMBER} has", joints.reshape(-1, 21, 3), boxes)
     return len(names)
+
+
+def _check_places(line: str, joints: Floats, boxes: npt.NDArray[np.float32]) -> None:
+    """Refuse poses (N, 21, 3), mm, of which many are not the hands in the boxes (N, 4), px.
+
+    ``line`` begins the sentence and takes a line's number.
+    """
+    image = SR300.width, SR300.height
+    corners = boxes.reshape(-1, 2, 2).clip(0, image)
+    boxed = (corners[:, 0] < corners[:, 1]).all(axis=1)
+    zeros = boxed & ~joints.any(axis=(1, 2))
+    if zeros.sum() > 1 + _MOST_EMPTY * boxed.sum():
+        has = f"zeros, as have {zeros.sum():,} of {boxed.sum():,} frames with a box"
+        raise ValueError(f"{line.format(1 + zeros.argmax())} {has}, wanted hands")
+    rows = np.flatnonzero(boxed & ~zeros)
+    corners, uvz = corners[rows], SR300.project(joints[rows])
+    uv = uvz[..., :2].clip(0, image)  # the image's border cuts hands as it cuts boxes
+    hand, box = (uv.min(axis=1) + uv.max(axis=1)) / 2, corners.mean(axis=1)
+    beside = np.abs(hand - box) - _BESIDE * SR300.fx / uvz[..., 2].mean(axis=1)[:, None]
+    outside = (beside > (corners[:, 1] - corners[:, 0]) / 2).any(axis=1)
+    if outside.sum() > _MOST_OUTSIDE * len(rows):
+        first, why = (
+            outside.argmax(),
+            f"{outside.sum():,} of {len(rows):,} hands lie outside theirs",
+        )
+    elif len(rows) >= _ENOUGH and (scale := _scale(hand, box)):
+        first, why = (beside > 0).any(axis=1).argmax(), f"hands lie {scale:.2f} times as far apart"
+    else:
+        return
+    where = f"a hand round pixel {hand[first].astype(int).tolist()}"
+    has = f"{where} and a box of {corners[first].astype(int).ravel().tolist()}; {why}"
+    wanted = "camera frame, mm, each in its frame, from the data set's own camera"
+    raise ValueError(f"{line.format(1 + rows[first])} {has}, wanted {wanted}")
+
+
+def _scale(hand: Floats, box: Floats) -> float:
+    """How far apart hands lie in the image, relative to their boxes; 0 if as far, or unsure.
+
+    Both (N, 2), px. Errors of hands flatten one line of regression, errors of boxes the other:
+    the truth lies between. Both axes must differ, as a box may reach along an arm.
+    """
+    x, y = hand - hand.mean(axis=0), box - box.mean(axis=0)
+    together = (x * y).sum(axis=0)
+    if (together <= 0).any():
+        return 0
+    low, high = together / (y * y).sum(axis=0), (x * x).sum(axis=0) / together
+    slack = _OTHER_LENS + 4 * np.sqrt((high / low - 1) / len(x))  # four standard errors
+    other = (high < 1 - slack).all() or (low > 1 + slack).all()
+    return float(low.mean()) if other else 0
 
 
 def _read_member(path: str | os.PathLike[str]) -> bytes:

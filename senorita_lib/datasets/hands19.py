@@ -16,8 +16,8 @@ from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import box_corners
 from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, read_depth
 from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, Files, find_layout
-from senorita_lib.datasets.tables import check_same_names, lines, read_table
 from senorita_lib.evaluation import TEST_SPLITS
+from senorita_lib.tables import check_same_names, lines, read_table
 
 SPLITS = ("train", "test", *TEST_SPLITS)
 Floats = npt.NDArray[np.float32]

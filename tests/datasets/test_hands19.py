@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from senorita_lib import tables
 from senorita_lib.camera import SR300
-from senorita_lib.datasets import Hands19, tables
+from senorita_lib.datasets import Hands19
 from senorita_lib.datasets.files import encode_depth, image_name, probe_depth
 from senorita_lib.datasets.hands19 import hand_box
 from senorita_lib.datasets.layouts import write_annotations

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import QUICK
+from senorita_lib.datasets.tables import read_table
 from torch.utils.data import DataLoader, Subset
 
 from senorita_lib.__main__ import main
@@ -16,7 +17,6 @@ from senorita_lib.datasets.checking import check
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.crops import main as crop
 from senorita_lib.datasets.files import encode_depth, read_depth
-from senorita_lib.datasets.tables import read_table
 from senorita_lib.experiments.tables import load_results
 from senorita_lib.training.stages import train
 
