@@ -1,13 +1,49 @@
 """NumPy arrays and torch tensors alike; NumPy comes late, as the renderer needs torch alone."""
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
+
+from senorita_lib._arguments import show
 
 if TYPE_CHECKING:
     import numpy as np
 
 Array = TypeVar("Array", "np.ndarray", torch.Tensor)  # what goes in comes out
+
+
+def plain(name: str, values: object, masked: float = math.nan) -> "np.ndarray":
+    """``values`` as an ordinary NumPy array: of lists, tensors of any kind, masked arrays.
+
+    What is masked becomes ``masked``. ``ValueError`` if it holds no numbers.
+    """
+    import numpy as np
+
+    try:
+        if isinstance(values, torch.Tensor):
+            narrow = values.is_floating_point() and values.element_size() < 4  # not all in NumPy
+            array = (values.float() if narrow else values).to_dense().numpy(force=True)
+        elif isinstance(values, np.ma.MaskedArray):
+            whole = isinstance(masked, float) and values.dtype.kind != "f"
+            array = np.ma.filled(values.astype(float) if whole else values, masked)
+        elif isinstance(values, list | tuple):
+            holders = list, tuple, torch.Tensor, np.ma.MaskedArray
+            array = np.asarray(
+                [plain(name, v, masked) if isinstance(v, holders) else v for v in values]
+            )
+        else:
+            array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} is {show(values)}, wanted an array of numbers") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is {array.dtype}, wanted numbers")
+    return array
+
+
+def given(name: str, values: Array) -> Array:
+    """Tensors as they are, which keeps device and gradient, all else :func:`plain`."""
+    return values if isinstance(values, torch.Tensor) else plain(name, values)
 
 
 def like(values: object, other: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from senorita_lib._arrays import Array, like, stack_last
+from senorita_lib._arrays import Array, given, like, plain, stack_last
 from senorita_lib.camera import SR300, Camera
 
 CUBE_MM = 200.0
@@ -25,6 +25,9 @@ CORNERS, SIZES = "x1 y1 x2 y2", "x y width height"
 _MOST = 0.75
 # A hand is under 200 mm deep, so two groups of pixels closer than this are both hand.
 _LEAST_GAP_MM = 100
+# Less of the square of a hand's side than a finger shows, or of a smaller given box, is no hand but
+# stray pixels. The clean frames of the synthetic hands have at least 0.057 of that square.
+_LEAST_SHARE, _LEAST_FILLED = 0.01, 0.25
 
 Box = Sequence[float] | np.ndarray
 Foreground = Literal["otsu", "valley"]
@@ -61,6 +64,7 @@ class _CropGeometry:
 
     def to_camera(self, uvd: Array) -> Array:
         """uvd to camera frame, mm: the inverse of :meth:`to_uvd`, with the same shapes."""
+        uvd = given("uvd", uvd)
         return stack_last(self.lift(uvd[..., 0], uvd[..., 1], uvd[..., 2]))
 
     def lift(self, u: Array, v: Array, d: Array) -> tuple[Array, Array, Array]:
@@ -78,7 +82,8 @@ class HandCrop(_CropGeometry):
     """One cropped hand, float32.
 
     ``steps`` holds every intermediate: ``square`` (x, y, side), ``square_depth``, ``threshold``,
-    ``foreground``, ``rough_centre`` (u, v, z), ``coarse_z``, ``box_depth``, ``hand_depth``.
+    ``foreground``, ``rough_centre`` (u, v, z), ``coarse_z``, ``box_depth``, ``hand_depth``; and
+    ``skipped``, the depths of nearer surfaces, mm, that were too small for a hand.
     """
 
     image: np.ndarray  # (size, size), image frame: near face of the cube +1, far face, nothing -1
@@ -129,7 +134,8 @@ def crop_hand(
     Parameters
     ----------
     depth_mm
-        (camera.height, camera.width), integer or float, mm; 0 or not finite: nothing returned.
+        (camera.height, camera.width), integer or float, mm; 0, masked or not finite: nothing
+        returned.
     box_xyxy
         Rough box around the hand, x1, y1, x2, y2, pixel frame.
     foreground
@@ -166,11 +172,25 @@ def crop_checked(
     side = min(max(width, height), 2 * max(camera.width, camera.height))
     square = int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
     square_depth = _cut(depth, *square)
-    level = threshold(square_depth)
-    front = _keep_front(square_depth, level)
-    rough_centre, coarse_z = _rough_centre(front, *square, centre)
+    rest, skipped = square_depth, []
+    level = threshold(rest)
+    front = _keep_front(rest, level)
+    while True:
+        rough_centre, coarse_z = _rough_centre(front, *square, centre)
+        exact_side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
+        surface = (front > 0) & (np.abs(front.astype(np.float32) - coarse_z) <= CUBE_MM / 2)
+        least = min(_LEAST_SHARE * exact_side**2, _LEAST_FILLED * front.size)
+        if (count := np.count_nonzero(surface)) >= least:
+            break
+        skipped.append(coarse_z)
+        front, rest = np.where(surface, 0, front), np.where(surface, 0, rest)
+        if not rest.any():
+            found = f"box {_show(box)} holds no hand: {count} pixels at {coarse_z:.0f} mm"
+            raise HandNotFoundError(f"{found}, wanted {least:.0f} or more")
+        if not front.any():
+            level = threshold(rest)
+            front = _keep_front(rest, level)
 
-    exact_side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
     x, y = map(int, rough_centre[:2] - exact_side / 2)
     side = int(exact_side)
     if side < 8 or side > 4 * max(camera.width, camera.height):
@@ -191,7 +211,7 @@ def crop_checked(
     steps = {
         "square": square, "square_depth": square_depth, "threshold": level, "foreground": front,
         "rough_centre": rough_centre, "coarse_z": coarse_z, "box_depth": box_depth,
-        "hand_depth": hand,
+        "hand_depth": hand, "skipped": skipped,
     }  # fmt: skip
     corners = np.array([x, y, x + side, y + side], np.float32)
     image = _image(hand, mask, cube_centre[2], size)
@@ -216,22 +236,23 @@ def otsu_threshold(depth: np.ndarray) -> int:
 
 def checked_depth(depth_mm: object, camera: Camera) -> np.ndarray:
     """A depth frame as uint16, mm, 0 where nothing returned; ``ValueError`` if it is none."""
-    try:
-        depth = np.asarray(depth_mm)
-    except ValueError:
-        raise ValueError("depth_mm has rows of several lengths, wanted an array") from None
+    depth = plain("depth_mm", depth_mm, masked=0)
     wanted = (camera.height, camera.width)
     if depth.shape != wanted:
         raise ValueError(f"depth_mm has shape {depth.shape}, wanted {wanted} as its camera says")
     if depth.dtype in (np.uint8, np.int8, bool):
         raise ValueError(f"depth_mm is {depth.dtype}, wanted at least 16 bits a pixel, in mm")
-    if depth.dtype.kind not in "iuf":
-        raise ValueError(f"depth_mm is {depth.dtype}, wanted numbers, in mm")
     if depth.dtype.kind == "f":
         depth = depth.astype(np.result_type(depth, np.float32), copy=False)  # float16 ends early
         depth = np.nan_to_num(depth, nan=0, posinf=0, neginf=0)
-    if 0 < depth.max() < 20:
-        raise ValueError(f"depth_mm ends at {depth.max():.3g}, which looks like m, wanted mm")
+    seen = (depth > 0) & (depth <= 65535)
+    # No sensor sees nearer; whole numbers are no m, in which a far wall may fill the frame.
+    nearest = 100 if depth.dtype.kind == "f" else 20
+    if 2 * np.count_nonzero(seen & (depth < nearest)) > np.count_nonzero(seen):
+        middle = f"a median of {np.median(depth[seen]):.3g}"
+        raise ValueError(f"depth_mm has {middle}, which looks like m or cm, wanted mm")
+    if depth.max() > 65535 and not seen.any():
+        raise ValueError(f"depth_mm reaches {depth.max():.3g}, wanted mm, 65535 at most")
     if depth.dtype == np.uint16:
         return depth
     if depth.min() < 0:
@@ -246,8 +267,8 @@ def _show(box: Iterable[float]) -> str:
 def checked_box(box_xyxy: object, camera: Camera) -> np.ndarray:
     """A box x1, y1, x2, y2, pixel frame, as an array; ``ValueError`` if it is none."""
     try:
-        box = np.asarray(box_xyxy, dtype=float)
-    except (TypeError, ValueError):
+        box = plain("box_xyxy", box_xyxy).astype(float)
+    except ValueError:
         box = np.empty(0)
     if box.shape != (4,) or not np.isfinite(box).all():
         shown = " ".join(repr(box_xyxy).split())[:80]

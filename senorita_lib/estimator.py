@@ -7,12 +7,15 @@ import torch
 from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
+from senorita_lib._arguments import want_tensor
+
 
 def soft_argmax(logits: Tensor) -> Tensor:
     """Expected position under the softmax of a heat map (integral regression, Sun et al. 2018).
 
     Logits (B, joints, D, H, W) to (B, joints, 3), uvd frame; cell i of n counts as (i + 1/2) / n.
     """
+    want_tensor("logits", logits)
     if logits.ndim != 5:
         raise ValueError(f"logits have shape {tuple(logits.shape)}, wanted (B, joints, D, H, W)")
     # Sums over a quarter of a million cells need full precision under autocast too.
@@ -93,6 +96,7 @@ class PoseEstimator(nn.Module):
         return torch.unflatten(self._head(inputs), 1, (self.joints, self.depth_bins))
 
     def _head(self, inputs: Tensor) -> Tensor:
+        want_tensor("inputs", inputs)
         if inputs.shape[1] != self.in_channels:
             raise ValueError(f"inputs have {inputs.shape[1]} channels, wanted {self.in_channels}")
         outputs: Tensor = self.head(self.backbone(inputs))

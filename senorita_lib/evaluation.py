@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from senorita_lib._arrays import plain
 from senorita_lib.files import read_text
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.submission import check_submission as check_submission
@@ -27,14 +28,15 @@ PAPER = json.loads(read_text(Path(__file__).parent / "paper_tables.json"))
 
 def joint_errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
     """Euclidean distance of each joint, (N, 21) mm, from poses (N, 21, 3) mm."""
-    predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    predicted = plain("predicted", predicted).astype(np.float64, copy=False)
+    true = plain("true", true).astype(np.float64, copy=False)
     if predicted.shape != true.shape or predicted.shape[-1:] != (3,) or predicted.ndim < 2:
         shapes = f"{predicted.shape} and {true.shape}, wanted the same, (N, 21, 3)"
         raise ValueError(f"predicted and true have shapes {shapes}")
     if not len(predicted):
         raise ValueError("predicted and true are empty, wanted at least one frame")
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
-        raise ValueError("predicted or true has values that are not finite, wanted mm")
+        raise ValueError("predicted or true has values that are masked or not finite, wanted mm")
     return np.asarray(np.linalg.norm(predicted - true, axis=-1))
 
 
@@ -53,7 +55,8 @@ def bone_angles(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
 
     Poses are (..., 21, 3), camera frame, any unit; a bone of zero length has the angle NaN.
     """
-    one, two = (joints_to_bones(np.asarray(j, np.float64)) for j in (predicted, true))
+    poses = plain("predicted", predicted), plain("true", true)
+    one, two = (joints_to_bones(joints.astype(np.float64)) for joints in poses)
     lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(two, axis=-1)
     cosines = (one * two).sum(axis=-1) / np.where(lengths > 0, lengths, np.nan)
     return np.asarray(np.degrees(np.arccos(cosines.clip(-1, 1))))
@@ -84,7 +87,7 @@ def success_curve(
     if by != "joint":
         errors = errors.max(axis=-1) if by == "frame_max" else errors.mean(axis=-1)
     errors = np.sort(errors, axis=None)
-    return np.searchsorted(errors, np.asarray(thresholds), side="right") / errors.size
+    return np.searchsorted(errors, plain("thresholds", thresholds), side="right") / errors.size
 
 
 def ensemble(
@@ -116,7 +119,7 @@ def spread(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
 
 
 def _stacked(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
-    poses = [np.asarray(p) for p in predictions]
+    poses = [plain("predictions", p) for p in predictions]
     if not poses:
         raise ValueError("predictions is empty, wanted at least one model's joints")
     if other := [p.shape for p in poses if p.shape != poses[0].shape]:
@@ -130,7 +133,7 @@ def split_errors(
 ) -> dict[str, float]:
     """Mean joint error, mm, of each test split that has frames, in the paper's order."""
     splits = np.char.upper(np.asarray(splits))
-    predicted, true = np.asarray(predicted), np.asarray(true)
+    predicted, true = plain("predicted", predicted), plain("true", true)
     return {
         name: mean_joint_error(predicted[splits == name], true[splits == name])
         for name in SPLITS

@@ -4,7 +4,7 @@ Joints are ``(..., 21, 3)``, bones ``(..., 20, 3)``, in any frame (see :mod:`sen
 unit; NumPy arrays or torch tensors.
 """
 
-from senorita_lib._arrays import Array, like
+from senorita_lib._arrays import Array, given, like
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 
@@ -40,6 +40,7 @@ def joints_to_bones(joints: Array) -> Array:
 
     Row i belongs to ``BONES[i]`` and points away from the wrist.
     """
+    joints = given("joints", joints)
     if tuple(joints.shape[-2:]) != (21, 3):
         raise ValueError(f"joints have shape {tuple(joints.shape)}, wanted (..., 21, 3)")
     bones: Array = joints[..., _CHILD, :] - joints[..., _PARENT, :]
@@ -48,6 +49,7 @@ def joints_to_bones(joints: Array) -> Array:
 
 def bones_to_joints(wrist: Array, bones: Array) -> Array:
     """Joints (..., 21, 3) from a wrist (..., 3) and bones: undoes :func:`joints_to_bones`."""
+    wrist, bones = given("wrist", wrist), given("bones", bones)
     if tuple(bones.shape[-2:]) != (20, 3) or wrist.shape[-1] != 3:
         found = f"{tuple(wrist.shape)} and {tuple(bones.shape)}"
         raise ValueError(f"wrist and bones have shapes {found}, wanted (..., 3) and (..., 20, 3)")

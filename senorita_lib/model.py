@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from senorita_lib._arguments import check_flags
 from senorita_lib.cropping import CropBatch
 from senorita_lib.estimator import PoseEstimator
 from senorita_lib.files import atomic_write
@@ -55,6 +56,7 @@ class HandPoseNet(nn.Module):
 
     def forward(self, crops: CropBatch, refine: bool = True) -> Prediction:
         """Initial and, unless ``refine`` is false, refined pose."""
+        check_flags(refine=refine)
         uvd = self.estimator(build_input(crops, *self.inputs))
         joints_mm = crops.to_camera(uvd)
         if not refine:
@@ -66,6 +68,7 @@ class HandPoseNet(nn.Module):
 
     def save(self, path: PathLike, half: bool = False) -> None:
         """Write weights and recipe as safetensors; with ``half`` as float16, in half the space."""
+        check_flags(half=half)
         weights = self.state_dict()
         if half:
             weights = {name: _as_half(name, tensor) for name, tensor in weights.items()}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from senorita_lib import cropping
+from senorita_lib._arguments import check_device, is_left
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import NOMINAL_MM, SIDE_PX, Box, CropBatch, HandCrop, HandNotFoundError
 from senorita_lib.model import HandPoseNet
@@ -33,6 +34,7 @@ class Predictor:
     """A trained network, ready for depth frames of any pinhole camera."""
 
     def __init__(self, model: HandPoseNet, device: str | torch.device = "cpu") -> None:
+        check_device(device)
         self.model, self.device = model.to(device).eval(), device
 
     @classmethod
@@ -45,6 +47,7 @@ class Predictor:
         of weights that come with the package, see :mod:`senorita_lib.weights`.
         Raises ``FileNotFoundError`` without such a file or name, ``ValueError`` if it is damaged.
         """
+        check_device(device)
         path = Path(checkpoint)
         if path.is_dir():
             path = path / "model.safetensors"
@@ -53,7 +56,11 @@ class Predictor:
         return cls(HandPoseNet.load(path), device)
 
     def predict(
-        self, depth_mm: np.ndarray, camera: Camera, box: Box | None = None, left: bool = False
+        self,
+        depth_mm: np.ndarray,
+        camera: Camera,
+        box: Box | None = None,
+        left: bool | str = False,
     ) -> HandPose:
         """The pose of the hand in a depth frame.
 
@@ -64,7 +71,8 @@ class Predictor:
         box
             Rough box around the hand, x1, y1, x2, y2, pixel frame; by default found.
         left
-            Whether it is a left hand, which the networks see in a mirror; ``crop`` stays mirrored.
+            Whether it is a left hand, or "left" or "right". The networks see a left one in a
+            mirror; ``crop`` stays mirrored.
 
         Raises
         ------
@@ -73,7 +81,7 @@ class Predictor:
         """
         if not isinstance(camera, Camera):
             raise ValueError(f"camera is {camera!r}, wanted a senorita_lib.camera.Camera")
-        recipe, seen_by = self.model.recipe, camera
+        left, recipe, seen_by = is_left(left), self.model.recipe, camera
         depth = cropping.checked_depth(depth_mm, camera)
         box = cropping.checked_box(find_hand_box(depth, camera) if box is None else box, camera)
         if left:
@@ -100,20 +108,26 @@ def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:
     cannot be used, :class:`.HandNotFoundError` if no surface is large enough.
     """
     depth = cropping.checked_depth(depth_mm, camera)
-    near = depth[depth > 0]
-    if near.size < 100:
-        raise HandNotFoundError(f"depth_mm has {near.size} pixels with a depth, wanted a hand")
-    front = int(np.partition(near, 50)[50])  # a few stray pixels may lie nearer
-    mask = ((depth > 0) & (depth < front + 150)).astype(np.uint8)
-    _, labels = cv2.connectedComponents(mask)
-    nearest = np.bincount(labels[mask.astype(bool) & (depth < front + 50)])
-    blob = labels == nearest.argmax()
-    points = np.argwhere(blob)[:, ::-1].astype(np.float32)
-    side = SIDE_PX * NOMINAL_MM / float(np.median(depth[blob])) * camera.fx / SR300.fx
-    least = _LEAST_SHARE * side * side
-    if len(points) < least:
-        found = f"depth_mm has {len(points)} connected pixels nearest, at {front} mm"
-        raise HandNotFoundError(f"{found}, wanted a hand's {least:.0f} or more")
+    found = "no depth"
+    while (near := depth[depth > 0]).size:
+        few = min(50, near.size // 2)  # stray pixels may lie nearer
+        front = int(np.partition(near, few)[few])
+        mask = ((depth > 0) & (depth < front + 150)).astype(np.uint8)
+        _, labels = cv2.connectedComponents(mask)
+        nearest = np.bincount(labels[mask.astype(bool) & (depth < front + 50)])
+        blob = labels == nearest.argmax()
+        points = np.argwhere(blob)[:, ::-1].astype(np.float32)
+        side = SIDE_PX * NOMINAL_MM / float(np.median(depth[blob])) * camera.fx / SR300.fx
+        stray = (depth > 0) & (depth < front + 50)
+        if len(points) >= _LEAST_SHARE * side * side:
+            stray &= ~blob
+            if not stray[depth <= front].any():  # they would move the front
+                break
+        elif found == "no depth":
+            found = f"{len(points)} connected pixels nearest, at {front} mm"
+        depth = np.where(stray, 0, depth)
+    else:
+        raise HandNotFoundError(f"depth_mm has {found}, wanted a hand")
     # An arm comes in over the image's border, or from below; the hand is at its other end.
     limits = np.array([camera.width, camera.height]) - 4
     root = points[((points < 3) | (points > limits)).any(axis=1)]

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from senorita_lib._arguments import check_flags, want_tensor
+from senorita_lib._arrays import given
 from senorita_lib.hand import BONES, bones_to_joints, joints_to_bones
 
 _BONE_COUNT = len(BONES)
@@ -35,6 +37,8 @@ def crop_bone_patches(
     (B, 20, size, size), image frame, for each size, px; background (-1) outside the image.
     No gradient flows to the joints through the place of the cut.
     """
+    want_tensor("image", image)
+    want_tensor("joints_uv", joints_uv)
     if image.ndim != 4 or image.shape[1] != 1 or image.shape[2] != image.shape[3]:
         raise ValueError(f"image has shape {tuple(image.shape)}, wanted (B, 1, S, S)")
     boxes = bone_patch_boxes(joints_uv.detach()).to(image.dtype)
@@ -88,11 +92,15 @@ class BoneRefiner(nn.Module):
         super().__init__()
         if length not in ("train", "initial"):
             raise ValueError(f"length is {length!r}, wanted 'train' or 'initial'")
+        check_flags(pose_stream=pose_stream)
         self.length = length
         self.orient: Orient = orientations
         self.patch_sizes = tuple(patch_sizes)
         self.bone_lengths: Tensor
-        self.register_buffer("bone_lengths", torch.as_tensor(bone_lengths, dtype=torch.float32))
+        lengths = torch.as_tensor(given("bone_lengths", bone_lengths), dtype=torch.float32)
+        if lengths.shape != (_BONE_COUNT,):
+            raise ValueError(f"bone_lengths have shape {tuple(lengths.shape)}, wanted (20,)")
+        self.register_buffer("bone_lengths", lengths.detach())
         self.patch_stream = nn.ModuleList(_conv_stage(channels, *stage) for stage in _STAGES)
         flat = channels * sum(
             ((size - kernel + 1) // pool) ** 2

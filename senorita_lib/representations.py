@@ -29,7 +29,7 @@ def input_channels(model: int, layers: int = LAYERS, voxel_depth: int = VOXEL_DE
 
 def inputs_of(model: int) -> tuple[str, ...]:
     """Names of the inputs of Model 1-4; ``ValueError`` for another number."""
-    if model not in MODELS:
+    if model not in list(MODELS):
         raise ValueError(f"model is {model!r}, wanted one of {list(MODELS)}")
     return MODELS[model]
 
@@ -40,6 +40,7 @@ def build_input(
     """The input of one of Models 1-4, (B, channels, S, S), by plain concatenation of channels.
 
     ``layers`` and ``voxel_depth`` are the channels of the multi-layer depth and the depth voxels.
+    No gradient flows to the crops.
     """
     return _fill(crops, _channels(model, layers, voxel_depth))
 
@@ -49,8 +50,11 @@ def _channels(model: int, layers: int, voxel_depth: int) -> dict[str, int]:
     return {name: channels[name] for name in inputs_of(model)}
 
 
+@torch.no_grad()
 def _fill(crops: CropBatch, channels: dict[str, int]) -> Tensor:
     """Inputs, each of so many channels, side by side; each is written where it stays."""
+    if not isinstance(crops, CropBatch):
+        raise ValueError(f"crops are {type(crops).__name__}, wanted a CropBatch")
     shape = len(crops), sum(channels.values()), *crops.image.shape[2:]
     inputs = crops.image.new_empty(shape)
     part = dict(zip(channels, inputs.split_with_sizes(list(channels.values()), dim=1), strict=True))

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from senorita_lib._arrays import plain
 from senorita_lib.camera import SR300
 from senorita_lib.cropping import CORNERS, box_corners
 from senorita_lib.files import atomic_write
@@ -49,16 +50,19 @@ def write_submission(
     names
         Image names, in the order of ``test_bbs.txt``.
     joints
-        (N, 21, 3), camera frame, mm; zeros for a frame without a hand.
+        (N, 21, 3), camera frame, mm; zeros, or all masked, for a frame without a hand.
 
     Raises
     ------
     ValueError
         If the shape is wrong, or a frame has a value that is not finite.
     """
-    joints = np.asarray(joints)
+    mask = np.ma.getmaskarray(joints) if isinstance(joints, np.ma.MaskedArray) else None
+    joints = plain("joints", joints)
     if joints.shape != (len(names), 21, 3):
         raise ValueError(f"joints have shape {joints.shape}, wanted ({len(names)}, 21, 3)")
+    if mask is not None:
+        joints[mask.all(axis=(1, 2))] = 0
     if not (finite := np.isfinite(joints).all(axis=(1, 2))).all():
         raise ValueError(f"joints of {names[finite.argmin()]} are not finite, wanted mm")
     line, data = "%s" + 63 * "\t%.4f" + "\n", io.BytesIO()

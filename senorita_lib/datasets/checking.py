@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm.auto import tqdm
 
+from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300
 from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, probe_depth, read_depth
 from senorita_lib.datasets.hands19 import Hands19, UnitsError, is_empty
@@ -87,6 +88,7 @@ def check(root: str | os.PathLike[str], quick: bool = False, progress: bool = Tr
     ``quick`` reads only both ends of each image. They show its kind and whether it is truncated,
     but neither damage between them, nor boxes without depth, nor depth in another unit than labels.
     """
+    check_flags(quick=quick, progress=progress)
     folder, layout = find_layout(root)
     splits = {split: _check_split(root, split, quick, progress) for split in ("train", "test")}
     return Report(f"{folder}, laid out as {layout}", splits)

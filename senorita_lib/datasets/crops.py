@@ -26,6 +26,7 @@ import numpy.typing as npt
 import torch
 from tqdm.auto import tqdm
 
+from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, crop_hand
 from senorita_lib.datasets.files import read_depth
@@ -108,6 +109,7 @@ def load_crops(
     Raises ``UnitsError`` where :meth:`.Hands19.check_depth` does.
     """
     dataset.check_depth()
+    check_flags(progress=progress)
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())
     if dataset.joints is not None:

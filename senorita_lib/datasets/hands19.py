@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from senorita_lib._arguments import check_flags
+from senorita_lib._arrays import plain
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import box_corners
 from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, read_depth
@@ -36,7 +38,7 @@ def hand_box(joints: npt.ArrayLike, camera: Camera) -> npt.NDArray[np.int64]:
 
     x1, y1, x2, y2, pixel frame; empty unless all joints are in front of the camera.
     """
-    joints = np.asarray(joints)
+    joints = plain("joints", joints)
     ahead = np.asarray((joints[..., 2] > 0).all(axis=-1))
     if not ahead.all():
         joints = np.where(ahead[..., None, None], joints, 1)
@@ -102,6 +104,7 @@ class Hands19:
     def __init__(
         self, root: str | os.PathLike[str], split: str = "train", *, skip_degenerate: bool = True
     ) -> None:
+        check_flags(skip_degenerate=skip_degenerate)
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         self.split, self.root = split, Path(root)

@@ -18,6 +18,7 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
+from senorita_lib._arguments import check_flags
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import ensemble
@@ -48,6 +49,7 @@ def run_study(
     Returns the trials' rows of the long table, see :mod:`.tables`, and their notes, see
     :func:`.tables.load_notes`. Raises ValueError if ``STUDIES`` has no such name.
     """
+    check_flags(progress=progress)
     if name not in STUDIES:
         raise ValueError(f"study is {name!r}, wanted one of {list(STUDIES)}")
     trained = [trial for trial in STUDIES[name] if not TRIALS[trial].members]

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.estimator import PoseEstimator
 from senorita_lib.files import atomic_write, project_path, read_text
 from senorita_lib.losses import HEATMAP_CELLS
@@ -79,7 +80,9 @@ def pretrain(
     if recipe.pose_images < recipe.batch:
         said = f"pretrain_images is {recipe.pose_images}"
         raise ValueError(f"{said}, wanted at least a batch of {recipe.batch}")
+    check_flags(progress=progress)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_device(device)
     progress = progress and processes.is_first()
     if people == SYNTHETIC:  # with room for a crop to turn and move
         synthetic = SyntheticBody(side=round(1.5 * recipe.image_size))

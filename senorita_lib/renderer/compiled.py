@@ -2,8 +2,8 @@
 
 import warnings
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
@@ -16,12 +16,31 @@ _INLINE: dict[str, Any] = {
 }
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def left_alone(function: Callable[P, R]) -> Callable[P, R]:
+    """Keeps a function out of whatever a caller compiles: it brings what it compiles itself."""
+    # torch.compiler.disable is the same as this, but takes seconds to import.
+    alone: Callable[P, R] = torch._disable_dynamo(function)
+
+    @wraps(function)
+    def outside(*arguments: P.args, **options: P.kwargs) -> R:
+        if torch.compiler.is_dynamo_compiling():
+            why = "compiles what it needs itself, wanted torch.compile without fullgraph=True"
+            torch._dynamo.graph_break(msg=f"{function.__name__} {why}")
+        return alone(*arguments, **options)
+
+    return outside
+
+
 class Compiled:
     """A function of tensors, compiled when it is called for the first time, which takes seconds.
 
     Each kind of call (types, options) is compiled once, for all shapes; the compiler keeps on
     disk what it made. Where that fails (without a C++ compiler, say) a warning says so once, and
-    ``uncompiled`` answers from then on.
+    ``uncompiled`` answers from then on; it also does under torch.func and torch.vmap.
     """
 
     def __init__(self, function: Callable[..., Any], uncompiled: Callable[..., Any]) -> None:
@@ -36,7 +55,7 @@ class Compiled:
         return torch.compile(self.function, fullgraph=True, dynamic=True, options=options)
 
     def __call__(self, *arguments: Any) -> Any:  # noqa: D102
-        if self.refused is None:
+        if self.refused is None and not torch._C._are_functorch_transforms_active():
             try:
                 kind = self._kind(arguments)
                 if kind in self._known:

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from senorita_lib.hand import BONES
 from senorita_lib.renderer import kernels, volumes
+from senorita_lib.renderer.compiled import left_alone
 from senorita_lib.renderer.volumes import Bones, Difference, Distance, Ends, Size
 
 
-@torch._disable_dynamo  # as render_skeleton
+@left_alone
 def skeleton_volume_loss(
     predicted_voxel: Tensor,
     target_voxel: Tensor,
@@ -50,18 +51,21 @@ def skeleton_volume_loss(
     if one != two or not len(predicted_voxel):
         found = f"predicted_voxel and target_voxel are {one} and {two}"
         raise ValueError(f"{found}, wanted the same and at least one pose")
-    volumes.check_options(size, gamma, distance=distance, ends=ends, difference=difference)
+    volumes.check_options(
+        size, gamma, compiled, distance=distance, ends=ends, difference=difference
+    )
     if isinstance(gamma, Tensor) and gamma.requires_grad:
         why = "the loss alone would drive it to infinity, where all volumes are empty"
         raise ValueError(f"gamma requires a gradient, wanted a constant: {why}")
     poses = [predicted_voxel, target_voxel.detach()]
-    (bone, true), *rest = volumes.kernel_arguments(poses, bones, size, gamma)
+    (bone, true), gamma, centres = volumes.kernel_arguments(poses, bones, size, gamma)
     if compiled is None:
         compiled = volumes.worth_compiling(predicted_voxel, bones, size)
     run = kernels.fused_loss if compiled else kernels.loss_in_pieces
     apply: Any = _VolumeLoss.apply
-    total: Tensor = apply(run, *bone, true, *rest, distance, ends, difference)
-    return total / len(predicted_voxel)
+    shares, *_ = apply(run, *bone, *true, gamma, centres, distance, ends, difference)
+    total: Tensor = shares.sum() / len(predicted_voxel)
+    return total
 
 
 class SkeletonVolumeLoss(nn.Module):
@@ -80,25 +84,52 @@ class SkeletonVolumeLoss(nn.Module):
 
 
 class _VolumeLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, run: Any, child: Tensor, parent: Tensor, *rest: Any) -> Any:
-        loss, *gradients = run((child, parent), *rest)
-        ctx.save_for_backward(child, parent, *gradients)
-        return loss.sum()
+    """Each bone's share of eq. 4, (N,), and its gradient at child and parent, not to be used."""
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Any:
+    def forward(
+        run: Any, child: Tensor, parent: Tensor, true_child: Tensor, true_parent: Tensor, *rest: Any
+    ) -> Any:
+        return run((child, parent), (true_child, true_parent), *rest)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*inputs[1:3], *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor, *_: Tensor) -> Any:
         child, parent, at_child, at_parent = ctx.saved_tensors
         if torch.is_grad_enabled():  # whoever differentiates again must not get zero
             once: Any = _Once.apply
             at_child, at_parent = once(at_child, child), once(at_parent, parent)
-        return None, upstream * at_child, upstream * at_parent, *[None] * 6
+        upstream = upstream[:, None]
+        return None, upstream * at_child, upstream * at_parent, *[None] * 7
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, run: Any, *rest: Any) -> Any:
+        """Under torch.vmap all batches' bones are rows of one call."""
+        if in_dims[5] is not None:
+            raise ValueError("gamma is mapped by vmap, wanted one for all")
+        ends = [
+            (end.expand(info.batch_size, *end.shape) if dim is None else end.movedim(dim, 0))
+            for end, dim in zip(rest[:4], in_dims[1:5], strict=True)
+        ]
+        apply: Any = _VolumeLoss.apply
+        outputs = apply(run, *(end.flatten(0, 1) for end in ends), *rest[4:])
+        return tuple(o.unflatten(0, (info.batch_size, -1)) for o in outputs), (0, 0, 0)
 
 
 class _Once(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, joints: Tensor) -> Tensor:
+    def forward(gradient: Tensor, joints: Tensor) -> Tensor:
         return gradient.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Nothing is kept."""
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:

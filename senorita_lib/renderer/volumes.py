@@ -17,8 +17,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from senorita_lib._arguments import flag, number, want_tensor
 from senorita_lib.hand import BONES
 from senorita_lib.renderer import kernels
+from senorita_lib.renderer.compiled import left_alone
 
 Bones = Sequence[tuple[int, int]]
 Size = tuple[int, int, int]
@@ -40,6 +42,8 @@ def plain_volumes(
     ends: Ends = "clamp",
 ) -> Tensor:
     """Eq. 1 and 2 as they are written: slow, to compare :func:`render_skeleton` with."""
+    bones = check_bones(bones)
+    check_joints("joints_voxel", joints_voxel, bones)
     z, y, x = torch.meshgrid(*(torch.arange(n) for n in size), indexing="ij")
     p = torch.stack([x, y, z], dim=-1).to(joints_voxel)  # (D, H, W, 3)
     volumes = []
@@ -59,9 +63,7 @@ def plain_volumes(
     return torch.stack(volumes, dim=1)
 
 
-# Kept out of whatever a caller compiles: it brings what it compiles itself.
-# (torch.compiler.disable is the same, but takes seconds to import.)
-@torch._disable_dynamo
+@left_alone
 def render_skeleton(
     joints_voxel: Tensor,
     bones: Bones = BONES,
@@ -106,7 +108,7 @@ def render_skeleton(
     """
     bones = check_bones(bones)
     check_joints("joints_voxel", joints_voxel, bones)
-    check_options(size, gamma, distance=distance, ends=ends)
+    check_options(size, gamma, compiled, distance=distance, ends=ends)
     (bone,), gamma, centres = kernel_arguments([joints_voxel], bones, size, gamma)
     if compiled is None:
         compiled = worth_compiling(joints_voxel, bones, size)
@@ -151,23 +153,32 @@ def check_bones(bones: Bones) -> Bones:
 
 def check_joints(name: str, joints: Tensor, bones: Bones) -> None:
     """``ValueError`` if a pose cannot be drawn."""
-    if not isinstance(joints, Tensor):
-        raise ValueError(f"{name} is {type(joints).__name__}, wanted a tensor")
+    want_tensor(name, joints)
     if joints.ndim != 3 or joints.shape[-1] != 3:
         raise ValueError(f"{name} has shape {tuple(joints.shape)}, wanted (B, J, 3)")
     if not joints.is_floating_point():
         raise ValueError(f"{name} is {joints.dtype}, wanted a floating-point type")
-    if joints.device.type == "cpu" and not joints.isfinite().all():
+    if joints.device.type == "cpu" and not _is_finite(joints):
         raise ValueError(f"{name} has values that are not finite, wanted cells")
     last = max(map(max, bones))
     if last >= joints.shape[1]:
         raise ValueError(f"bones name joint {last}, wanted 0 to {joints.shape[1] - 1} as in {name}")
 
 
-def check_options(size: Size, gamma: float | Tensor, **choices: str) -> None:
+def _is_finite(joints: Tensor) -> bool:
+    try:
+        return bool(joints.isfinite().all())
+    except RuntimeError:  # under torch.vmap, where none can look at values
+        return True
+
+
+def check_options(size: Size, gamma: float | Tensor, compiled: bool | None, **choices: str) -> None:
     """``ValueError`` if an option is none."""
+    if compiled is not None:
+        flag("compiled", compiled, "True, False or None")
     for name, value in choices.items():
-        if value not in (wanted := get_args(_CHOICES[name])):
+        wanted = get_args(_CHOICES[name])
+        if not isinstance(value, str) or value not in wanted:
             raise ValueError(f"{name} is {value!r}, wanted one of {wanted}")
     try:
         fine = len(size) == 3 and min(map(operator.index, size)) > 0
@@ -180,6 +191,5 @@ def check_options(size: Size, gamma: float | Tensor, **choices: str) -> None:
             raise ValueError(f"gamma has shape {tuple(gamma.shape)}, wanted one number")
         if gamma.device.type != "cpu":
             return  # looking at it would make the device wait
-        gamma = gamma.item()
-    if not 0 <= gamma < math.inf:
+    if not 0 <= (gamma := number("gamma", gamma)) < math.inf:
         raise ValueError(f"gamma is {gamma:g}, wanted 0 or more")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.datasets.crops import CropSet
 from senorita_lib.evaluation import POSES, SPLITS, split_errors, write_submission
 from senorita_lib.files import atomic_write
@@ -24,6 +25,8 @@ def predict_crops(
 
     Both (N, 21, 3), float32, camera frame, mm; zeros for a frame without a hand.
     """
+    check_flags(progress=progress)
+    check_device(device)
     initial, refined = (np.zeros((len(crops), 21, 3), np.float32) for _ in range(2))
     found = np.flatnonzero(crops.found)
     model.eval()

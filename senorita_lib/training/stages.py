@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.datasets.crops import CropSet, load_crops
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
@@ -103,9 +104,11 @@ def train(
         If the folder holds a run of another recipe or on other data; if ``start`` is missing, of
         the wrong kind or does not fit; or if processes cannot share batches evenly.
     """
+    check_flags(progress=progress)
     _check_start(recipe, start)
     folder = Path(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_device(device)
     progress = progress and processes.is_first()
     options = crop_options(recipe) | {"progress": progress, "cache": cache}
     hands = Hands19(data, "train")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
+from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.datasets.files import DepthImageError, encode_depth, image_name, probe_depth
 from senorita_lib.datasets.hands19 import Frame, hand_box
@@ -166,6 +167,7 @@ def write_synthetic(
     ValueError
         If root holds something else already, or a number makes no sense.
     """
+    check_flags(progress=progress)
     settings = {"train": train, "test_per_split": test_per_split, "seed": seed}
     want_whole(**settings, workers=1 if workers is None else workers)
     settings = {name: int(value) for name, value in settings.items()} | {"generator": GENERATOR}
