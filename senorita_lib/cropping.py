@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from senorita_lib._arguments import check_device
 from senorita_lib._arrays import Array, given, like, plain, stack_last
 from senorita_lib.camera import SR300, Camera
 
@@ -121,6 +122,7 @@ class CropBatch(_CropGeometry):
 
     def to(self, device: str | torch.device) -> Self:
         """The batch on another device."""
+        check_device(device)
         image, box, centre = (x.to(device) for x in (self.image, self.box, self.cube_centre))
         return replace(self, image=image, box=box, cube_centre=centre)
 
@@ -173,9 +175,9 @@ def crop_checked(
     square = int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
     square_depth = _cut(depth, *square)
     rest, skipped = square_depth, []
-    level = threshold(rest)
-    front = _keep_front(rest, level)
     while True:
+        level = threshold(rest)
+        front = _keep_front(rest, level)
         rough_centre, coarse_z = _rough_centre(front, *square, centre)
         exact_side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
         surface = (front > 0) & (np.abs(front.astype(np.float32) - coarse_z) <= CUBE_MM / 2)
@@ -183,14 +185,10 @@ def crop_checked(
         if (count := np.count_nonzero(surface)) >= least:
             break
         skipped.append(coarse_z)
-        front, rest = np.where(surface, 0, front), np.where(surface, 0, rest)
+        rest = np.where(surface, 0, rest)
         if not rest.any():
             found = f"box {_show(box)} holds no hand: {count} pixels at {coarse_z:.0f} mm"
             raise HandNotFoundError(f"{found}, wanted {least:.0f} or more")
-        if not front.any():
-            level = threshold(rest)
-            front = _keep_front(rest, level)
-
     x, y = map(int, rough_centre[:2] - exact_side / 2)
     side = int(exact_side)
     if side < 8 or side > 4 * max(camera.width, camera.height):

@@ -86,8 +86,10 @@ def success_curve(
         raise ValueError(f"by is {by!r}, wanted 'frame_max', 'frame_mean' or 'joint'")
     if by != "joint":
         errors = errors.max(axis=-1) if by == "frame_max" else errors.mean(axis=-1)
-    errors = np.sort(errors, axis=None)
-    return np.searchsorted(errors, plain("thresholds", thresholds), side="right") / errors.size
+    limits = plain("thresholds", thresholds)
+    if np.isnan(limits).any():
+        raise ValueError("thresholds have values that are masked or NaN, wanted mm")
+    return np.searchsorted(np.sort(errors, axis=None), limits, side="right") / errors.size
 
 
 def ensemble(

@@ -47,7 +47,6 @@ class Predictor:
         of weights that come with the package, see :mod:`senorita_lib.weights`.
         Raises ``FileNotFoundError`` without such a file or name, ``ValueError`` if it is damaged.
         """
-        check_device(device)
         path = Path(checkpoint)
         if path.is_dir():
             path = path / "model.safetensors"
