@@ -107,8 +107,9 @@ def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:
     cannot be used, :class:`.HandNotFoundError` if no surface is large enough.
     """
     depth = cropping.checked_depth(depth_mm, camera)
-    found = "no depth"
-    while (near := depth[depth > 0]).size:
+    found, tries = "no depth", 40  # of 50 mm each: strays may lie 2 m before the hand
+    while tries and (near := depth[depth > 0]).size:
+        tries -= 1
         few = min(50, near.size // 2)  # stray pixels may lie nearer
         front = int(np.partition(near, few)[few])
         mask = ((depth > 0) & (depth < front + 150)).astype(np.uint8)
