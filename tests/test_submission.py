@@ -101,7 +101,7 @@ def test_what_is_no_zip_is_refused(tmp_path, hands):
     with pytest.raises(FileNotFoundError):
         check_submission(tmp_path / "none.zip", boxes)
     boxes.write_bytes(path.read_bytes() + b"\xff")
-    with pytest.raises(ValueError, match="test_bbs.txt is not text, wanted the data set's"):
+    with pytest.raises(ValueError, match="test_bbs.txt is not text, wanted one line"):
         check_submission(path, boxes)
 
 

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 from conftest import QUICK
-from senorita_lib.datasets.tables import read_table
 from torch.utils.data import DataLoader, Subset
 
 from senorita_lib.__main__ import main
@@ -18,6 +17,7 @@ from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.crops import main as crop
 from senorita_lib.datasets.files import encode_depth, read_depth
 from senorita_lib.experiments.tables import load_results
+from senorita_lib.tables import read_table
 from senorita_lib.training.stages import train
 
 VALUES = {k: v for k, v in json.loads(QUICK.to_json()).items() if k not in ("name", "model")}
