@@ -1,5 +1,6 @@
 """Functions that run compiled where there is a compiler, and as they are where there is none."""
 
+import os
 import warnings
 from collections.abc import Callable
 from functools import cached_property, wraps
@@ -14,6 +15,24 @@ _INLINE: dict[str, Any] = {
     "realize_acc_reads_threshold": 1000,
     "realize_opcount_threshold": 10_000,
 }
+
+_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+def _cache_trouble() -> str:
+    """Why the compiler's own folder cannot be made, if so; torch then takes its usual one.
+
+    It makes the folder when an optimizer is made, too, and would stop there.
+    """
+    try:
+        if _CACHE in os.environ:
+            os.makedirs(os.path.abspath(os.environ[_CACHE]), exist_ok=True)
+    except OSError as error:
+        return f"{_CACHE} is {os.environ.pop(_CACHE)} ({error.strerror})"
+    return ""
+
+
+_TROUBLE = _cache_trouble()  # before anything imports the compiler
 
 
 P = ParamSpec("P")
@@ -39,8 +58,10 @@ class Compiled:
     """A function of tensors, compiled when it is called for the first time, which takes seconds.
 
     Each kind of call (types, options) is compiled once, for all shapes; the compiler keeps on
-    disk what it made. Where that fails (without a C++ compiler, say) a warning says so once, and
-    ``uncompiled`` answers from then on; it also does under torch.func and torch.vmap.
+    disk what it made. Where that fails, for whatever reason (no C++ compiler, a cache that cannot
+    be written, ``TORCH_COMPILE_DISABLE=1``), a warning says so once, and ``uncompiled`` answers
+    from then on; it also does under torch.func and torch.vmap. Arguments that it cannot use either
+    are its own error.
     """
 
     def __init__(self, function: Callable[..., Any], uncompiled: Callable[..., Any]) -> None:
@@ -57,26 +78,42 @@ class Compiled:
     def __call__(self, *arguments: Any) -> Any:  # noqa: D102
         if self.refused is None and not torch._C._are_functorch_transforms_active():
             try:
-                kind = self._kind(arguments)
-                if kind in self._known:
-                    return self._fused(*arguments)
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # the compiler's are about itself
-                    with torch._dynamo.config.patch(recompile_limit=64):
-                        result = self._fused(*arguments)
-                self._known.add(kind)
-                return result
-            except torch._dynamo.exc.TorchDynamoException as error:
-                self.refused = str(error).strip().partition("\n")[0]
+                return self._run(arguments)
+            except Exception as error:  # torch raises many kinds, the cache's files OSError
+                result = self.uncompiled(*arguments)
+                why, _, _ = str(error).strip().partition("\n")
+                self.refused = why or type(error).__name__
                 name = self.function.__name__.strip("_")
-                why = f"{name} runs without torch.compile, several times slower: {self.refused}"
-                warnings.warn(why, RuntimeWarning, stacklevel=3)
+                said = f"{name} runs without torch.compile, several times slower: {self.refused}"
+                warnings.warn(said, RuntimeWarning, stacklevel=3)
+                return result
         return self.uncompiled(*arguments)
 
+    def _run(self, arguments: tuple[Any, ...]) -> Any:
+        kind = self._kind(arguments)
+        if kind in self._known:
+            return self._fused(*arguments)
+        if _TROUBLE or torch._dynamo.config.disable or self._fused is self.function:
+            raise RuntimeError(_TROUBLE or "it is switched off here")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the compiler's are about itself
+            with torch._dynamo.config.patch(recompile_limit=64):
+                result = self._fused(*arguments)
+                if isinstance(result, torch.Tensor) and result.requires_grad:
+                    # Its gradient is compiled when first asked for: now, where failing is no harm.
+                    again = self._fused(*arguments).sum()
+                    learned = [p for p in _parts(arguments) if getattr(p, "requires_grad", False)]
+                    torch.autograd.grad(again, learned, allow_unused=True)
+        self._known.add(kind)
+        return result
+
     def _kind(self, arguments: tuple[object, ...]) -> tuple[object, ...]:
-        parts = [p for a in arguments for p in (a if isinstance(a, tuple) else (a,))]
         kinds = [
             (p.dtype, p.device, p.requires_grad, p.ndim) if isinstance(p, torch.Tensor) else p
-            for p in parts
+            for p in _parts(arguments)
         ]
         return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *kinds
+
+
+def _parts(arguments: tuple[object, ...]) -> list[Any]:
+    return [p for a in arguments for p in (a if isinstance(a, tuple) else (a,))]
