@@ -1,25 +1,59 @@
-"""Files written whole or not at all, folders that one process writes, relative paths."""
+"""Paths as users give them, files written whole or not at all, folders that one process writes."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path that somebody gave, absolute: ``~`` is a home folder, others count from this one."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        wanted = "wanted a user of this machine after ~, or ./~ for a folder of that name"
+        raise ValueError(f"{path} is in nobody's home folder, {wanted}") from None
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An OSError in here becomes one sentence, of the same type, that names the path."""
+    try:
+        yield
+    except OSError as error:
+        what = f" ({error.strerror or error}), wanted a folder that can be written"
+        if error.errno in _FULL:
+            what = f": no space left in {path.parent}, wanted room for it"
+        raise type(error)(f"{path} cannot be written{what}") from None
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write that gets its name when all is written; else nothing of it is left.
+
+    Its folder must exist. After an error what was there is still there.
+    """
+    path = user_path(path)
+    part = Path(f"{path}.{os.getpid()}.part")
+    with _naming(path):
+        try:
+            with open(part, "wb") as file:
+                yield file
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Write a file such that, whatever happens, a file of that name is a whole one.
-
-    Its folder must exist; text becomes UTF-8. After an OSError what was there is still there.
-    """
-    part = Path(f"{path}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data.encode() if isinstance(data, str) else data)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    """Write a :func:`whole_file` at once; text becomes UTF-8."""
+    with whole_file(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -31,30 +65,35 @@ def read_text(path: str | os.PathLike[str]) -> str:
 def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
     """Have a folder for oneself; another process that has it is waited for.
 
-    The folder is made if it is missing, and a file ``.lock`` is left in it. ``waiting`` is
-    printed once if there is another process to wait for.
+    The folder is made if it is missing, and a file ``.lock`` is left in it. What a killed process
+    left half written is removed. ``waiting`` is printed once if there is another process to wait
+    for.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(Path(folder) / ".lock")
+    folder = user_path(folder)
+    with _naming(folder / ".lock"):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if waiting:
+                print(waiting, flush=True)
+            lock.acquire()
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        if waiting:
-            print(waiting, flush=True)
-        lock.acquire()
-    try:
+        for left in folder.glob("*.[0-9]*.part"):
+            left.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
 
 
 def project_path(path: str | os.PathLike[str]) -> Path:
-    """A relative path counted from this project's clone, else from the working folder.
+    """One of the project's own paths, counted from its clone, else from the working folder.
 
     JupyterLab runs a notebook in ``notebooks/`` and papermill where it was called: both mean the
     same ``data/``. The clone is the nearest folder at or above the working one that has
-    ``notebooks/01_data_cropping.ipynb``. Absolute paths stay, ``~`` is the home folder.
+    ``notebooks/01_data_cropping.ipynb``. A path that somebody gave is a :func:`user_path`.
     """
     here, sign = Path.cwd(), "notebooks/01_data_cropping.ipynb"
     clones = (p for p in (here, *here.parents) if (p / sign).is_file())
-    return next(clones, here) / Path(path).expanduser()
+    return user_path(next(clones, here) / Path(path).expanduser())

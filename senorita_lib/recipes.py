@@ -133,11 +133,11 @@ class Recipe(BaseModel):
     refine_batch: Batch = 4
     learning_rate: PositiveFloat = 7e-4
     milestones: Annotated[tuple[int, ...], Strict(False)] = (60_000, 204_000, 348_000)
-    decay: float = 0.2
-    volume_rate_factor: float = 1.0
-    refine_rate_factor: float = 0.1
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.2
+    volume_rate_factor: Weight = 1.0
+    refine_rate_factor: Weight = 0.1
     # Learning rate of the refiner's layers in Step 2, relative to the estimator's there.
-    refiner_rate_factor: float = 1.0
+    refiner_rate_factor: Weight = 1.0
     # Of the networks in training. "auto": bfloat16 where the processor computes it, else float32.
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
 

@@ -1,7 +1,6 @@
 """The README's pictures: ``python -m senorita_lib.figures.pictures FOLDER`` draws them."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from senorita_lib.experiments.tables import load_results
 from senorita_lib.figures import style
 from senorita_lib.figures.networks import overview_figure, refiner_figure
 from senorita_lib.figures.volumes import draw_volumes
+from senorita_lib.files import atomic_write, project_path, user_path
 from senorita_lib.predictor import Predictor
 from senorita_lib.refinement import bone_patch_boxes
 from senorita_lib.renderer import render_skeleton
@@ -61,7 +61,7 @@ def draw_pictures() -> dict[str, Figure]:
     style.draw_patch_boxes(axes[1], boxes, len(crop.image))
 
     pictures["05"], (axes,) = style.new_figure(1, 2, 3.6, 1.8, sharey=True)
-    for number, seeds in load_results("results/tiny").items():
+    for number, seeds in load_results(project_path("results/tiny")).items():
         _, arrays = next(iter(seeds.values()))
         for cell, split in zip(axes, ("interp", "extrap"), strict=True):
             rows = arrays["splits"] == split
@@ -75,9 +75,9 @@ def draw_pictures() -> dict[str, Figure]:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
+    folder, pictures = user_path(sys.argv[1]), draw_pictures()
     folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in draw_pictures().items():
+    for name, figure in pictures.items():
         path = folder / f"{name}.png"
-        path.write_bytes(style.png(figure))
+        atomic_write(path, style.png(figure))
         print(f"{path} drawn")

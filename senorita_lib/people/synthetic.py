@@ -7,7 +7,6 @@ colours. Every other person has only 2D labels, as in MPII, the others depths to
 import hashlib
 import os
 from contextlib import suppress
-from pathlib import Path
 
 import cv2
 import joblib
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
-from senorita_lib.files import folder_lock
+from senorita_lib.files import folder_lock, user_path, whole_file
 from senorita_lib.people.bodymodel import PARTS, BodyPose, pose_body, rotation
 from senorita_lib.people.crops import BodySet
 from senorita_lib.people.keypoints import PELVIS
@@ -67,19 +66,18 @@ class SyntheticBody(BodySet):
         The images do not depend on the number of workers, by default one per core.
         """
         name = f"people_{len(self)}_{self.side}px_seed_{self.seed}_v{GENERATOR}.npy"
-        path, shape = Path(folder) / name, (len(self), self.side, self.side, 3)
+        path, shape = user_path(folder) / name, (len(self), self.side, self.side, 3)
         with folder_lock(folder):
             if not path.exists():
-                aside = path.with_suffix(".part")  # up to gigabytes, too large for atomic_write
-                images = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
                 drawn = joblib.Parallel(workers or os.cpu_count() or 1, return_as="generator")(
                     joblib.delayed(draw_image)(self.seed, k, self.side) for k in range(len(self))
                 )
                 bar = tqdm(drawn, "people", len(self), disable=not progress, mininterval=1.0)
-                for index, image in enumerate(bar):
-                    images[index] = image
-                images.flush()
-                os.replace(aside, path)
+                head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                with whole_file(path) as file:  # up to gigabytes: one by one
+                    np.lib.format.write_array_header_1_0(file, head)
+                    for image in bar:
+                        file.write(image.tobytes())
         with suppress(ValueError, EOFError):
             self._images = np.load(path, mmap_mode="r", allow_pickle=False)
         if self._images.shape != shape:

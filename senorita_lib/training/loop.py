@@ -6,7 +6,7 @@ A subclass says what a stage trains and on what: :mod:`senorita_lib.training.sta
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from itertools import accumulate
 from pathlib import Path
@@ -20,7 +20,7 @@ from senorita_lib.files import atomic_write, folder_lock
 from senorita_lib.losses import Losses
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
-from senorita_lib.training.checkpoints import load_checkpoint, save_checkpoint
+from senorita_lib.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
 
 Row = dict[str, Any]  # of a log: "stage", "images" seen in it, and means of losses or errors
 R = TypeVar("R")
@@ -129,6 +129,11 @@ class Loop:
         self.recipe, self.folder, self.device = recipe, folder, device
         self.identity, self.progress, self.watch = identity, progress, watch or (lambda log: None)
         self.precision = training_precision(recipe.precision, device)
+        for stage, name in enumerate(STAGES):
+            rate = learning_rate(recipe, stage, 0) * max(1, recipe.refiner_rate_factor)
+            if not rate <= torch.finfo(torch.float32).max:
+                said = f"the learning rate of stage {name!r} is {rate:.3g} with its factors"
+                raise ValueError(f"{said}, wanted a finite number in float32")
         self.checkpoint_seconds = checkpoint_seconds
         self.next_save = time.monotonic() + checkpoint_seconds
         self.stage = self.images = 0  # index of the stage, and images seen in it
@@ -183,12 +188,19 @@ class Loop:
         )  # fmt: skip
         with bar:
             for step in todo:
-                for key, value in self.step(step, batch).items():
+                try:
+                    losses = self.step(step, batch)
+                except (ValueError, RuntimeError):  # such as that of a loss that NaN reached
+                    self.want_finite(self.model.state_dict())
+                    raise
+                for key, value in losses.items():
                     sums.setdefault(key, []).append(value)
                 seen, self.images = self.images, (step + 1) * batch
                 bar.update()
                 last = step + 1 == steps
                 if last or self.images // interval > seen // interval:
+                    self.want_finite(self.mean_losses(sums))
+                    self.want_finite(self.model.state_dict())  # a validation of NaN is a riddle
                     row = self.validate() if processes.is_first() else {}
                     row = {"stage": name, "images": self.images, **processes.broadcast(row)}
                     self.log.append(row)
@@ -198,8 +210,8 @@ class Loop:
                         bar.write(f"{what}: {format_errors(row)}")
                     last |= name == "pose" and pose_converged(self.log, self.recipe)
                 if (step + 1) % _LOG_STEPS == 0 or last:
-                    stacked = {key: torch.stack(values) for key, values in sums.items()}
-                    means = {k: float(processes.mean(v.mean())) for k, v in stacked.items()}
+                    means = self.mean_losses(sums)
+                    self.want_finite(means)
                     self.log.append({"stage": name, "images": self.images, **means})
                     sums = {}
                     bar.set_postfix({k: f"{v:.3g}" for k, v in means.items()}, refresh=False)
@@ -207,9 +219,25 @@ class Loop:
                     self.timing[name] = before + time.monotonic() - start
                     # Only here, so that a resumed run logs the same means.
                     if not last and time.monotonic() > self.next_save:
+                        self.want_finite(self.model.state_dict())
                         self.save()
                 if last:
                     break
+
+    def mean_losses(self, sums: Mapping[str, list[torch.Tensor]]) -> dict[str, float]:
+        """Means over steps and processes."""
+        stacked = {key: torch.stack(values) for key, values in sums.items()}
+        return {k: float(processes.mean(v.mean())) for k, v in stacked.items()}
+
+    def want_finite(self, values: Mapping[str, float | torch.Tensor]) -> None:
+        """Stop a run that training cannot mend; raises ValueError."""
+        for name, value in values.items():
+            if not torch.as_tensor(value).isfinite().all():
+                at = f"in stage {self.stages[self.stage]!r} by image {self.images:,}"
+                rate = max(group["lr"] for group in self.optimizer.param_groups)
+                wanted = "wanted finite numbers, as with a lower rate"
+                said = f"{name} is not finite {at} at the learning rate {rate:.3g}, {wanted}"
+                raise ValueError(f"{said}; {last_checkpoint(self.folder)}")
 
     def step(self, step: int, batch: int) -> Losses:
         """Train on one batch; its losses, detached."""
