@@ -17,7 +17,7 @@ import torch
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import format_table
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, user_path
 from senorita_lib.recipes import Recipe, find_recipe, read_overrides
 from senorita_lib.training.stages import STAGES, Trainer, crop_options, train
 
@@ -74,7 +74,7 @@ def main(arguments=None):
     parser.add_argument("recipe")
     parser.add_argument("--minutes", type=float, default=8.0, help="from start to end")
     for name in ("data/hands19_synthetic", "runs/timed", "results/timed"):
-        parser.add_argument(f"--{name.split('/')[0]}", type=Path, default=name)
+        parser.add_argument(f"--{name.split('/')[0]}", type=user_path, default=name)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     chosen, begun = parser.parse_args(arguments), time.monotonic()
     settings = {"source": "stream", "pretrain": False} | read_overrides(chosen.set)

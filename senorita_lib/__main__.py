@@ -4,10 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import POSES, format_table
+from senorita_lib.files import user_path
 from senorita_lib.people.pretraining import SYNTHETIC, starting_weights
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides, run_folder
 from senorita_lib.training import processes
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rank = int(os.environ.get("RANK", 0))
     try:
         recipe = find_recipe(chosen.recipe, **read_overrides(chosen.set))
-        folder = Path(chosen.folder or run_folder(recipe)).expanduser()
-        data = Path(chosen.data).expanduser()
+        folder = user_path(chosen.folder or run_folder(recipe))
+        data = user_path(chosen.data)
         Hands19(data, "train")  # a missing data set is reported before hours of pretraining
         if rank == 0:
             print(recipe.to_json(), flush=True)

@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from senorita_lib._arguments import check_flags
 from senorita_lib.cropping import CropBatch
 from senorita_lib.estimator import PoseEstimator
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, user_path
 from senorita_lib.recipes import Recipe
 from senorita_lib.refinement import BoneRefiner, Refinement
 from senorita_lib.release.refiner import Refiner
@@ -104,6 +103,7 @@ def read_weights(path: PathLike, kind: str) -> tuple[Recipe, dict[str, Tensor]]:
 
     Raises ``FileNotFoundError``, or ``ValueError`` if it is damaged or of another kind.
     """
+    path = user_path(path)
     found = weights_kind(path)
     if found != kind:
         raise ValueError(f"{path} has format {found!r}, wanted {kind!r}")
@@ -115,7 +115,7 @@ def read_weights(path: PathLike, kind: str) -> tuple[Recipe, dict[str, Tensor]]:
 def weights_digest(path: PathLike) -> str:
     """A digest of a file's tensors and their names: safetensors writes metadata in any order."""
     digest = hashlib.sha256()
-    with safe_open(path, "pt") as file:
+    with safe_open(user_path(path), "pt") as file:
         for name in sorted(file.keys()):
             tensor = file.get_tensor(name)
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -125,7 +125,8 @@ def weights_digest(path: PathLike) -> str:
 
 def weights_kind(path: PathLike) -> str | None:
     """The format that a file of weights says it has; raises as :func:`read_weights`."""
-    if not Path(path).is_file():
+    path = user_path(path)
+    if not path.is_file():
         raise FileNotFoundError(f"{path} is not there, wanted weights that training wrote")
     try:
         with safe_open(path, "pt") as file:

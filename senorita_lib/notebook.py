@@ -5,9 +5,17 @@ import os
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+)
 
 from senorita_lib.files import project_path as project_path
+from senorita_lib.files import user_path
 from senorita_lib.recipes import explain
 
 _INJECTED = "# Parameters\n"  # first line of the cell that papermill inserts
@@ -29,9 +37,11 @@ def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:
     if missing := [name for name in checks if name not in namespace]:
         raise ValueError(f"{missing[0]} has no value, run the cell with the parameters first")
     values = {name: namespace[name] for name in checks}
-    values |= dict.fromkeys(_injected_names(namespace.get("In")) - checks.keys())
+    given = _injected_names(namespace.get("In"))
+    values |= dict.fromkeys(given - checks.keys())
+    parameters = pydantic.create_model("Parameters", __config__=_STRICT, **checks)
     try:
-        checked = pydantic.create_model("Parameters", __config__=_STRICT, **checks)(**values)
+        checked = parameters.model_validate(values, context=given)
     except ValidationError as error:
         raise ValueError(explain(error, "this notebook", values, checks)) from None
     namespace.update({name: getattr(checked, name) for name in checks})
@@ -65,23 +75,27 @@ def truth(*others: Any) -> Any:
 
 
 def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
-    """Check for the path of a folder, see :func:`project_path`, or one of the words in ``but``.
+    """Check for the path of a folder, or one of the words in ``but``.
 
+    A relative path that papermill was given counts from where it was started, and is made
+    absolute. The notebook's own, or a reader's in JupyterLab, is for :func:`project_path`.
     ``otherwise`` says what makes the folder if it is missing; without it, it may be missing.
     """
 
-    def check(value: Any) -> Any:
+    def check(value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str) and value in but:
             return value
         if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
             raise ValueError("the path of a folder")
-        path = project_path(value)
+        given = info.field_name in (info.context or ())
+        path = user_path(value) if given else project_path(value)
         above = next(p for p in (path, *path.parents) if p.exists())
         if not above.is_dir():
             raise ValueError(f"a folder, but {above} is a file")
         if otherwise and above != path:
-            raise ValueError(f"an existing folder: {otherwise}")
-        return value
+            where = "" if str(path) == str(value) else f", but {path} is none"
+            raise ValueError(f"an existing folder{where}: {otherwise}")
+        return str(path) if given else value
 
     return Annotated[Any, PlainValidator(check)]
 

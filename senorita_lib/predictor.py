@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
 import cv2
@@ -13,6 +12,7 @@ from senorita_lib import cropping
 from senorita_lib._arguments import check_device, is_left
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import NOMINAL_MM, SIDE_PX, Box, CropBatch, HandCrop, HandNotFoundError
+from senorita_lib.files import user_path
 from senorita_lib.model import HandPoseNet
 from senorita_lib.weights import find_weights
 
@@ -47,7 +47,7 @@ class Predictor:
         of weights that come with the package, see :mod:`senorita_lib.weights`.
         Raises ``FileNotFoundError`` without such a file or name, ``ValueError`` if it is damaged.
         """
-        path = Path(checkpoint)
+        path = user_path(checkpoint)
         if path.is_dir():
             path = path / "model.safetensors"
         elif not path.suffix and not path.exists():

@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from math import isfinite
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from senorita_lib._arrays import plain
 from senorita_lib.camera import SR300
 from senorita_lib.cropping import CORNERS, box_corners
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, user_path
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.tables import read_table
 
@@ -90,7 +89,8 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
     ValueError
         For the first wrong line: its number, what it has, what was wanted.
     """
-    names, boxes = read_table(Path(boxes_file), 4, CORNERS)
+    path, boxes_file = user_path(path), user_path(boxes_file)
+    names, boxes = read_table(boxes_file, 4, CORNERS)
     boxes = box_corners(boxes, boxes_file)[0]
     lines = _read_member(path).removesuffix(b"\n").split(b"\n")
     joints = np.empty((len(names), 63))
@@ -98,7 +98,7 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
         where = f"{path}: line {number} of {MEMBER}"
         given, *fields = line.removesuffix(b"\r").removesuffix(b"\t").split(b"\t")
         if given != name.encode():
-            wanted = f"{name!r} as in {Path(boxes_file).name}, then 63 numbers, TABs between"
+            wanted = f"{name!r} as in {boxes_file.name}, then 63 numbers, TABs between"
             raise ValueError(f"{where} is {_show(given)}, wanted {wanted}")
         if len(fields) != 63:
             raise ValueError(f"{where} has {len(fields)} numbers, wanted 63")

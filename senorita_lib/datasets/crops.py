@@ -32,7 +32,7 @@ from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, crop_h
 from senorita_lib.datasets.files import read_depth
 from senorita_lib.datasets.hands19 import SPLITS, Hands19, is_empty
 from senorita_lib.datasets.workers import run_tasks
-from senorita_lib.files import atomic_write, folder_lock
+from senorita_lib.files import atomic_write, folder_lock, user_path
 
 CROPS = 4  # raise it when the same frame no longer gives the same crop, or the file format changes
 _SHARD = 512  # crops
@@ -114,7 +114,7 @@ def load_crops(
     labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())
     if dataset.joints is not None:
         labels.update(dataset.joints.tobytes())
-    cache = Path(cache or dataset.root / "crops").expanduser()
+    cache = user_path(cache or dataset.root / "crops")
     folder = cache / f"{dataset.split}_{size}_{foreground}_{centre}"
     paths = [folder / name for name in _shard_names(dataset, options)]
     if any(_open(path, size) is None for path in paths):
@@ -209,11 +209,7 @@ def _make_shard(path: Path, frames: list[tuple[Path, np.ndarray]], options: dict
             rows[i] = True, hand.box, hand.cube_centre, hand.image
     data = io.BytesIO()
     np.save(data, rows)
-    try:
-        atomic_write(path, data.getvalue())
-    except OSError as error:
-        what = f"{path} cannot be written ({error.strerror})"
-        raise OSError(f"{what}, wanted room for more crops") from None
+    atomic_write(path, data.getvalue())
     return len(frames)
 
 

@@ -1,11 +1,12 @@
 """Depth images as PNG files."""
 
 import os
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from senorita_lib.files import user_path
 
 HEIGHT, WIDTH = 480, 640
 # Runs suit depth images: 20 % smaller than the default, in the same time.
@@ -32,8 +33,9 @@ def read_depth(path: str | os.PathLike[str]) -> npt.NDArray[np.uint16]:
 
     A :class:`DepthImageError` says what is not a whole 16-bit image of 640x480 with one channel.
     """
+    path = user_path(path)
     try:
-        data = Path(path).read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing, wanted a depth image") from None
     # OpenCV decodes a truncated PNG without a word, as zeros: look at its ends first.

@@ -19,6 +19,7 @@ from senorita_lib.cropping import box_corners
 from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, read_depth
 from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, Files, find_layout
 from senorita_lib.evaluation import TEST_SPLITS
+from senorita_lib.files import user_path
 from senorita_lib.tables import check_same_names, lines, read_table
 
 SPLITS = ("train", "test", *TEST_SPLITS)
@@ -107,7 +108,7 @@ class Hands19:
         check_flags(skip_degenerate=skip_degenerate)
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
-        self.split, self.root = split, Path(root)
+        self.split, self.root = split, user_path(root)
         self.folder, layout = find_layout(self.root)
         files = LAYOUTS[layout]["train" if split == "train" else "test"]
         self.images = self.folder / files.images

@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, user_path
 
 SPLITS_FILE = "test_splits.txt"
 _TASK_FOLDERS = ("Task 1", "Task1", "Task_1")
@@ -59,7 +59,7 @@ def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
 
     ``root`` is the folder that holds the data set, or ``Task 1``.
     """
-    root = Path(root)
+    root = user_path(root)
     make = f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic one"
     if root.is_file():
         raise NotADirectoryError(f"{root} is a file, wanted HANDS19's folder, unpacked")

@@ -178,12 +178,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept_help = "train nothing: use what results/ holds"
     parser.add_argument("--kept", action="store_true", help=kept_help)
     kept = parser.parse_args(arguments).kept
-    write_synthetic(project_path("data/hands19_synthetic"))
-    for name in () if kept else STUDIES:
-        save_trials(*run_study(name))
-    rows = ledger()
-    path = project_path("results/claims.json")
-    atomic_write(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    try:
+        if kept:
+            load_trials()  # nothing is made where there are none
+        write_synthetic(project_path("data/hands19_synthetic"))
+        for name in () if kept else STUDIES:
+            save_trials(*run_study(name))
+        rows = ledger()
+        path = project_path("results/claims.json")
+        atomic_write(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
     print(ledger_table(rows), ledger_table(rows, "differences"), sep="\n\n")
 
 

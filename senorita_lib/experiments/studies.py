@@ -140,10 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("study", choices=STUDIES, nargs="+")
     names = parser.parse_args(arguments).study
-    write_synthetic(project_path("data/hands19_synthetic"))
-    for name in names:
-        save_trials(*run_study(name))
-        print(study_table(name), flush=True)
+    try:
+        write_synthetic(project_path("data/hands19_synthetic"))
+        for name in names:
+            save_trials(*run_study(name))
+            print(study_table(name), flush=True)
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

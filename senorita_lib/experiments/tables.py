@@ -23,7 +23,7 @@ import pandas as pd
 from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame_errors
 from senorita_lib.experiments.trials import STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import Estimate, bootstrap
-from senorita_lib.files import atomic_write, project_path, read_text
+from senorita_lib.files import atomic_write, project_path, read_text, user_path
 
 COLUMNS = ["trial", "model", "seed", "split", "frame", "pose", "mm"]
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -112,9 +112,10 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
     Raises FileNotFoundError if there is none; ValueError if runs differ in more than model and
     seed, or are the same in both, or were tested on different frames or without labels.
     """
+    folder = user_path(folder)
     found: Results = {}
     first: tuple[Path, dict[str, Any], Arrays] | None = None
-    for path in sorted(Path(folder).rglob("result.json")):
+    for path in sorted(folder.rglob("result.json")):
         result, arrays = read_run(path.parent)
         recipe = result["recipe"]
         if not result["errors"]["refined"]:
@@ -223,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = parser.parse_args(arguments).folder
     try:
         if folder:
-            found = load_results(project_path(folder))
+            found = load_results(folder)
             result, _ = next(iter(found[min(found)].values()))
             first, second = paper_tables(results_table(found), result["errors"]["constant"])
             most = max(map(len, found.values()))

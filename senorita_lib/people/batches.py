@@ -5,12 +5,12 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from senorita_lib.augmentation import draw
+from senorita_lib.files import user_path
 from senorita_lib.people.crops import BodySet, Change, cut_body
 from senorita_lib.people.human36m import Human36m
 from senorita_lib.people.mpii import Mpii
@@ -73,7 +73,8 @@ class People(BodySet):
 
 def find_people(root: str | os.PathLike[str]) -> list[Mpii | Human36m]:
     """The people in the folders ``MPII`` and ``Human36M`` of ``root``; either may be missing."""
-    mpii, human36m = Path(root) / "MPII", Path(root) / "Human36M"
+    root = user_path(root)
+    mpii, human36m = root / "MPII", root / "Human36M"
     if not (mpii.is_dir() or human36m.is_dir()):
         raise FileNotFoundError(f"{root} holds neither MPII nor Human36M, wanted at least one")
     places = (Mpii, mpii), (Human36m, human36m)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from senorita_lib.files import user_path
 from senorita_lib.people.crops import BodySet, labels_digest
 from senorita_lib.people.keypoints import PELVIS, from_human36m
 
@@ -44,7 +45,7 @@ class Human36m(BodySet):
     images: Path
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        root = Path(root)
+        root = user_path(root)
         self.images = root / "images"
         subjects = [n for n in TRAINING if (root / _PATH.format(n, "data")).is_file()]
         if not subjects:

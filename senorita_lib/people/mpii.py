@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from senorita_lib.files import user_path
 from senorita_lib.people.crops import BodySet, labels_digest
 
 MAT_FILE = "mpii_human_pose_v1_u12_1.mat"
@@ -29,12 +30,13 @@ class Mpii(BodySet):
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        paths = [Path(root) / folder / MAT_FILE for folder in _FOLDERS]
+        root = user_path(root)
+        paths = [root / folder / MAT_FILE for folder in _FOLDERS]
         path = next((path for path in paths if path.is_file()), None)
         if path is None:
             words = " or ".join(_FOLDERS[1:])
             raise FileNotFoundError(f"{root} does not hold {MAT_FILE}, wanted there or in {words}")
-        self.images = Path(root) / "images"
+        self.images = root / "images"
         if not self.images.is_dir():
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
         self.names, places, points = [], [], []

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.estimator import PoseEstimator
-from senorita_lib.files import atomic_write, project_path, read_text
+from senorita_lib.files import atomic_write, project_path, read_text, user_path
 from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.people.batches import BodyBatches, People, find_people
@@ -76,7 +76,7 @@ def pretrain(
     :func:`senorita_lib.training.stages.train`. Raises ``ValueError`` if the folder holds a run of
     another recipe or on other people, or there are too few; ``OSError`` if images are missing.
     """
-    folder, recipe = Path(folder), body_recipe(recipe)
+    folder, recipe = user_path(folder), body_recipe(recipe)
     if recipe.pose_images < recipe.batch:
         said = f"pretrain_images is {recipe.pose_images}"
         raise ValueError(f"{said}, wanted at least a batch of {recipe.batch}")
@@ -88,7 +88,7 @@ def pretrain(
         synthetic = SyntheticBody(side=round(1.5 * recipe.image_size))
         people = [synthetic.keep(project_path(_KEPT), progress=progress)]
     elif isinstance(people, str | os.PathLike):
-        people = find_people(project_path(people))
+        people = find_people(people)
     everybody = People(people)
     identity = everybody.identity
 

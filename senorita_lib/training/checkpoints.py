@@ -48,7 +48,8 @@ def last_checkpoint(folder: str | os.PathLike[str]) -> str:
 def load_checkpoint(folder: str | os.PathLike[str], device: str = "cpu") -> State | None:
     """The last checkpoint, None if there is none; if it is damaged, the one before and a warning.
 
-    Numbers that are not finite, which no training can mend, are damage too. Raises ValueError if all are damaged.
+    Numbers that are not finite, which no training can mend, are damage too. Raises ValueError if
+    all are damaged.
     """
     damaged = ""
     for path in (Path(folder) / _LAST, Path(folder) / _BEFORE):

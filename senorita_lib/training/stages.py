@@ -22,7 +22,7 @@ from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.datasets.crops import CropSet, load_crops
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
-from senorita_lib.files import atomic_write, read_text
+from senorita_lib.files import atomic_write, read_text, user_path
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.losses import step1_losses, step2_losses
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_digest, weights_kind
@@ -106,7 +106,7 @@ def train(
     """
     check_flags(progress=progress)
     _check_start(recipe, start)
-    folder = Path(folder)
+    folder = user_path(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_device(device)
     progress = progress and processes.is_first()

@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from senorita_lib.files import read_text
+from senorita_lib.files import read_text, user_path
 
 FOLDER = Path(__file__).parent
 
@@ -21,7 +21,7 @@ def find_weights(name: str) -> Path:
     if not card.is_file():
         known = sorted(path.stem for path in FOLDER.glob("*.json"))
         wanted = f"wanted weights, the folder of a finished run or one of {known}"
-        raise FileNotFoundError(f"{name} is not there, {wanted}")
+        raise FileNotFoundError(f"{user_path(name)} is not there, {wanted}")
     digest = json.loads(read_text(card))["sha256"]
     if not path.is_file() or file_digest(path) != digest:
         raise ValueError(f"{path} is missing or damaged, wanted the file of sha256 {digest[:12]}…")

@@ -25,7 +25,7 @@ from senorita_lib.datasets.synthetic.sensor import MOST_PIXELS, background, sens
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import TEST_SPLITS
-from senorita_lib.files import atomic_write, folder_lock, read_text
+from senorita_lib.files import atomic_write, folder_lock, read_text, user_path
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
@@ -171,7 +171,7 @@ def write_synthetic(
     settings = {"train": train, "test_per_split": test_per_split, "seed": seed}
     want_whole(**settings, workers=1 if workers is None else workers)
     settings = {name: int(value) for name, value in settings.items()} | {"generator": GENERATOR}
-    root = Path(root)
+    root = user_path(root)
     if not _is_finished(root, settings):  # refuses before anything is made
         with folder_lock(root, f"another process is writing {root}: waiting for it"):
             if not _is_finished(root, settings):

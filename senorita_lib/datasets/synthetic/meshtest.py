@@ -22,7 +22,7 @@ from senorita_lib.datasets.synthetic.handmodel import HandAngles, HandShape
 from senorita_lib.datasets.synthetic.sensor import background
 from senorita_lib.datasets.synthetic.stereo import Stereo
 from senorita_lib.datasets.workers import run_tasks
-from senorita_lib.files import atomic_write, folder_lock
+from senorita_lib.files import atomic_write, folder_lock, user_path
 
 _NEAREST = 180.0  # mm: no flesh is nearer to the camera
 _TOWARDS = -0.5  # z of a forearm's direction that points to the camera as much as it may
@@ -110,7 +110,8 @@ def write_mesh_test(root: str | os.PathLike[str], name: str = "mesh", count: int
     if name not in TESTS:
         raise ValueError(f"name is {name!r}, wanted one of {', '.join(TESTS)}")
     want_whole(count=count)
-    root, folder = Path(root), Path(root) / "Task 1"
+    root = user_path(root)
+    folder = root / "Task 1"
     with folder_lock(root, f"another process is writing {root}: waiting for it"):
         for held in (*root.glob("*"), *folder.glob("*")):
             if held.name not in (".lock", "Task 1", "test_images"):  # of an interrupted call
