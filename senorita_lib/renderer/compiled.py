@@ -73,7 +73,10 @@ class Compiled:
     def _fused(self) -> Callable[..., Any]:
         known = torch._inductor.list_options()  # other versions may name them otherwise
         options = {name: value for name, value in _INLINE.items() if name in known}
-        return torch.compile(self.function, fullgraph=True, dynamic=True, options=options)
+        fused = torch.compile(self.function, fullgraph=True, dynamic=True, options=options)
+        if _TROUBLE or torch._dynamo.config.disable or fused is self.function:
+            raise RuntimeError(_TROUBLE or "it is switched off here")
+        return fused
 
     def __call__(self, *arguments: Any) -> Any:  # noqa: D102
         if self.refused is None and not torch._C._are_functorch_transforms_active():
@@ -93,8 +96,6 @@ class Compiled:
         kind = self._kind(arguments)
         if kind in self._known:
             return self._fused(*arguments)
-        if _TROUBLE or torch._dynamo.config.disable or self._fused is self.function:
-            raise RuntimeError(_TROUBLE or "it is switched off here")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler's are about itself
             with torch._dynamo.config.patch(recompile_limit=64):

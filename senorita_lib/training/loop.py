@@ -130,7 +130,8 @@ class Loop:
         self.identity, self.progress, self.watch = identity, progress, watch or (lambda log: None)
         self.precision = training_precision(recipe.precision, device)
         for stage, name in enumerate(STAGES):
-            rate = learning_rate(recipe, stage, 0) * max(1, recipe.refiner_rate_factor)
+            rate = learning_rate(recipe, stage, 0)
+            rate *= max(1, recipe.refiner_rate_factor) if name == "refine" else 1
             if not rate <= torch.finfo(torch.float32).max:
                 said = f"the learning rate of stage {name!r} is {rate:.3g} with its factors"
                 raise ValueError(f"{said}, wanted a finite number in float32")
