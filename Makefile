@@ -5,6 +5,9 @@ MODELS ?= 1 2 3 4
 MINUTES ?= 8
 RUNS := runs/$(RECIPE)
 DATA := data/hands19_synthetic
+DIST ?= dist
+# Notebook 04 and the browser take longest, so they start first.
+TESTS ?= notebooks/04_train_refine.ipynb tests/browser notebooks tests
 # The kernel `python3` is then the one in .venv, also for who has another of that name.
 export JUPYTER_PATH := $(CURDIR)/.venv/share/jupyter
 # Nobody's own IPython start-up files run in the notebooks, and none are made in the home folder.
@@ -16,7 +19,7 @@ JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
 
-.PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock clean
+.PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock dist sbom clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -44,9 +47,9 @@ run: env data ## the whole paper: notebooks, training, tables (RECIPE=tiny MODEL
 	@$(PY) -m senorita_lib.experiments.tables $(RUNS)
 	@echo "Executed notebooks: runs/notebooks and $(RUNS). Checkpoints: $(RUNS)/model_*. Data: $(DATA)."
 
-test: env data ## all tests, the notebooks' outputs included (ARGS= more for pytest)
+test: env data ## all tests, the notebooks' outputs included (TESTS="tests/browser" picks some, ARGS= more for pytest)
 	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=900 --durations=10 \
-	    notebooks/04_train_refine.ipynb tests/browser notebooks tests $(ARGS)
+	    $(TESTS) $(ARGS)
 
 test-quick: env ## the tests without the slow ones, no notebooks
 	$(PYTEST) tests -m "not slow" $(ARGS)
@@ -88,6 +91,17 @@ pictures: env ## draw the README's pictures anew
 
 lock: env ## resolve env/requirements.lock anew (TORCH=2.13.0 pins another torch)
 	$(PY) env/lock.py $(TORCH)
+
+dist: env ## build the wheel and the source archive into dist/, the same bytes for the same commit
+	rm -rf $(DIST)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m build --no-isolation --outdir $(DIST)
+	$(PY) -m twine check --strict $(DIST)/*
+	cd $(DIST) && sha256sum *
+
+sbom: env ## list what .venv holds, with licences, in CycloneDX's form (dist/sbom.cdx.json)
+	mkdir -p $(DIST)
+	$(PY) -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
+	    --output-file $(DIST)/sbom.cdx.json $(PY)
 
 clean: ## remove .venv, data and runs
 	@echo "Removing .venv, data and runs (trained checkpoints too)."

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 python=.venv/bin/python
 lock=env/requirements.lock
 
-fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; }
+fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; }
 
 identity() { "$1" -c 'import sys; print(sys.base_prefix, sys.version)' 2>/dev/null; }
 
@@ -15,12 +15,12 @@ choose_python() { # PYTHON, or the first of the usual names that fits
     if [ -n "${PYTHON:-}" ]; then
         if fits "$PYTHON"; then echo "$PYTHON"; return; fi
     else
-        for name in python3 python3.11 python3.12; do
+        for name in python3 python3.11 python3.12 python3.13; do
             if fits "$name"; then echo "$name"; return; fi
         done
     fi
     found=$("${PYTHON:-python3}" --version 2>&1) || found="no Python"
-    echo "This project needs Python 3.11 or 3.12, and ${PYTHON:-python3} is $found." \
+    echo "This project needs Python 3.11, 3.12 or 3.13, and ${PYTHON:-python3} is $found." \
         "Install one, or name one: make env PYTHON=python3.11" >&2
     return 1
 }

@@ -1,0 +1,89 @@
+"""`make dist`: the same bytes twice, and a wheel that works where the clone is not."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+import senorita_lib
+
+MISSING = [name for name in ("build", "twine", "flit_core") if find_spec(name) is None]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} of the extra `release` not installed"),
+]
+USE = """
+from importlib.metadata import version
+import numpy as np
+import senorita_lib
+from senorita_lib import SR300, Predictor, SyntheticHand
+
+frame = SyntheticHand(seed=11).frame(1, split="interp")
+pose = Predictor.load("small").predict(frame.depth, SR300, box=frame.box)
+error = np.linalg.norm(pose.joints_mm - frame.joints, axis=1).mean()
+print(senorita_lib.__file__, version("senorita-lib"), error, sep="\\n")
+"""
+
+
+def make_dist(folder: Path, umask: int) -> dict[str, bytes]:
+    """Files of `make dist`; -o env: with the running environment as it is."""
+    call = ["make", "-o", "env", "dist", f"PY={sys.executable}", f"DIST={folder}"]
+    done = subprocess.run(call, cwd=ROOT, umask=umask, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("PASSED") == 2 and "WARNING" not in done.stdout.upper()
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist") / "one"
+    make_dist(folder, 0o022)
+    return folder
+
+
+def test_same_commit_gives_the_same_bytes(dist, tmp_path):
+    version = senorita_lib.__version__
+    names = {f"senorita_lib-{version}-py3-none-any.whl", f"senorita_lib-{version}.tar.gz"}
+    first = {path.name: path.read_bytes() for path in dist.iterdir()}
+    assert first.keys() == names
+    assert first == make_dist(tmp_path / "two", 0o077)
+
+
+def test_wheel_is_light_and_holds_the_library_whole(dist):
+    (wheel,) = dist.glob("*.whl")
+    assert wheel.stat().st_size < 20e6
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    kept = subprocess.run(
+        ["git", "ls-files", "senorita_lib"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert held == set(kept.stdout.splitlines())
+
+
+def test_small_predicts_from_the_wheel_away_from_the_clone(dist, tmp_path):
+    """In an environment that shares this one's packages, but not the library."""
+    (wheel,) = dist.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    python = tmp_path / "env" / "bin" / "python"
+    (packages,) = (tmp_path / "env" / "lib").glob("python3.*/site-packages")
+    outside = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", "--no-index", wheel], env=outside, check=True)
+    # Only now, or pip finds the editable install. Of a folder that a .pth names, Python does not
+    # read the .pth files, so the clone stays out of sight.
+    (packages / "shared.pth").write_text(f"{Path(torch.__file__).parents[1]}\n")
+
+    done = subprocess.run(
+        [python, "-W", "error", "-c", USE],
+        cwd=tmp_path, env=outside, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    place, version, error = done.stdout.splitlines()
+    assert packages in Path(place).parents
+    assert version == senorita_lib.__version__
+    assert float(error) < 30  # mm; a constant pose has 48
