@@ -19,7 +19,7 @@ JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
 
-.PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock dist sbom clean
+.PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock croissant dist sbom clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -91,6 +91,9 @@ pictures: env ## draw the README's pictures anew
 
 lock: env ## resolve env/requirements.lock anew (TORCH=2.13.0 pins another torch)
 	$(PY) env/lock.py $(TORCH)
+
+croissant: env data ## describe the synthetic data set for programs (Task 1/croissant.json)
+	$(PY) env/croissant.py $(DATA)
 
 dist: env ## build the wheel and the source archive into dist/, the same bytes for the same commit
 	rm -rf $(DIST)

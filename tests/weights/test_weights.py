@@ -35,7 +35,7 @@ def test_card_tells_the_file(small):
     # It beats the best constant pose by far.
     assert all(errors["refined"][split] < 0.6 * errors["constant"][split] for split in SPLITS)
     text = (weights.FOLDER / "small.md").read_text()
-    assert re.search(r"```\n(.*?)\n```", text, re.S)[1] == describe("small")
+    assert re.search(r"```text\n(.*?)\n```", text, re.S)[1] == describe("small")
 
 
 def test_small_predicts_frames_that_it_never_saw(small):

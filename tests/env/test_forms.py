@@ -1,0 +1,83 @@
+"""Files that other programs read: each in its program's form, and calling what the kit has."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from senorita_lib.datasets.synthetic.frames import describe_splits
+
+FORMS = [
+    ("citation-file-format", "CITATION.cff"),
+    ("github-workflows", ".github/workflows/*.yml"),
+    ("github-issue-forms", ".github/ISSUE_TEMPLATE/[0-9]*.yml"),
+    ("github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
+]
+HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
+CI = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+ENTRIES = CI["jobs"]["make"]["strategy"]["matrix"]["include"]
+
+
+def makes(text):
+    return set(re.findall(r"\bmake ([a-z-]+)", text))
+
+
+@pytest.mark.skipif(find_spec("check_jsonschema") is None, reason="check-jsonschema missing")
+@pytest.mark.parametrize(("schema", "pattern"), FORMS, ids=[form for form, _ in FORMS])
+def test_form_is_the_one_that_its_reader_wants(schema, pattern):
+    paths = sorted(ROOT.glob(pattern))
+    assert paths
+    call = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+    done = subprocess.run([*call, *paths], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_citation_with_a_wrong_field_is_refused_by_its_schema(tmp_path):
+    pytest.importorskip("check_jsonschema")
+    wrong = tmp_path / "CITATION.cff"
+    wrong.write_text((ROOT / "CITATION.cff").read_text("utf-8").replace("title:", "titel:"))
+    call = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    call += ["vendor.citation-file-format", wrong]
+    assert subprocess.run(call, capture_output=True, check=False).returncode == 1
+
+
+def test_github_runs_the_targets_of_ci_on_each_python():
+    called = {target for entry in ENTRIES for target in makes(entry["command"])}
+    assert makes((ROOT / ".ci" / "run").read_text("utf-8")) <= called
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    assert called - {"docs"} <= set(targets)
+    pythons = {entry["python"] for entry in ENTRIES if "TESTS=tests " in entry["command"]}
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    assert pythons == set(re.findall(r"Python :: (3\.\d+)", text))
+    for step in CI["jobs"]["make"]["steps"]:
+        assert re.fullmatch(r"\S+@(v\d+|[0-9a-f]{40})", step.get("uses", "a@v1"))
+
+
+def test_hook_holds_the_notebooks_against_the_tests_of_their_form():
+    """The hook's own command, with the running Python."""
+    (entry,) = (hook["entry"] for hook in HOOKS if hook["id"] == "notebooks")
+    program, *rest = entry.split()
+    assert program == ".venv/bin/python"
+    call = [sys.executable, *rest, "-p", "no:cacheprovider"]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "10 passed" in done.stdout, done.stdout
+
+
+def test_containers_install_the_lock():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    assert "make env" in container["postCreateCommand"]
+    wanted = (ROOT / ".binder" / "requirements.txt").read_text("utf-8").splitlines()
+    lines = [line for line in wanted if not line.startswith(("#", "--"))]
+    assert lines == ["-r ../env/requirements.lock", "-e ."]
+    python = (ROOT / ".binder" / "runtime.txt").read_text("utf-8").strip()
+    assert python == f"python-{container['image'].split(':')[1].split('-')[0]}"
+
+
+def test_data_card_tells_the_splits_as_the_generator_draws_them():
+    text = (ROOT / "docs" / "cards" / "synthetic.md").read_text("utf-8")
+    assert re.search(r"```text\n(.*?)\n```", text, re.S)[1] == describe_splits()
