@@ -34,7 +34,7 @@ from senorita_lib.datasets.hands19 import SPLITS, Hands19, is_empty
 from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.files import atomic_write, folder_lock, user_path
 
-CROPS = 4  # raise it when the same frame no longer gives the same crop, or the file format changes
+CROPS = 5  # raise it when the same frame no longer gives the same crop, or the file format changes
 _SHARD = 512  # crops
 _ARRAYS = ("images", "boxes", "cube_centres", "joints", "found")
 _FEW = 1500  # frames that one process crops before several have started
