@@ -68,7 +68,7 @@ def test_declared_package_is_locked_within_its_range(line):
 def test_lock_names_all_that_its_packages_need_and_admits_the_oldest_python():
     missing, refused = [], []
     for name, distribution in installed_as_locked():
-        python = SpecifierSet(distribution.metadata["Requires-Python"] or "")
+        python = SpecifierSet(distribution.metadata.get("Requires-Python", ""))
         if not python.contains(LOCKED_FOR["python_full_version"]):
             refused.append(f"{name} wants Python {python}")
         for needed in map(Requirement, distribution.requires or []):
