@@ -58,6 +58,8 @@ def at_border(joints, side):
 @pytest.mark.parametrize("name", POSES)
 def test_true_and_predicted_poses_pass(tmp_path, name):
     assert check(tmp_path, POSES[name], BOXES) == 500
+    sizes = BOXES - np.pad(BOXES[:, :2], ((0, 0), (2, 0)))  # x y width height, as HANDS17 has them
+    assert check(tmp_path, POSES[name], sizes) == 500
     for factor, count in ((0.7, 500), (1.3, 500), (1, 1), (1, 5), (1, 40)):
         assert check(tmp_path, off(POSES[name], 20), larger(BOXES, factor), count) == count
 
