@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from senorita_lib.commands import command
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import POSES, format_table
 from senorita_lib.files import user_path
@@ -14,6 +15,7 @@ from senorita_lib.training import processes
 from senorita_lib.training.stages import train
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: train a recipe through all its stages, or resume it, and test it."""
     parser = argparse.ArgumentParser(

@@ -108,7 +108,10 @@ def read_weights(path: PathLike, kind: str) -> tuple[Recipe, dict[str, Tensor]]:
     if found != kind:
         raise ValueError(f"{path} has format {found!r}, wanted {kind!r}")
     with safe_open(path, "pt") as file:
-        recipe = Recipe.from_json(file.metadata()["recipe"])
+        try:
+            recipe = Recipe.from_json(file.metadata().get("recipe", ""))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         return recipe, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 

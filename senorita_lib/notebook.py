@@ -16,7 +16,7 @@ from pydantic import (
 
 from senorita_lib.files import project_path as project_path
 from senorita_lib.files import user_path
-from senorita_lib.recipes import explain
+from senorita_lib.recipes import Number, explain
 
 _INJECTED = "# Parameters\n"  # first line of the cell that papermill inserts
 _PAPERMILLS = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}  # from its --inject-paths
@@ -54,7 +54,7 @@ def whole(least: int | None = None, most: int | None = None) -> Any:
 
 def number(above: float | None = None, below: float | None = None) -> Any:
     """Check for a finite number between two limits, which are not allowed themselves."""
-    return Annotated[float, Field(gt=above, lt=below)]
+    return Annotated[Number, Field(gt=above, lt=below)]
 
 
 def one_of(*choices: Any) -> Any:

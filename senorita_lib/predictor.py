@@ -14,7 +14,7 @@ from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import NOMINAL_MM, SIDE_PX, Box, CropBatch, HandCrop, HandNotFoundError
 from senorita_lib.files import user_path
 from senorita_lib.model import HandPoseNet
-from senorita_lib.weights import find_weights
+from senorita_lib.weights import find_weights, known_weights
 
 # Least share of the square that a hand takes at its depth: a fist seen from its end shows a tenth.
 _LEAST_SHARE = 0.03
@@ -44,13 +44,15 @@ class Predictor:
         """A trained network.
 
         ``checkpoint`` is ``model.safetensors``, the folder of the run that wrote it, or the name
-        of weights that come with the package, see :mod:`senorita_lib.weights`.
+        of weights that come with the package, see :mod:`senorita_lib.weights`; a folder with the
+        name of weights counts if it holds a run.
         Raises ``FileNotFoundError`` without such a file or name, ``ValueError`` if it is damaged.
         """
         path = user_path(checkpoint)
-        if path.is_dir():
-            path = path / "model.safetensors"
-        elif not path.suffix and not path.exists():
+        run = path / "model.safetensors"
+        if run.is_file() or (path.is_dir() and str(checkpoint) not in known_weights()):
+            path = run
+        elif not path.suffix and not path.is_file():
             path = find_weights(str(checkpoint))
         return cls(HandPoseNet.load(path), device)
 

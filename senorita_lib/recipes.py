@@ -3,16 +3,26 @@
 Amounts of training are in images, so that a batch size can change without the schedule.
 """
 
+import ast
 import difflib
 import json
 import os
 import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+)
 
 from senorita_lib.files import read_text
 
@@ -49,11 +59,20 @@ def _not_one(batch: int) -> int:
     return batch
 
 
+def _read_power(value: object) -> object:
+    """``1e-4`` as a number: YAML, as papermill reads it, takes it for a text without its dot."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", value):
+        return float(value)
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_read_power)]
 Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # torch takes no longer ones
 Positive = Annotated[int, Field(gt=0)]
 Batch = Annotated[int, Field(ge=2)]  # batch norms need two images
-PositiveFloat = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
+PositiveFloat = Annotated[Number, Field(gt=0)]
+Weight = Annotated[Number, Field(ge=0)]
 Four = Annotated[tuple[Positive, ...], Strict(False), Field(min_length=4, max_length=4)]
 
 
@@ -67,7 +86,7 @@ class Recipe(BaseModel):
 
     name: str = "paper"
     model: Literal[1, 2, 3, 4] = 1
-    seed: Count = 0
+    seed: Seed = 0
 
     # Training images: the frames of the data set, or synthetic frames made while training
     source: Literal["files", "stream"] = "files"
@@ -118,10 +137,10 @@ class Recipe(BaseModel):
     refined_pose_weight: Weight = 1.0  # weight of eq. 6, on top of the balance
 
     # Augmentation: degrees, factors, px
-    rotation: float = 30.0
+    rotation: Number = 30.0
     scale: Annotated[tuple[PositiveFloat, PositiveFloat], Strict(False)] = (0.75, 1.25)
-    scale_probability: float = 0.5
-    shift: float = 5.0
+    scale_probability: Number = 0.5
+    shift: Number = 5.0
 
     # Schedule, in images. Step 1 sees pose_images + volume_images; eq. 4 joins when the
     # validation error has converged, at the latest after pose_images. Then follows Step 2.
@@ -133,7 +152,7 @@ class Recipe(BaseModel):
     refine_batch: Batch = 4
     learning_rate: PositiveFloat = 7e-4
     milestones: Annotated[tuple[int, ...], Strict(False)] = (60_000, 204_000, 348_000)
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.2
+    decay: Annotated[Number, Field(gt=0, le=1)] = 0.2
     volume_rate_factor: Weight = 1.0
     refine_rate_factor: Weight = 0.1
     # Learning rate of the refiner's layers in Step 2, relative to the estimator's there.
@@ -143,9 +162,9 @@ class Recipe(BaseModel):
 
     # Validation uses the last share of the training frames. The error has converged when the last
     # `patience` validations since the rate was last divided improve it by less than `converged`.
-    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.034
+    validation_share: Annotated[Number, Field(gt=0, lt=1)] = 0.034
     validate_images: Positive = 5_000  # images between two validations
-    converged: float = 0.01
+    converged: Number = 0.01
     patience: Positive = 3
 
     def __init__(self, **values: Any) -> None:  # any: this is where they are checked
@@ -221,8 +240,8 @@ def read_overrides(texts: Sequence[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"override is {text!r}, wanted NAME=VALUE")
-        try:
-            overrides[name] = json.loads(value)
-        except json.JSONDecodeError:
-            overrides[name] = value
+        overrides[name] = value
+        for read in (ast.literal_eval, json.loads):  # True and .5, which JSON has not, and true
+            with suppress(ValueError, SyntaxError, TypeError):
+                overrides[name] = read(value)
     return overrides

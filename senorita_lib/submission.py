@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from senorita_lib._arrays import plain
 from senorita_lib.camera import SR300
+from senorita_lib.commands import command
 from senorita_lib.cropping import CORNERS, box_corners
 from senorita_lib.files import atomic_write, user_path
 from senorita_lib.hand import joints_to_bones
@@ -205,6 +206,7 @@ def _show(field: bytes) -> str:
     return repr(field.decode(errors="replace")[:40])
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: check a submission, and confirm in one line that it is fine."""
     parser = argparse.ArgumentParser(
@@ -214,10 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("zip", help="the submission, which holds result.txt")
     parser.add_argument("boxes", help="the data set's test_bbs.txt")
     chosen = parser.parse_args(arguments)
-    try:
-        frames = check_submission(chosen.zip, chosen.boxes)
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    frames = check_submission(chosen.zip, chosen.boxes)
     print(f"{frames:,} frames, in order, in mm")
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "senorita_lib"
 # From the ground up; a module imports from its own floor and from those below it.
 FLOORS = (
-    {"files", "tables", "_arguments", "_arrays", "hand", "camera"},
+    {"commands", "files", "tables", "_arguments", "_arrays", "hand", "camera"},
     {"cropping", "representations", "estimator", "renderer", "refinement", "losses",
      "augmentation", "evaluation", "submission", "recipes"},
     {"release"},

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300
+from senorita_lib.commands import command
 from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, probe_depth, read_depth
 from senorita_lib.datasets.hands19 import Hands19, UnitsError, is_empty
 from senorita_lib.datasets.layouts import find_layout
@@ -152,6 +153,7 @@ def _odd(data: Hands19) -> dict[str, npt.NDArray[np.bool_]]:
     return odd | {"behind": behind, "outside": beyond & ~behind & ~empty}
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: print the table; exit status 1 if an image is missing or unreadable."""
     parser = argparse.ArgumentParser(
@@ -162,9 +164,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("root", help="the folder that holds 'Task 1', or HANDS17's folder")
     parser.add_argument("--quick", action="store_true", help="read only both ends of each image")
     chosen = parser.parse_args(arguments)
-    try:
-        report = check(chosen.root, chosen.quick)
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    report = check(chosen.root, chosen.quick)
     print(report)
     parser.exit(0 if report.usable else 1)

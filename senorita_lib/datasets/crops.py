@@ -28,6 +28,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300, Camera
+from senorita_lib.commands import command
 from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, crop_hand
 from senorita_lib.datasets.files import read_depth
 from senorita_lib.datasets.hands19 import SPLITS, Hands19, is_empty
@@ -217,6 +218,7 @@ def _show_bytes(number: int) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: crop a split as training does, and print what it holds."""
     parser = argparse.ArgumentParser(
@@ -229,11 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", help="folder for crops (default: ROOT/crops)")
     chosen = parser.parse_args(arguments)
     start = time.monotonic()
-    try:
-        dataset = Hands19(chosen.root, chosen.split, skip_degenerate=chosen.split == "train")
-        crops = load_crops(dataset, size=chosen.size, cache=chosen.cache)
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    dataset = Hands19(chosen.root, chosen.split, skip_degenerate=chosen.split == "train")
+    crops = load_crops(dataset, size=chosen.size, cache=chosen.cache)
     spent = f"{_show_bytes(2 * len(crops) * chosen.size**2)}, {time.monotonic() - start:.0f} s"
     found = f"{crops.found.sum():,} hands found"
     print(f"{len(crops):,} frames, {found}, {spent}, boxes: {dataset.box_form}")

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
+from senorita_lib.commands import command
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS
@@ -170,6 +171,7 @@ def load_ledger() -> dict[Kind, list[Row]]:
     return rows
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, write the ledger, print it."""
     parser = argparse.ArgumentParser(

@@ -19,6 +19,7 @@ from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_flags
+from senorita_lib.commands import command
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import ensemble
@@ -133,6 +134,7 @@ def _train_all(chains: list[list[tuple[str, Trial]]], data: Path, jobs: int) -> 
         )
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run studies, keep them and print their tables."""
     parser = argparse.ArgumentParser(

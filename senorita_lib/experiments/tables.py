@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from senorita_lib.commands import command
 from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame_errors
 from senorita_lib.experiments.trials import STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import Estimate, bootstrap
@@ -215,6 +216,7 @@ def study_means(study: str) -> pd.DataFrame:
     return mm.assign(all=mm.mean(axis=1))
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print Tables 1 and 2."""
     parser = argparse.ArgumentParser(

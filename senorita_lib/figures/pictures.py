@@ -1,11 +1,13 @@
 """The README's pictures: ``python -m senorita_lib.figures.pictures FOLDER`` draws them."""
 
-import sys
+import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from senorita_lib.commands import command
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.datasets.synthetic.posedhand import posed_hand
@@ -74,10 +76,19 @@ def draw_pictures() -> dict[str, Figure]:
     return pictures
 
 
-if __name__ == "__main__":
-    folder, pictures = user_path(sys.argv[1]), draw_pictures()
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: draw all pictures."""
+    parser = argparse.ArgumentParser("python -m senorita_lib.figures.pictures", description=__doc__)
+    parser.add_argument("folder", help="for the pictures")
+    folder = user_path(parser.parse_args(arguments).folder)
+    pictures = draw_pictures()
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in pictures.items():
         path = folder / f"{name}.png"
         atomic_write(path, style.png(figure))
         print(f"{path} drawn")
+
+
+if __name__ == "__main__":
+    main()

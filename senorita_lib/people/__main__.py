@@ -5,6 +5,7 @@ import argparse
 import pandas as pd
 from tqdm.contrib.concurrent import thread_map
 
+from senorita_lib.commands import command
 from senorita_lib.people.batches import find_people
 from senorita_lib.people.crops import BodySet
 
@@ -24,6 +25,7 @@ def problems(people: BodySet, missing: list[str]) -> list[str]:
     return [words for words in thread_map(problem, there.values(), desc="images") if words]
 
 
+@command
 def main(arguments: list[str] | None = None) -> None:
     """Command line: print the table; exit status 1 if an image is missing or cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m senorita_lib.people", description=__doc__)
@@ -31,14 +33,11 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     table: dict[str, list[int]] = {}
     bad: list[str] = []
-    try:
-        for people in find_people(chosen.root):
-            missing = people.missing()
-            bad += (own := problems(people, missing))
-            images = len(set(people.names))
-            table[type(people).__name__] = [images, len(people), len(missing), len(own)]
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    for people in find_people(chosen.root):
+        missing = people.missing()
+        bad += (own := problems(people, missing))
+        images = len(set(people.names))
+        table[type(people).__name__] = [images, len(people), len(missing), len(own)]
     columns = ["images", "labelled people", "missing images", "problems"]
     print(pd.DataFrame([*table.values()], [*table], columns).to_string(), *bad[:9], sep="\n")
     parser.exit(int(any(missing or wrong for _, _, missing, wrong in table.values())))

@@ -12,6 +12,11 @@ from senorita_lib.files import read_text, user_path
 FOLDER = Path(__file__).parent
 
 
+def known_weights() -> list[str]:
+    """Names of the weights that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
 def find_weights(name: str) -> Path:
     """The file of weights that come with the package, such as ``small``.
 
@@ -19,8 +24,7 @@ def find_weights(name: str) -> Path:
     """
     path, card = FOLDER / f"{name}.safetensors", FOLDER / f"{name}.json"
     if not card.is_file():
-        known = sorted(path.stem for path in FOLDER.glob("*.json"))
-        wanted = f"wanted weights, the folder of a finished run or one of {known}"
+        wanted = f"wanted weights, the folder of a finished run or one of {known_weights()}"
         raise FileNotFoundError(f"{user_path(name)} is not there, {wanted}")
     digest = json.loads(read_text(card))["sha256"]
     if not path.is_file() or file_digest(path) != digest:

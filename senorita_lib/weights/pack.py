@@ -5,6 +5,7 @@ import json
 import os
 from typing import Any
 
+from senorita_lib.commands import command
 from senorita_lib.evaluation import POSES, format_table
 from senorita_lib.files import atomic_write, read_text, user_path
 from senorita_lib.model import HandPoseNet
@@ -43,14 +44,12 @@ def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
     )
 
 
+@command
 def main() -> None:
     """Pack and describe."""
     parser = argparse.ArgumentParser(prog="python -m senorita_lib.weights", description=__doc__)
     parser.add_argument("run", help="folder of a finished run")
     parser.add_argument("name", help="name of the weights, such as small")
     chosen = parser.parse_args()
-    try:
-        pack(chosen.run, chosen.name)
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    pack(chosen.run, chosen.name)
     print(describe(chosen.name))

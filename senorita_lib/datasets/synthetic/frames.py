@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300, Camera
+from senorita_lib.commands import command
 from senorita_lib.datasets.files import DepthImageError, encode_depth, image_name, probe_depth
 from senorita_lib.datasets.hands19 import Frame, hand_box
 from senorita_lib.datasets.layouts import find_layout, write_annotations
@@ -248,6 +249,7 @@ def _make(seed: int, start: int, jobs: list[_Job]) -> tuple[int, np.ndarray]:
     return start, labels
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: make a data set, and print what it is and how big."""
     parser = argparse.ArgumentParser(
@@ -260,10 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of all frames")
     parser.add_argument("--workers", type=int, help="processes, by default one for each core")
     chosen = parser.parse_args(arguments)
-    try:
-        root = write_synthetic(**vars(chosen))
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    root = write_synthetic(**vars(chosen))
     size = sum(file.stat().st_size for file in (root / "Task 1").rglob("*") if file.is_file())
     tests = f"{chosen.test_per_split} of each of the test splits {', '.join(TEST_SPLITS)}"
     made = f"{chosen.train} training frames, {tests}, seed {chosen.seed}"

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from senorita_lib.camera import SR300, Camera
+from senorita_lib.commands import command
 from senorita_lib.datasets.files import encode_depth, image_name
 from senorita_lib.datasets.hands19 import Frame, hand_box
 from senorita_lib.datasets.layouts import write_annotations
@@ -132,6 +133,7 @@ def _make(folder: Path, name: str, numbers: range) -> tuple[int, tuple[np.ndarra
     return numbers.start, (boxes, joints)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: write a test set."""
     parser = argparse.ArgumentParser(
@@ -142,10 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--name", default="mesh", choices=TESTS, help="which set")
     parser.add_argument("--count", type=int, default=1000, help="frames")
     chosen = parser.parse_args(arguments)
-    try:
-        print(f"{write_mesh_test(**vars(chosen))}: {chosen.count} frames of set {chosen.name}")
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    print(f"{write_mesh_test(**vars(chosen))}: {chosen.count} frames of set {chosen.name}")
 
 
 if __name__ == "__main__":
