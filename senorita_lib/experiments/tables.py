@@ -10,9 +10,9 @@ all studies.
 """
 
 import argparse
-import gzip
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -87,7 +87,8 @@ def save_trials(table: pd.DataFrame, notes: Mapping[str, Any]) -> None:
     table = table.assign(trial=pd.Categorical(table["trial"], known))
     table = table.sort_values(["trial", "pose", "seed", "frame"])
     text = table.to_csv(index=False, float_format="%.2f", lineterminator="\n")
-    atomic_write(folder / "trials.csv.gz", gzip.compress(text.encode(), mtime=0))
+    # gzip.compress writes other bytes on Python 3.13.
+    atomic_write(folder / "trials.csv.gz", zlib.compress(text.encode(), 9, wbits=31))
     text = json.dumps({name: notes[name] for name in known}, indent=1) + "\n"
     atomic_write(folder / "trials.json", text)
 
