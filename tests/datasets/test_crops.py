@@ -253,7 +253,7 @@ def test_disk_that_fills_up_keeps_what_was_done(root, wanted, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(crops, "atomic_write", fill_up)
-        with pytest.raises(OSError, match=r"cannot be written \(No space left on device\), want"):
+        with pytest.raises(OSError, match="No space left on device"):
             load(root, workers=1)
     assert len(shards(root)) == 2
     check(load(root, workers=1), wanted)
