@@ -36,18 +36,25 @@ class Camera:
 
     def project(self, xyz: Array) -> Array:
         """Camera frame (..., 3), mm, z > 0, to pixel frame: u, v in px, and z in mm unchanged."""
-        xyz = given("xyz", xyz)
+        xyz = _points("xyz", xyz)
         x, y, z = xyz[..., 0], xyz[..., 1], xyz[..., 2]
         return stack_last((self.fx * x / z + self.cx, self.fy * y / z + self.cy, z))
 
     def unproject(self, uvz: Array) -> Array:
         """Pixel frame (..., 3), u, v in px and z in mm, to camera frame, mm."""
-        uvz = given("uvz", uvz)
+        uvz = _points("uvz", uvz)
         return stack_last(self.lift(uvz[..., 0], uvz[..., 1], uvz[..., 2]))
 
     def lift(self, u: Array, v: Array, z: Array) -> tuple[Array, Array, Array]:
         """:meth:`unproject` of separate u, v and z, which may broadcast: x, y, z in mm."""
         return (u - self.cx) * z / self.fx, (v - self.cy) * z / self.fy, z
+
+
+def _points(name: str, values: Array) -> Array:
+    values = given(name, values)
+    if tuple(values.shape[-1:]) != (3,):
+        raise ValueError(f"{name} has shape {tuple(values.shape)}, wanted (..., 3)")
+    return values
 
 
 # The Intel RealSense SR300 that recorded HANDS19.

@@ -153,14 +153,19 @@ def crop_hand(
     ValueError
         If an argument cannot be used; :class:`HandNotFoundError` if the box holds no hand.
     """
+    check_options(foreground, centre, size)
+    depth = checked_depth(depth_mm, camera)
+    return crop_checked(depth, box_xyxy, camera, foreground, centre, size)
+
+
+def check_options(foreground: object, centre: object, size: object) -> None:
+    """Refuse options that :func:`crop_hand` does not have."""
     if foreground not in ("otsu", "valley"):
         raise ValueError(f"foreground is {foreground!r}, wanted 'otsu' or 'valley'")
     if centre not in ("mass", "box"):
         raise ValueError(f"centre is {centre!r}, wanted 'mass' or 'box'")
     if not isinstance(size, int | np.integer) or not 0 < size < 2**15 - 1:  # OpenCV's limit
         raise ValueError(f"size is {size!r}, wanted a whole number of pixels from 1 to 32766")
-    depth = checked_depth(depth_mm, camera)
-    return crop_checked(depth, box_xyxy, camera, foreground, centre, size)
 
 
 def crop_checked(
@@ -234,6 +239,8 @@ def otsu_threshold(depth: np.ndarray) -> int:
 
 def checked_depth(depth_mm: object, camera: Camera) -> np.ndarray:
     """A depth frame as uint16, mm, 0 where nothing returned; ``ValueError`` if it is none."""
+    if not isinstance(camera, Camera):
+        raise ValueError(f"camera is {camera!r}, wanted a senorita_lib.camera.Camera")
     depth = plain("depth_mm", depth_mm, masked=0)
     wanted = (camera.height, camera.width)
     if depth.shape != wanted:

@@ -1,11 +1,12 @@
 """Paths as users give them, files written whole or not at all, folders that one process writes."""
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -14,6 +15,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 def user_path(path: str | os.PathLike[str]) -> Path:
     """A path that somebody gave, absolute: ``~`` is a home folder, others count from this one."""
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path is {path!r}, wanted that of a file or folder")
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError:
@@ -59,6 +62,19 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
 def read_text(path: str | os.PathLike[str]) -> str:
     """A file's text, UTF-8 on every machine, without the mark that Windows puts at its start."""
     return Path(path).read_text(encoding="utf-8-sig")
+
+
+def read_json(path: str | os.PathLike[str], *wanted: str) -> Any:
+    """What a JSON file holds; if names are ``wanted``, an object that has them."""
+    try:
+        value = json.loads(read_text(path))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing, wanted a file that this kit wrote") from None
+    except ValueError:
+        raise ValueError(f"{path} is damaged or no JSON, wanted it whole") from None
+    if missing := [name for name in wanted if not isinstance(value, dict) or name not in value]:
+        raise ValueError(f"{path} has no {missing[0]}, wanted a file that this kit wrote")
+    return value
 
 
 @contextmanager

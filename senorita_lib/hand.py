@@ -50,7 +50,7 @@ def joints_to_bones(joints: Array) -> Array:
 def bones_to_joints(wrist: Array, bones: Array) -> Array:
     """Joints (..., 21, 3) from a wrist (..., 3) and bones: undoes :func:`joints_to_bones`."""
     wrist, bones = given("wrist", wrist), given("bones", bones)
-    if tuple(bones.shape[-2:]) != (20, 3) or wrist.shape[-1] != 3:
+    if tuple(bones.shape[-2:]) != (20, 3) or tuple(wrist.shape[-1:]) != (3,):
         found = f"{tuple(wrist.shape)} and {tuple(bones.shape)}"
         raise ValueError(f"wrist and bones have shapes {found}, wanted (..., 3) and (..., 20, 3)")
     joints: Array = wrist[..., None, :] + like(_CHAIN, bones) @ bones

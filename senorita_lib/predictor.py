@@ -80,8 +80,6 @@ class Predictor:
         ValueError
             If an argument cannot be used; :class:`.HandNotFoundError` if no hand is there.
         """
-        if not isinstance(camera, Camera):
-            raise ValueError(f"camera is {camera!r}, wanted a senorita_lib.camera.Camera")
         left, recipe, seen_by = is_left(left), self.model.recipe, camera
         depth = cropping.checked_depth(depth_mm, camera)
         box = cropping.checked_box(find_hand_box(depth, camera) if box is None else box, camera)

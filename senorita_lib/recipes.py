@@ -137,10 +137,10 @@ class Recipe(BaseModel):
     refined_pose_weight: Weight = 1.0  # weight of eq. 6, on top of the balance
 
     # Augmentation: degrees, factors, px
-    rotation: Number = 30.0
+    rotation: Weight = 30.0
     scale: Annotated[tuple[PositiveFloat, PositiveFloat], Strict(False)] = (0.75, 1.25)
-    scale_probability: Number = 0.5
-    shift: Number = 5.0
+    scale_probability: Annotated[Number, Field(ge=0, le=1)] = 0.5
+    shift: Weight = 5.0
 
     # Schedule, in images. Step 1 sees pose_images + volume_images; eq. 4 joins when the
     # validation error has converged, at the latest after pose_images. Then follows Step 2.
@@ -197,10 +197,10 @@ class Recipe(BaseModel):
         """A recipe from the text of :meth:`to_json`; missing values are the defaults."""
         try:
             values = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, TypeError):
             values = None
         if not isinstance(values, dict):
-            raise ValueError(f"recipe is {text[:40]!r}, wanted a JSON object")
+            raise ValueError(f"recipe is {str(text)[:40]!r}, wanted a JSON object")
         values.pop("pool", None)  # of older recipes: the stream has no pool of poses any more
         return cls(**values)
 
@@ -215,7 +215,7 @@ def find_recipe(name: str, /, **overrides: Any) -> Recipe:
 
     Raises ValueError if the recipe or a name is unknown, or a value impossible.
     """
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(f"recipe is {name!r}, wanted one of {list(RECIPES)}")
     recipe = RECIPES[name].override(**overrides)
     own = _MODELS[name].get(str(recipe.model), {})

@@ -18,7 +18,8 @@ def read_table(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArra
     import pandas as pd  # here: it takes half a second, and generated frames do without it
 
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing, wanted one line for each image")
+        found = "a folder" if path.is_dir() else "missing"
+        raise FileNotFoundError(f"{path} is {found}, wanted a text with one line for each image")
     kinds = {0: str} | dict.fromkeys(range(1, count + 1), float)
     try:
         with np.errstate(over="ignore"):

@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, crop_hand
+from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, check_options, crop_hand
 from senorita_lib.datasets.files import read_depth
 from senorita_lib.datasets.hands19 import SPLITS, Hands19, is_empty
 from senorita_lib.datasets.workers import run_tasks
@@ -109,8 +109,9 @@ def load_crops(
     core where frames are many. ``cache``, by default ``ROOT/crops``, may serve several data sets.
     Raises ``UnitsError`` where :meth:`.Hands19.check_depth` does.
     """
-    dataset.check_depth()
+    check_options(foreground, centre, size)  # before a folder is made
     check_flags(progress=progress)
+    dataset.check_depth()
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())
     if dataset.joints is not None:

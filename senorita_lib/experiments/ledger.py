@@ -25,7 +25,7 @@ from senorita_lib.experiments.studies import run_study
 from senorita_lib.experiments.tables import estimates, load_trials, long_table, save_trials
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
-from senorita_lib.files import atomic_write, project_path, read_text
+from senorita_lib.files import atomic_write, project_path, read_json, read_text
 
 VERDICTS = ("supported", "not supported", "inconclusive")
 NOT_MEASURED = "not measured"
@@ -167,7 +167,7 @@ def load_ledger() -> dict[Kind, list[Row]]:
     if not path.exists():
         command = "python -m senorita_lib.experiments.ledger"
         raise FileNotFoundError(f"{path} is missing, wanted it from {command}")
-    rows: dict[Kind, list[Row]] = json.loads(read_text(path))
+    rows: dict[Kind, list[Row]] = read_json(path)
     return rows
 
 
@@ -180,17 +180,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept_help = "train nothing: use what results/ holds"
     parser.add_argument("--kept", action="store_true", help=kept_help)
     kept = parser.parse_args(arguments).kept
-    try:
-        if kept:
-            load_trials()  # nothing is made where there are none
-        write_synthetic(project_path("data/hands19_synthetic"))
-        for name in () if kept else STUDIES:
-            save_trials(*run_study(name))
-        rows = ledger()
-        path = project_path("results/claims.json")
-        atomic_write(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    if kept:
+        load_trials()  # nothing is made where there are none
+    write_synthetic(project_path("data/hands19_synthetic"))
+    for name in () if kept else STUDIES:
+        save_trials(*run_study(name))
+    rows = ledger()
+    path = project_path("results/claims.json")
+    atomic_write(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     print(ledger_table(rows), ledger_table(rows, "differences"), sep="\n\n")
 
 

@@ -142,13 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("study", choices=STUDIES, nargs="+")
     names = parser.parse_args(arguments).study
-    try:
-        write_synthetic(project_path("data/hands19_synthetic"))
-        for name in names:
-            save_trials(*run_study(name))
-            print(study_table(name), flush=True)
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    write_synthetic(project_path("data/hands19_synthetic"))
+    for name in names:
+        save_trials(*run_study(name))
+        print(study_table(name), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ all studies.
 import argparse
 import json
 import os
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from senorita_lib.commands import command
 from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame_errors
 from senorita_lib.experiments.trials import STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import Estimate, bootstrap
-from senorita_lib.files import atomic_write, project_path, read_text, user_path
+from senorita_lib.files import atomic_write, project_path, read_json, user_path
 
 COLUMNS = ["trial", "model", "seed", "split", "frame", "pose", "mm"]
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -62,7 +63,7 @@ def load_notes(study: str = "") -> dict[str, Any]:
     the validation errors of the initial pose, [images seen, mm]). An ensemble has lengths alone.
     Raises FileNotFoundError if no study was run yet.
     """
-    notes: dict[str, Any] = json.loads(read_text(_kept("trials.json")))
+    notes: dict[str, Any] = read_json(_kept("trials.json"))
     return {name: notes[name] for name in STUDIES[study]} if study else notes
 
 
@@ -144,8 +145,12 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Arrays]:
     """The result and the predictions of a finished run."""
     if not (path := folder / "predictions.npz").is_file():
         raise ValueError(f"{folder} holds a run without test frames, wanted one that was tested")
-    with np.load(path) as arrays:
-        return json.loads(read_text(folder / "result.json")), dict(arrays)
+    result = read_json(folder / "result.json", "recipe", "errors")
+    try:
+        with open(path, "rb") as file, np.load(file) as arrays:
+            return result, dict(arrays)
+    except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(f"{path} is damaged or no .npz, wanted predictions of a run") from None
 
 
 def results_table(found: Results) -> pd.DataFrame:
@@ -225,17 +230,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("folder", nargs="?", help="of runs, such as runs/tiny")
     folder = parser.parse_args(arguments).folder
-    try:
-        if folder:
-            found = load_results(folder)
-            result, _ = next(iter(found[min(found)].values()))
-            first, second = paper_tables(results_table(found), result["errors"]["constant"])
-            most = max(map(len, found.values()))
-        else:
-            first, second = models_tables()
-            most = len(load_notes()["Model 1"]["bone_lengths"])
-    except (ValueError, OSError) as error:
-        parser.exit(1, f"{error}\n")
+    if folder:
+        found = load_results(folder)
+        result, _ = next(iter(found[min(found)].values()))
+        first, second = paper_tables(results_table(found), result["errors"]["constant"])
+        most = max(map(len, found.values()))
+    else:
+        first, second = models_tables()
+        most = len(load_notes()["Model 1"]["bone_lengths"])
     runs = f"{most} seeds merged" if most > 1 else "one run each"
     print(format_table(first, f"Table 1. Mean joint error, mm, {runs}"), end="\n\n")
     print(format_table(second, "Table 2. Ensemble, mean joint error, mm"))

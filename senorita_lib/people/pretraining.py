@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.estimator import PoseEstimator
-from senorita_lib.files import atomic_write, project_path, read_text, user_path
+from senorita_lib.files import atomic_write, project_path, read_json, user_path
 from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.people.batches import BodyBatches, People, find_people
@@ -104,7 +104,7 @@ def pretrain(
         path = folder / "people.json"
         if not path.exists():
             return None
-        result = json.loads(read_text(path))
+        result = read_json(path)
         loop.want_same(path, result["recipe"], recipe, result["data"], identity)
         return folder / WEIGHTS
 

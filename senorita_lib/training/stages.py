@@ -22,7 +22,7 @@ from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.datasets.crops import CropSet, load_crops
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
-from senorita_lib.files import atomic_write, read_text, user_path
+from senorita_lib.files import atomic_write, read_json, user_path
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.losses import step1_losses, step2_losses
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_digest, weights_kind
@@ -139,7 +139,7 @@ def train(
         path = folder / "result.json"
         if not path.exists():
             return None
-        result, log = (json.loads(read_text(p)) for p in (path, folder / "log.json"))
+        result, log = (read_json(p) for p in (path, folder / "log.json"))
         want_same(path, result["recipe"], recipe, result.get("data"), identity)
         return Run(folder, HandPoseNet.load(folder / "model.safetensors"), log, result)
 

@@ -4,10 +4,9 @@
 """
 
 import hashlib
-import json
 from pathlib import Path
 
-from senorita_lib.files import read_text, user_path
+from senorita_lib.files import read_json, user_path
 
 FOLDER = Path(__file__).parent
 
@@ -26,7 +25,7 @@ def find_weights(name: str) -> Path:
     if not card.is_file():
         wanted = f"wanted weights, the folder of a finished run or one of {known_weights()}"
         raise FileNotFoundError(f"{user_path(name)} is not there, {wanted}")
-    digest = json.loads(read_text(card))["sha256"]
+    digest = read_json(card, "sha256")["sha256"]
     if not path.is_file() or file_digest(path) != digest:
         raise ValueError(f"{path} is missing or damaged, wanted the file of sha256 {digest[:12]}…")
     return path

@@ -3,11 +3,12 @@
 import argparse
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from senorita_lib.commands import command
 from senorita_lib.evaluation import POSES, format_table
-from senorita_lib.files import atomic_write, read_text, user_path
+from senorita_lib.files import atomic_write, read_json, user_path
 from senorita_lib.model import HandPoseNet
 from senorita_lib.weights import FOLDER, file_digest
 
@@ -16,10 +17,12 @@ def pack(
     run: str | os.PathLike[str], name: str, folder: str | os.PathLike[str] = FOLDER
 ) -> dict[str, Any]:
     """Write ``NAME.safetensors``, a run's weights as float16, and ``NAME.json``, their card."""
+    if Path(name).name != name:
+        raise ValueError(f"name is {name!r}, wanted a word for the weights, such as small")
     run, folder = user_path(run), user_path(folder)
     weights = folder / f"{name}.safetensors"
     model = HandPoseNet.load(run / "model.safetensors")
-    result, seconds = (json.loads(read_text(run / f"{n}.json")) for n in ("result", "timing"))
+    result, seconds = (read_json(run / f"{n}.json") for n in ("result", "timing"))
     model.save(weights, half=True)
     card: dict[str, Any] = {
         **result, "seconds": seconds,
@@ -31,7 +34,7 @@ def pack(
 
 def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
     """The figures of a card as text: recipe, images seen and errors on the five splits."""
-    card = json.loads(read_text(user_path(folder) / f"{name}.json"))
+    card = read_json(user_path(folder) / f"{name}.json")
     recipe = card["recipe"]
     rows = {label: card["errors"][key] for key, label in POSES.items()}
     seen = ", ".join(f"{images:,} ({stage})" for stage, images in card["images"].items())

@@ -47,6 +47,7 @@ class SyntheticHand:
     """
 
     def __init__(self, seed: int = 0, camera: Camera = SR300) -> None:
+        want_whole(seed=seed)
         if max(camera.width, camera.height) > MOST_PIXELS:
             has = f"{camera.width}x{camera.height}"
             raise ValueError(f"camera is {has}, wanted up to {MOST_PIXELS} px a side")
@@ -119,8 +120,8 @@ def want_whole(**numbers: float) -> None:
     """Refuse a seed or start that is not a whole number from 0, and another not from 1."""
     for name, value in numbers.items():
         least = 0 if name in ("seed", "start") else 1
-        if int(value) != value or value < least:
-            raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name} is {value!r}, wanted a whole number from {least}")
 
 
 def describe_splits() -> str:
