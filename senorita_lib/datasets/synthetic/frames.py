@@ -51,7 +51,7 @@ class SyntheticHand:
         if max(camera.width, camera.height) > MOST_PIXELS:
             has = f"{camera.width}x{camera.height}"
             raise ValueError(f"camera is {has}, wanted up to {MOST_PIXELS} px a side")
-        self.seed, self.camera = seed, camera
+        self.seed, self.camera = int(seed), camera
 
     def _draw(self, index: int, split: str) -> tuple[np.random.Generator, HandPose]:
         if split not in SPLITS:
@@ -120,7 +120,8 @@ def want_whole(**numbers: float) -> None:
     """Refuse a seed or start that is not a whole number from 0, and another not from 1."""
     for name, value in numbers.items():
         least = 0 if name in ("seed", "start") else 1
-        if not isinstance(value, int | np.integer) or value < least:
+        real = isinstance(value, int | float | np.integer | np.floating)
+        if not real or value % 1 or value < least:
             raise ValueError(f"{name} is {value!r}, wanted a whole number from {least}")
 
 
