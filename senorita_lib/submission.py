@@ -150,10 +150,8 @@ def _check_places(line: str, joints: Floats, boxes: npt.NDArray[np.float32]) -> 
     beside = np.abs(hand - box) - _BESIDE * SR300.fx / uvz[..., 2].mean(axis=1)[:, None]
     outside = (beside > (corners[:, 1] - corners[:, 0]) / 2).any(axis=1)
     if outside.sum() > _MOST_OUTSIDE * len(rows):
-        first, why = (
-            outside.argmax(),
-            f"{outside.sum():,} of {len(rows):,} hands lie outside theirs",
-        )
+        first = outside.argmax()
+        why = f"{outside.sum():,} of {len(rows):,} hands lie outside theirs"
     elif len(rows) >= _ENOUGH and (scale := _scale(hand, box)):
         first, why = (beside > 0).any(axis=1).argmax(), f"hands lie {scale:.2f} times as far apart"
     else:
