@@ -26,7 +26,9 @@ ROOT = Path(__file__).parents[1]
 LOG = getLogger("mkdocs.plugins.senorita")
 FENCES = {".py": "python", ".toml": "toml", ".json": "json", ".yml": "yaml", ".sh": "sh"}
 # Code of either kind, which stays as it is; or the target of a link or a picture.
-LINK = re.compile(r"^(`{3,}).*?^\1|``.*?``|`[^`\n]+`|(\]\(|src=\")([^)\s\"#]*)(?=[#)\"])", re.M | re.S)
+LINK = re.compile(
+    r"^(`{3,}).*?^\1|``.*?``|`[^`\n]+`|(\]\(|src=\")([^)\s\"#]*)(?=[#)\"])", re.M | re.S
+)
 
 
 def modules() -> dict[str, list[str]]:
@@ -52,7 +54,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         made.add(uri)
         content: str | bytes
         if uri.endswith(".md"):
-            content, linked = with_links(markdown(home, files, config), home, uri, files)
+            content, linked = with_links(markdown(home, files, config), home, uri)
             waiting |= linked
         else:
             content = (ROOT / home).read_bytes()
@@ -77,16 +79,14 @@ def address(home: str) -> str:
     return "index.md" if home == "README.md" else f"files/{home.removesuffix('.md').lstrip('.')}.md"
 
 
-def with_links(text: str, home: str, uri: str, files: Files) -> tuple[str, set[str]]:
+def with_links(text: str, home: str, uri: str) -> tuple[str, set[str]]:
     """A page's text with links between pages, and the files that it links to."""
     linked = set()
 
     def moved(match: re.Match[str]) -> str:
         before, target = match[2], match[3]
-        if not target or ":" in target:  # code, an anchor, or another site
+        if not target or ":" in target:  # code, an anchor, another site
             return match[0]
-        if target.endswith(".png") and files.get_file_from_path(os.path.join(os.path.dirname(uri), target)):
-            return match[0]  # a picture of a notebook
         path = os.path.normpath(os.path.join(os.path.dirname(home), target))
         if not (ROOT / path).exists():
             LOG.warning("%s links to %s, which is not there", home, target)
@@ -113,18 +113,25 @@ def markdown(home: str, files: Files, config: MkDocsConfig) -> str:
     text = path.read_text("utf-8")
     if path.suffix == ".md":
         return "---\nhide: [navigation]\n---\n" + text if uri == "index.md" else text
-    return f"---\nsearch:\n  exclude: true\n---\n# {home}\n\n{fenced(text, FENCES.get(path.suffix))}"
+    return (
+        f"---\nsearch:\n  exclude: true\n---\n# {home}\n\n{fenced(text, FENCES.get(path.suffix))}"
+    )
 
 
 def public_names() -> list[str]:
     """The page of the package: its docstring, and a line for each name that it exports."""
     lines = ["# senorita_lib", "", "::: senorita_lib", "    options:", "      members: false"]
     lines += ["      show_root_heading: false", "", "## Public names", ""]
-    lines += ["`from senorita_lib import …` works for each of these:", "", "| name | what |", "|---|---|"]
+    lines += [
+        "`from senorita_lib import …` works for each of these:",
+        "",
+        "| name | what |",
+        "|---|---|",
+    ]
+    package = griffe.load("senorita_lib", search_paths=[ROOT], try_relative_path=False)
     for module, names in modules().items():
-        package = griffe.load(f"senorita_lib.{module}", search_paths=[ROOT], try_relative_path=False)
         for name in names:
-            found = package[name]
+            found = package[f"{module}.{name}"]
             text = " ".join(told(found).partition("\n\n")[0].split())
             text = Roles.ROLE.sub(lambda m: f"`{m[2].rpartition('.')[2]}`", text)
             lines.append(f"| [`{name}`][{found.canonical_path}] | {text} |")
@@ -168,7 +175,8 @@ def notebook(path: Path, files: Files, config: MkDocsConfig) -> str:
                 picture = base64.b64decode(data["image/png"])
                 files.append(File.generated(config, uri, content=picture))
                 told = re.sub(r"([\[\]\\])", r"\\\1", data["text/plain"])
-                parts.append(f"![{told}]({path.stem}/{pictures}.png)\n")
+                name = f"picture {pictures}"  # by name, as the file is on the site alone
+                parts.append(f"![{told}][{name}]\n\n[{name}]: {path.stem}/{pictures}.png\n")
             elif text := output.get("text") or data.get("text/plain"):
                 parts.append(f'<div class="output" markdown>\n\n{fenced(text)}\n</div>\n')
             else:
@@ -230,4 +238,3 @@ class Roles(griffe.Extension):
                 text = self.ROLE.sub(lambda match, here=here: link(match, here), text)
                 text = re.sub("^::?$", "", re.sub("::$", ":", text, flags=re.M), flags=re.M)
                 here.docstring = griffe.Docstring(text, parent=here)
-

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from senorita_lib.commands import command
 from senorita_lib.camera import SR300
+from senorita_lib.commands import command
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.datasets.synthetic.posedhand import posed_hand
