@@ -97,7 +97,7 @@ croissant: env data ## describe the synthetic data set for programs (Task 1/croi
 
 # The variable: MkDocs does not advertise what might succeed it.
 docs: env ## build the docs site into site/, every warning an error; open site/index.html
-	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(PY) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 dist: env ## build the wheel and the source archive into dist/, the same bytes for the same commit
 	rm -rf $(DIST)
