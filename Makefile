@@ -19,7 +19,7 @@ JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
 
-.PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock croissant dist sbom clean
+.PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock croissant docs dist sbom clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -95,6 +95,10 @@ lock: env ## resolve env/requirements.lock anew (TORCH=2.13.0 pins another torch
 croissant: env data ## describe the synthetic data set for programs (Task 1/croissant.json)
 	$(PY) env/croissant.py $(DATA)
 
+# The variable: MkDocs does not advertise what might succeed it.
+docs: env ## build the docs site into site/, every warning an error; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
 dist: env ## build the wheel and the source archive into dist/, the same bytes for the same commit
 	rm -rf $(DIST)
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m build --no-isolation --outdir $(DIST)
@@ -106,6 +110,6 @@ sbom: env ## list what .venv holds, with licences, in CycloneDX's form (dist/sbo
 	$(PY) -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
 	    --output-file $(DIST)/sbom.cdx.json $(PY)
 
-clean: ## remove .venv, data and runs
-	@echo "Removing .venv, data and runs (trained checkpoints too)."
-	@rm -rf .venv data runs
+clean: ## remove .venv, data, runs and site
+	@echo "Removing .venv, data, runs and site (trained checkpoints too)."
+	@rm -rf .venv data runs site

@@ -1,4 +1,4 @@
-"""The README's pictures: ``python -m senorita_lib.figures.pictures FOLDER`` draws them."""
+"""Pictures of README and docs: ``python -m senorita_lib.figures.pictures FOLDER`` draws them."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from senorita_lib.camera import SR300
 from senorita_lib.commands import command
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand
@@ -24,11 +25,11 @@ from senorita_lib.representations import layer_depth, project_points, voxelize
 
 
 def draw_pictures() -> dict[str, Figure]:
-    """Figs. 1 and 4 of the paper, and a small picture for each notebook, by file name."""
-    hands, model = SyntheticHand(seed=0), Predictor.load("small").model
+    """Figs. 1 and 4 of the paper, a predicted pose, a small picture for each notebook; by name."""
+    hands, predictor = SyntheticHand(seed=0), Predictor.load("small")
     frame = hands.frame(1, split="interp")  # a test frame that the weights get right
-    pictures = {"pipeline": overview_figure(model, frame)}
-    pictures["refinement"] = refiner_figure(model, frame)
+    pictures = {"pipeline": overview_figure(predictor.model, frame)}
+    pictures["refinement"] = refiner_figure(predictor.model, frame)
     for figure in pictures.values():
         figure.set_dpi(160)  # for small letters
     first = hands.frame(32)
@@ -50,17 +51,27 @@ def draw_pictures() -> dict[str, Figure]:
         draw_volumes(cell, render_skeleton(joints, gamma=gamma, compiled=False)[0].numpy())
         cell.set_title(f"γ = {gamma}", fontsize=9)
 
+    pose = predictor.predict(frame.depth, SR300, frame.box)
+    pictures["pose"], (axes,) = style.new_figure(1, 3, 6.5, 2.6, width_ratios=(3, 2, 1.4))
+    style.draw_depth(axes[0], frame.depth, colourbar=False)
+    style.draw_hand(axes[0], pose.pixels, halo=True)
+    x1, y1, x2, y2 = frame.box
+    axes[0].set(xlim=(x1 - 50, x2 + 50), ylim=(y2 + 25, y1 - 25))
+    for cell, x, name in ((axes[1], 0, "from the camera"), (axes[2], 2, "from the side")):
+        style.draw_hand(cell, pose.joints_mm[:, [x, 1]], width=2.2, dots=14)
+        cell.set(title=name, xlabel=f"{'xyz'[x]} (mm)", ylabel="y (mm)", aspect="equal")
+        cell.invert_yaxis()
+
     pictures["04"], (axes,) = style.new_figure(1, 3, 3.6, 1.3)
-    crop = crop_hand(frame.depth, frame.box, size=model.recipe.image_size)
-    with torch.inference_mode():
-        prediction = model(CropBatch.stack([crop]))
-    boxes = bone_patch_boxes(prediction.uvd)[0]
-    for cell in axes:
+    crop, poses = pose.crop, (pose.initial_mm, pose.initial_mm, pose.joints_mm)
+    for cell, joints_mm in zip(axes, poses, strict=True):
         style.draw_crop(cell, crop.image, colours=style.GREY_MAP)
-    for cell, pose in ((axes[0], prediction.joints_mm), (axes[2], prediction.refinement.joints_mm)):
-        uv = crop.to_uvd(pose[0].numpy())[:, :2]
-        style.draw_hand(cell, uv * len(crop.image) - 0.5, dots=4)
-    style.draw_patch_boxes(axes[1], boxes, len(crop.image))
+        uvd = torch.tensor(crop.to_uvd(joints_mm))
+        if cell is axes[1]:
+            boxes = bone_patch_boxes(uvd[None])[0]
+            style.draw_patch_boxes(cell, boxes, len(crop.image))
+        else:
+            style.draw_hand(cell, uvd[:, :2] * len(crop.image) - 0.5, dots=4)
 
     pictures["05"], (axes,) = style.new_figure(1, 2, 3.6, 1.8, sharey=True)
     for number, seeds in load_results(project_path("results/tiny")).items():

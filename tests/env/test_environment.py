@@ -33,6 +33,7 @@ LOCKED_FOR = {"python_version": "3.11", "python_full_version": "3.11.2", "extra"
 # Where a module's name is not its distribution's.
 DISTRIBUTION = {
     "cv2": "opencv-python", "mpl_toolkits": "matplotlib", "PIL": "pillow", "yaml": "pyyaml",
+    "griffe": "griffelib",
 }  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def test_conda_environment_installs_the_lock_and_the_project_and_nothing_else():
     assert version == LOCKED_FOR["python_version"]
 
 
-FOLDERS = ("senorita_lib", "notebooks", "tests", "benchmarks", "env")
+FOLDERS = ("senorita_lib", "notebooks", "tests", "benchmarks", "env", "docs")
 SOURCES = [
     path
     for folder in FOLDERS

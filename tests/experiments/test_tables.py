@@ -134,11 +134,11 @@ def test_table_lines_up():
     assert without.index("1.00") == head.index("SHAPE") + 1
 
 
-def test_readme_shows_what_the_command_prints(capsys):
+def test_the_docs_show_what_the_command_prints(capsys):
     """And it prints a folder of runs, too."""
     tables.main([])
     printed = capsys.readouterr().out
-    assert f"```\n{printed}```" in (ROOT / "README.md").read_text()
+    assert f"```\n{printed}```" in (ROOT / "docs" / "results.md").read_text()
     assert len(printed.splitlines()) > 15
     tables.main([str(ROOT / "results" / "tiny")])
     printed = capsys.readouterr().out

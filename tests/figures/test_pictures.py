@@ -1,4 +1,4 @@
-"""The README's pictures: each is drawn, and the README shows those and no others."""
+"""Pictures of README and docs: each is drawn, and they show those and no others."""
 
 import re
 
@@ -8,9 +8,11 @@ from senorita_lib.figures.pictures import draw_pictures
 from senorita_lib.figures.style import png
 
 
-def test_readme_shows_what_make_pictures_draws() -> None:
+def test_readme_and_docs_show_what_make_pictures_draws() -> None:
     drawn = {name: png(figure) for name, figure in draw_pictures().items()}
-    shown = re.findall(r"pictures/(\w+)\.png", (ROOT / "README.md").read_text("utf-8"))
+    pages = (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+    text = "".join(page.read_text("utf-8") for page in pages)
+    shown = re.findall(r"pictures/(\w+)\.png", text)
     assert set(shown) == set(drawn) == {path.stem for path in (ROOT / "pictures").iterdir()}
     for name, picture in drawn.items():
         kept = (ROOT / "pictures" / f"{name}.png").read_bytes()

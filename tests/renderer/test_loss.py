@@ -122,8 +122,8 @@ def test_loss_refuses_poses_of_different_shape_and_a_gamma_to_learn():
         SkeletonVolumeLoss(distance="cubic")
 
 
-def test_readmes_example_runs_for_body_and_hand():
-    text = (ROOT / "README.md").read_text()
+def test_the_docs_example_runs_for_body_and_hand():
+    text = (ROOT / "docs" / "renderer.md").read_text()
     (code,) = [block for block in text.split("```") if "SkeletonVolumeLoss" in block]
     network = torch.nn.Sequential(torch.nn.Linear(4, 17 * 3), torch.nn.Unflatten(1, (17, 3)))
     names = {"network": network, "images": torch.ones(1, 4), "labels": torch.rand(1, 17, 3)}
