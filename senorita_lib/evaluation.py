@@ -6,7 +6,7 @@ All joints are in the camera frame, mm, absolute, without alignment (paper, sect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -143,26 +143,14 @@ def split_errors(
     }
 
 
-@runtime_checkable
-class Estimate(Protocol):
-    """A mean with a 95 % interval, both in mm."""
-
-    @property
-    def mean(self) -> float:
-        """Centre of the interval."""
-
-    def interval(self) -> tuple[float, float]:
-        """Lower and upper end."""
-
-
-def format_table(rows: Mapping[str, Mapping[str, float | Estimate]], title: str) -> str:
+def format_table(rows: Mapping[str, Mapping[str, Any]], title: str) -> str:
     """A text table: ``rows`` maps a row's name to {split: mm}, floats or estimates.
 
-    An estimate is shown with half the width of its 95 % interval.
+    An estimate has a ``mean`` and an ``interval()``, of which half the width is shown.
     """
 
-    def show(value: float | Estimate | None) -> str:
-        if not isinstance(value, Estimate):
+    def show(value: Any) -> str:
+        if not hasattr(value, "interval"):
             return f"{'-':>9}" if value is None else f"{value:9.2f}"
         low, high = value.interval()
         return f"{value.mean:9.2f} ±{(high - low) / 2:.1f}"

@@ -5,14 +5,7 @@ import os
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from senorita_lib.files import project_path as project_path
 from senorita_lib.files import user_path
@@ -20,7 +13,9 @@ from senorita_lib.recipes import Number, explain
 
 _INJECTED = "# Parameters\n"  # first line of the cell that papermill inserts
 _PAPERMILLS = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}  # from its --inject-paths
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+_STRICT = pydantic.ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
+)
 
 
 def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:
@@ -42,7 +37,7 @@ def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:
     parameters = pydantic.create_model("Parameters", __config__=_STRICT, **checks)
     try:
         checked = parameters.model_validate(values, context=given)
-    except ValidationError as error:
+    except pydantic.ValidationError as error:
         raise ValueError(explain(error, "this notebook", values, checks)) from None
     namespace.update({name: getattr(checked, name) for name in checks})
 
@@ -82,7 +77,7 @@ def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
     ``otherwise`` says what makes the folder if it is missing; without it, it may be missing.
     """
 
-    def check(value: Any, info: ValidationInfo) -> Any:
+    def check(value: Any, info: pydantic.ValidationInfo) -> Any:
         if isinstance(value, str) and value in but:
             return value
         if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
@@ -105,6 +100,5 @@ def _injected_names(inputs: object) -> set[str]:
     # The first input is always empty; the fourth is the check itself.
     if not isinstance(inputs, list) or len(inputs) != 4 or not inputs[2].startswith(_INJECTED):
         return set()
-    found = ast.walk(ast.parse(inputs[2]))
-    stored = (n for n in found if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-    return {name.id for name in stored} - _PAPERMILLS
+    names = (node for node in ast.walk(ast.parse(inputs[2])) if isinstance(node, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)} - _PAPERMILLS

@@ -1,13 +1,14 @@
 """The public surface: what `from senorita_lib import ...` gives, and what it costs."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from skeletons import run_python
 
 import senorita_lib
+
+NAME = "OMP_WAIT_POLICY"
 
 
 @pytest.mark.parametrize("name", senorita_lib.__all__)
@@ -38,17 +39,11 @@ def test_importing_the_package_imports_no_torch():
         "import sys, senorita_lib; "
         "assert not {'torch', 'numpy', 'cv2', 'pandas', 'pydantic'} & sys.modules.keys()"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python(code)
 
 
-def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
-    code = "import os, senorita_lib; print(os.environ['OMP_WAIT_POLICY'])"
-
-    def policy():
-        command = [sys.executable, "-c", code]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert policy() == "PASSIVE"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert policy() == "ACTIVE"
+@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({NAME: "ACTIVE"}, "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(given, policy, monkeypatch):
+    monkeypatch.delenv(NAME, raising=False)
+    code = f"import os, senorita_lib; print(os.environ['{NAME}'])"
+    assert run_python(code, **given).stdout.strip() == policy

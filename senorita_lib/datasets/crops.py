@@ -26,7 +26,6 @@ import numpy.typing as npt
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
 from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, check_options, crop_hand
@@ -110,7 +109,6 @@ def load_crops(
     Raises ``UnitsError`` where :meth:`.Hands19.check_depth` does.
     """
     check_options(foreground, centre, size)  # before a folder is made
-    check_flags(progress=progress)
     dataset.check_depth()
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())

@@ -150,8 +150,7 @@ class Hands19:
             return [self.split] * len(names)
         if not path.is_file():
             why = "the challenge does not publish them, so use split 'test'"
-            what = f"wanted the names of the {self.split} frames: {why}"
-            raise FileNotFoundError(f"{path} is missing, {what}")
+            raise FileNotFoundError(f"{path} is missing, wanted the {self.split} frames: {why}")
         table = list(lines(path))
         for number, fields in table:
             if len(fields) != 2 or fields[1] not in TEST_SPLITS:

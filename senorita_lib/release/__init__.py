@@ -1,10 +1,5 @@
 """What the authors' release does differently, as variants built on the paper's method."""
 
-from importlib import import_module
-from types import ModuleType
+from senorita_lib.release import foreground, gradient, losses, patches, refiner, stems
 
-
-def __getattr__(name: str) -> ModuleType:
-    if name in ("foreground", "gradient", "losses", "patches", "refiner", "stems"):
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["foreground", "gradient", "losses", "patches", "refiner", "stems"]

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable
-from functools import cached_property, wraps
+from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -15,7 +15,6 @@ _INLINE: dict[str, Any] = {
     "realize_acc_reads_threshold": 1000,
     "realize_opcount_threshold": 10_000,
 }
-
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
@@ -33,8 +32,6 @@ def _cache_trouble() -> str:
 
 
 _TROUBLE = _cache_trouble()  # before anything imports the compiler
-
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -43,15 +40,7 @@ def left_alone(function: Callable[P, R]) -> Callable[P, R]:
     """Keeps a function out of whatever a caller compiles: it brings what it compiles itself."""
     # torch.compiler.disable is the same as this, but takes seconds to import.
     alone: Callable[P, R] = torch._disable_dynamo(function)
-
-    @wraps(function)
-    def outside(*arguments: P.args, **options: P.kwargs) -> R:
-        if torch.compiler.is_dynamo_compiling():
-            why = "compiles what it needs itself, wanted torch.compile without fullgraph=True"
-            torch._dynamo.graph_break(msg=f"{function.__name__} {why}")
-        return alone(*arguments, **options)
-
-    return outside
+    return alone
 
 
 class Compiled:

@@ -22,9 +22,7 @@ _IN_CACHE, _IN_MEMORY = 1 << 18, 1 << 26  # voxels in a piece of work, on CPUs a
 
 def volumes(bone: Bone, gamma: Tensor, centres: Axes, distance: str, ends: str) -> Tensor:
     """Eq. 1."""
-    residual, _, along = _residual(bone, centres)
-    drawn = _fall_off(_distance(residual, distance), gamma)
-    return drawn if ends == "clamp" else drawn * _gate(along)
+    return _draw(bone, gamma, centres, distance, ends)[0]
 
 
 def loss_and_gradient(
@@ -36,11 +34,7 @@ def loss_and_gradient(
     bone, so d dist/d child = -2 r (p - q) and d dist/d parent = -2 (1 - r) (p - q).
     """
     wanted = volumes(true, gamma, centres, distance, ends)
-    residual, r, along = _residual(bone, centres)
-    length = _distance(residual, distance)
-    drawn = _fall_off(length, gamma)
-    if ends == "gate":
-        drawn = drawn * _gate(along)
+    drawn, length, residual, r = _draw(bone, gamma, centres, distance, ends)
     off = drawn - wanted
     loss, slope = (off.abs(), off.sign()) if difference == "l1" else (off * off / 2, off)
     # Along d loss / d q: the root's own slope is 1 / (2 length), and none on the bone itself.
@@ -52,8 +46,10 @@ def loss_and_gradient(
     return _total(loss), at_child, both - at_child
 
 
-def _residual(bone: Bone, centres: Axes) -> tuple[list[Tensor], Tensor, Tensor]:
-    """p - q of eq. 2 at all voxels, its three parts; r clamped to the bone, and unclamped."""
+def _draw(
+    bone: Bone, gamma: Tensor, centres: Axes, distance: str, ends: str
+) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+    """Eq. 1 and, of eq. 2 at all voxels, the distance, the three parts of p - q, and r."""
     child, parent = bone
     along_bone = child - parent
     norm = (along_bone * along_bone).sum(dim=1)[:, None, None, None]
@@ -63,29 +59,22 @@ def _residual(bone: Bone, centres: Axes) -> tuple[list[Tensor], Tensor, Tensor]:
     r = along.clamp(0, 1)
     lengths = along_bone[:, :, None, None, None].unbind(dim=1)
     parts = zip(_spread(from_parent), lengths, strict=True)
-    return [offset - r * length for offset, length in parts], r, along
+    x, y, z = residual = [offset - r * length for offset, length in parts]
+    dist = x * x + y * y + z * z
+    if distance == "euclidean":
+        # The root has no gradient at zero; there the volume is at its peak and needs none.
+        dist = dist.clamp_min(1e-12).sqrt()
+    # exp(-gamma dist), to another base: on CPUs the compiler writes every exp that it uses
+    # twice into memory.
+    drawn = torch.exp2(dist * (gamma * -1.4426950408889634))
+    if ends == "gate":
+        drawn = drawn * ((along > 1e-6) & (along <= 1)).to(along.dtype)
+    return drawn, dist, residual, r
 
 
 def _spread(parts: Sequence[Tensor]) -> Axes:
     x, y, z = parts
     return x[:, None, None, :], y[:, None, :, None], z[:, :, None, None]
-
-
-def _distance(residual: Sequence[Tensor], distance: str) -> Tensor:
-    x, y, z = residual
-    squared = x * x + y * y + z * z
-    # The root has no gradient at zero; there the volume is at its peak and needs none.
-    return squared if distance == "squared" else squared.clamp_min(1e-12).sqrt()
-
-
-def _fall_off(length: Tensor, gamma: Tensor) -> Tensor:
-    # exp(-gamma length), to another base: on CPUs the compiler writes every exp that it uses
-    # twice into memory.
-    return torch.exp2(length * (gamma * -1.4426950408889634))
-
-
-def _gate(along: Tensor) -> Tensor:
-    return ((along > 1e-6) & (along <= 1)).to(along.dtype)
 
 
 def _total(values: Tensor) -> Tensor:

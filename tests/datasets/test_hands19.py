@@ -1,5 +1,7 @@
 """The reader against every quirk of HANDS19's files, and its complaints."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -58,9 +60,7 @@ def test_frames_and_the_documented_format(root):
     np.testing.assert_array_equal(frame.box, BOXES[3])
     assert (frame.joints.shape, frame.joints.dtype) == ((21, 3), np.float32)
     np.testing.assert_allclose(frame.joints, JOINTS[3], atol=1e-4)
-    assert data.joints.shape == (10, 21, 3)
-    assert [f.name for f in data] == data.names
-    assert data[-1].name == data.names[-1]
+    assert [f.name for f in data] == data.names and data[-1].name == data.names[-1]
 
 
 @pytest.mark.parametrize("spelling", ["Task 1", "Task1", "Task_1", "."])
@@ -83,9 +83,7 @@ def test_test_splits(root):
     (root / "Task 1" / "test_joint_annotation.txt").unlink()
     (root / "Task 1" / "test_splits.txt").unlink()
     data = Hands19(root, "test")
-    assert data.joints is None
-    assert data[0].joints is None
-    assert set(data.splits) == {"test"}
+    assert data.joints is data[0].joints is None and set(data.splits) == {"test"}
     complaint(FileNotFoundError, r"test_splits.txt is missing", Hands19, root, "shape")
 
 
@@ -217,48 +215,34 @@ def test_quick_parser_reads_what_the_line_by_line_one_does(tmp_path, root, monke
     assert len(Hands19(root)) == 10  # which it parses quickly
 
 
-@pytest.fixture
-def hands17(tmp_path):
-    root = tmp_path / "hands17"
-    for folder in ("training", "frame"):
-        (root / folder / "images").mkdir(parents=True)
-        for i in range(1, 11):  # numbered from 1
-            (root / folder / "images" / image_name(i)).write_bytes(encode_depth(depth(i)))
+def test_hands17(root):
+    """Its names, its numbers from 1, and boxes drawn around the joints."""
+    for new, old in {"training/images": "training_images", "frame/images": "test_images"}.items():
+        (root / new).parent.mkdir()
+        (root / "Task 1" / old).rename(root / new)
+        (root / new / NAMES[0]).rename(root / new / image_name(10))
+    shutil.rmtree(root / "Task 1")
     names = [image_name(i) for i in range(1, 11)]
-    rows = ("\t".join(map(str, [n, *j.ravel()])) for n, j in zip(names, JOINTS, strict=True))
-    (root / "training" / "Training_Annotation.txt").write_text("\t\n".join(rows))
-    rows = ("\t".join(map(str, [n, *b])) for n, b in zip(names, BOXES, strict=True))
-    (root / "frame" / "BoundingBox.txt").write_text("\n".join(rows))
-    return root
-
-
-def test_hands17_training(hands17):
-    data = Hands19(hands17)
-    assert data.names == [image_name(i) for i in range(1, 11)]
-    np.testing.assert_allclose(data.joints, JOINTS, atol=1e-4)
+    rows = ["\t".join(map(str, [n, *j.ravel()])) for n, j in zip(names, JOINTS, strict=True)]
+    path, boxes = root / "training/Training_Annotation.txt", root / "frame/BoundingBox.txt"
+    path.write_text("\t\n".join(rows))
+    lines = (" ".join([n, *map(str, b)]) for n, b in zip(names, BOXES, strict=True))
+    boxes.write_text("\n".join(lines))
+    data = Hands19(root)
+    assert data.names == names
     for frame, joints in zip(data, JOINTS, strict=True):
+        np.testing.assert_allclose(frame.joints, joints, atol=1e-4)
         np.testing.assert_array_equal(frame.box, hand_box(joints, SR300))
         uv = SR300.project(joints)[:, :2]
         assert ((uv > frame.box[:2]) & (uv < frame.box[2:])).all()
-    np.testing.assert_array_equal(data[0].depth, depth(1))
-    # A joint behind the camera: no box.
-    path = hands17 / "training" / "Training_Annotation.txt"
-    fields = path.read_text().split("\t")
-    fields[3] = "-3"
-    path.write_text("\t".join(fields))
-    assert Hands19(hands17).names == [image_name(i) for i in range(2, 11)]
-
-
-def test_hands17_test_frames_and_half_a_download(hands17):
-    data = Hands19(hands17, "test")
-    assert data.joints is None
+    data = Hands19(root, "test")
+    assert data.joints is None and set(data.splits) == {"test"}
     np.testing.assert_array_equal(data.boxes, BOXES)
-    np.testing.assert_array_equal(data[9].depth, depth(10))
-    assert set(data.splits) == {"test"}
-    complaint(FileNotFoundError, "test_splits.txt is missing", Hands19, hands17, "extrap")
-    (hands17 / "frame" / "BoundingBox.txt").unlink()
-    assert len(Hands19(hands17)) == 10
-    complaint(FileNotFoundError, "BoundingBox.txt is missing", Hands19, hands17, "test")
-    path = hands17 / "training" / "Training_Annotation.txt"
-    path.write_text(path.read_text().replace("\t", " x ", 1))
-    complaint(ValueError, "Training_Annotation.txt line 1 has 64 numbers", Hands19, hands17)
+    complaint(FileNotFoundError, "test_splits.txt is missing", Hands19, root, "extrap")
+    boxes.unlink()
+    complaint(FileNotFoundError, "BoundingBox.txt is missing", Hands19, root, "test")
+    fields = rows[0].split("\t")
+    path.write_text("\n".join(["\t".join([*fields[:3], "-3", *fields[4:]]), *rows[1:]]))
+    assert Hands19(root).names == names[1:]  # a joint behind the camera: no box
+    path.write_text(rows[0].replace("\t", " x ", 1))
+    complaint(ValueError, "Training_Annotation.txt line 1 has 64 numbers", Hands19, root)
