@@ -66,20 +66,10 @@ def success_curve(
     predicted: npt.ArrayLike, true: npt.ArrayLike, thresholds: npt.ArrayLike,
     by: Literal["frame_max", "frame_mean", "joint"] = "frame_max",
 ) -> Floats:  # fmt: skip
-    """Share of frames, or of joints, with an error of at most each threshold.
+    """Share of frames, or of joints, with an error of at most each threshold, (T,), in [0, 1].
 
-    Parameters
-    ----------
-    predicted, true
-        (N, 21, 3), camera frame, mm.
-    thresholds
-        (T,), mm.
-    by
-        Count a frame by its worst joint or by its mean error, or count every joint.
-
-    Returns
-    -------
-        (T,), in [0, 1].
+    Poses are (N, 21, 3), camera frame, mm, ``thresholds`` (T,), mm. A frame counts ``by`` its
+    worst joint or its mean error, or every joint counts.
     """
     errors = joint_errors(predicted, true)
     if by not in ("frame_max", "frame_mean", "joint"):
@@ -97,12 +87,8 @@ def ensemble(
 ) -> npt.NDArray[Any]:
     """Merge several models' poses into one, (N, 21, 3): their mean (Table 2) or their median.
 
-    The median is taken separately for each coordinate.
-
-    Raises
-    ------
-    ValueError
-        If there are no predictions, their shapes differ, or ``merge`` is unknown.
+    The median is taken separately for each coordinate. ``ValueError`` if there are no predictions,
+    their shapes differ, or ``merge`` is unknown.
     """
     if merge not in ("mean", "median"):
         raise ValueError(f"merge is {merge!r}, wanted 'mean' or 'median'")

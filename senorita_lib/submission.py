@@ -45,17 +45,9 @@ def write_submission(
 ) -> None:
     """Write the challenge's submission, a zip file.
 
-    Parameters
-    ----------
-    names
-        Image names, in the order of ``test_bbs.txt``.
-    joints
-        (N, 21, 3), camera frame, mm; zeros, or all masked, for a frame without a hand.
-
-    Raises
-    ------
-    ValueError
-        If the shape is wrong, or a frame has a value that is not finite.
+    ``names`` are those of the images, in the order of ``test_bbs.txt``; ``joints`` (N, 21, 3),
+    camera frame, mm; zeros, or all masked, for a frame without a hand. Raises ``ValueError`` if
+    the shape is wrong, or a frame has a value that is not finite.
     """
     mask = np.ma.getmaskarray(joints) if isinstance(joints, np.ma.MaskedArray) else None
     joints = plain("joints", joints)
@@ -83,12 +75,7 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
     without a hand is 63 zeros; in any other all joints lie in front of the camera, in mm. Half
     of the hands must have bones of a hand's size, and three quarters must lie where their boxes
     are. ``boxes_file`` is ``test_bbs.txt``, which gives the frames, their order and the boxes.
-    Returns the number of frames.
-
-    Raises
-    ------
-    ValueError
-        For the first wrong line: its number, what it has, what was wanted.
+    Returns the number of frames. The ``ValueError`` tells the number of the first wrong line.
     """
     path, boxes_file = user_path(path), user_path(boxes_file)
     names, boxes = read_table(boxes_file, 4, CORNERS)

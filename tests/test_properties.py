@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from senorita_lib.augmentation import Draws, augment
 from senorita_lib.camera import SR300, Camera
@@ -216,68 +217,31 @@ SMALL = Camera(47.5, 47.5, 31.6, 24.5, 64, 48)
 H, W = SMALL.height, SMALL.width
 ROWS, COLUMNS = np.mgrid[:H, :W]
 HAND = np.where(np.hypot(COLUMNS - 32, ROWS - 24) < 8, 500, 900).astype(np.uint16)
+NO_DEPTHS = [HAND.astype(np.uint8), HAND > 600, HAND / 1000, HAND // 100, HAND.astype(int) - 600,
+             -1.0 * HAND, np.full((H, W), np.nan), HAND * 1e-300, HAND.T, None, [[1, 2], [3]],
+             HAND * 1j, HAND.astype(object)]  # fmt: skip
+NO_BOXES = [(5, 5, 5.5, 9), (40, 40, 20, 10), (W + 1, 0, W + 30, 30), (-90, -90, -1, -1), None,
+            (np.nan, 0, 20, 20), (1, 2, 30), (1, 2, (3, 4), 5), "abcd"]  # fmt: skip
 
 
-def one_pixel(rng):
-    return np.where(
-        np.arange(H * W).reshape(H, W) == rng.integers(H * W), rng.integers(1, 65536), 0
-    )
+def noise(seed, high, dtype, share):
+    """In a share of the pixels, 0 elsewhere."""
+    rng = np.random.default_rng(seed)
+    return (rng.integers(0, high, (H, W)) * (rng.random((H, W)) < share)).astype(dtype)
 
 
-def holes(rng, depth):
-    return np.where(rng.random((H, W)) < 0.4, rng.choice([np.nan, np.inf, -np.inf, 0.0]), depth)
-
-
-def noise(rng, low, high, dtype):
-    return rng.integers(low, high, (H, W)).astype(dtype)
-
-
-DEPTHS = {
-    "a hand": lambda rng: HAND,
-    "a hand as float16": lambda rng: HAND.astype(np.float16),
-    "a hand with holes": lambda rng: holes(rng, HAND.astype(float)),
-    "zero": lambda rng: np.zeros((H, W), np.uint16),
-    "one value": lambda rng: np.full((H, W), rng.integers(1, 65536), np.uint16),
-    "two values": lambda rng: np.where(rng.integers(1, H) > ROWS, 500, rng.integers(400, 700)),
-    "one pixel": one_pixel,
-    "noise": lambda rng: noise(rng, 0, 1500, np.uint16),
-    "noise of 16 bits": lambda rng: noise(rng, 0, 2**16, np.uint16),
-    "8 bits": lambda rng: noise(rng, 0, 256, np.uint8),
-    "bools": lambda rng: HAND > 600,
-    "metres": lambda rng: HAND / 1000,
-    "whole metres": lambda rng: noise(rng, 0, 10, np.uint16),
-    "some negative": lambda rng: noise(rng, -(2**15), 2**15, np.int16),
-    "negative and NaN": lambda rng: holes(rng, -1.0),
-    "huge": lambda rng: rng.random((H, W)) * 1e300,
-    "tiny": lambda rng: rng.random((H, W)) * 1e-300,
-    "transposed": lambda rng: HAND.T,
-    "nothing": lambda rng: None,
-    "ragged rows": lambda rng: [[1, 2], [3]],
-    "objects": lambda rng: HAND.astype(object),
-}
-
-
-def around(rng):
-    """A box that meets the image, and mostly the hand."""
-    (x1, x2), (y1, y2) = np.sort(rng.uniform(-0.2, 1.2, (2, 2)) * [[W], [H]])
-    return x1, y1, x2 + 2, y2 + 2
-
-
-BOXES = {
-    "around": around,
-    "whole image": lambda rng: (0, 0, W, H),
-    "tensor": lambda rng: torch.tensor([20, 10, 44, 40]),
-    "enormous": lambda rng: np.array([-1, -1, 1, 1]) * 10.0 ** rng.integers(3, 308),
-    "thin": lambda rng: (5, 0, 6, H),
-    "less than a pixel": lambda rng: (5, 5, 5.5, 9),
-    "inverted": lambda rng: (40, 40, 20, 10),
-    "outside": lambda rng: (W + 1, 0, W + 30, 30),
-    "NaN": lambda rng: (np.nan, 0, 20, 20),
-    "ragged": lambda rng: (1, 2, (3, 4), 5),
-    "nothing": lambda rng: None,
-    "text": lambda rng: "abcd",
-}
-GOOD_BOXES = ["around", "around", "whole image", "thin", "enormous"]
+DTYPES = np.uint16, np.int16, np.int64, np.float16, np.float32, np.float64
+depths = st.one_of(
+    st.sampled_from([HAND, HAND.astype(np.float16)]),
+    st.builds(lambda row, z: np.where(row > ROWS, 500, z), st.integers(0, H), st.integers(1, 900)),
+    # One value and a few others: of floating-point types also negative, NaN, infinite or huge.
+    st.sampled_from(DTYPES).flatmap(lambda dtype: arrays(dtype, (H, W))),
+    st.builds(noise, seeds, st.sampled_from([700, 1500, 65_500]), st.sampled_from(DTYPES[2:]),
+              st.sampled_from([0.03, 0.6, 1])),
+)  # fmt: skip
+boxes = st.just((0, 0, W, H)) | st.one_of(
+    [st.tuples(*[corners] * 4) for corners in (st.floats(-20, 90), st.floats(-1e308, 1e308))]
+).map(lambda box: [*np.minimum(box[:2], box[2:]), *np.maximum(box[:2], box[2:])])
 
 
 def one_sentence(error):
@@ -302,41 +266,35 @@ def crop_or_sentence(depth, box, size, **options):
     return True
 
 
-GOOD_DEPTHS = ["a hand", "noise", "two values", "one value"]
-NO_DEPTHS = [*DEPTHS][[*DEPTHS].index("8 bits") :]
-NO_BOXES = [*BOXES][[*BOXES].index("less than a pixel") :]
+@given(depths, boxes, st.sampled_from(["otsu", "valley"]), st.sampled_from(["mass", "box"]),
+       st.sampled_from([1, 8, 33]))  # fmt: skip
+@cases(300)
+def test_any_depth_and_any_box_give_a_crop_or_one_sentence(depth, box, foreground, centre, size):
+    crop_or_sentence(depth, box, size, foreground=foreground, centre=centre)
 
 
-@pytest.mark.parametrize(
-    ("depths", "boxes"),
-    [*(([d], GOOD_BOXES) for d in DEPTHS), *((GOOD_DEPTHS, [b]) for b in BOXES)],
-)
-@given(data=st.data(), seed=seeds)
-@cases(12)
-def test_any_depth_and_any_box_give_a_crop_or_one_sentence(depths, boxes, data, seed):
-    rng = np.random.default_rng(seed)
-    depth, box = data.draw(st.sampled_from(depths)), data.draw(st.sampled_from(boxes))
-    choices = {"foreground": ["otsu", "valley"], "centre": ["mass", "box"], "size": [1, 8, 33]}
-    options = {name: data.draw(st.sampled_from(values)) for name, values in choices.items()}
-    cropped = crop_or_sentence(DEPTHS[depth](rng), BOXES[box](rng), **options)
-    assert not (cropped and (depth in NO_DEPTHS or box in NO_BOXES))
-
-
-@pytest.mark.parametrize("name", DEPTHS)
-@given(seed=seeds)
-@cases(3)
-def test_any_depth_gives_a_box_or_one_sentence(name, seed):
-    depth = DEPTHS[name](np.random.default_rng(seed))
+@given(depths)
+@cases(100)
+def test_any_depth_gives_a_box_or_one_sentence(depth):
     try:
         box = find_hand_box(depth, SMALL)
     except ValueError as error:
         one_sentence(error)
         return
-    assert name not in NO_DEPTHS
     assert box.shape == (4,) and np.isfinite(box).all() and (box[2:] > box[:2]).all()
     centre = (box[:2] + box[2:]) / 2
     assert (centre >= 0).all() and (centre <= [W, H]).all()
     crop_or_sentence(depth, box, size=8)
+
+
+def test_what_is_no_depth_and_what_is_no_box_is_refused_in_one_sentence():
+    assert crop_or_sentence(HAND.tolist(), torch.tensor([0, 0, W, H]), 8)
+    assert not any(crop_or_sentence(depth, (0, 0, W, H), 8) for depth in NO_DEPTHS)
+    assert not any(crop_or_sentence(HAND, box, 8) for box in NO_BOXES)
+    for depth in NO_DEPTHS:
+        with pytest.raises(ValueError) as caught:
+            find_hand_box(depth, SMALL)
+        one_sentence(caught.value)
 
 
 @given(st.integers(1, 65535), st.integers(0, 300), st.integers(1, 400), seeds)

@@ -40,9 +40,9 @@ def read(path):
         return archive.read("result.txt").decode().splitlines()
 
 
-def refill(path, text, member="result.txt"):
+def refill(path, text):
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(member, text)
+        archive.writestr("result.txt", text)
 
 
 def refused(path, boxes):
@@ -63,8 +63,7 @@ def test_form(tmp_path, hands):
     assert lines[3] == "\t".join([image_name(3), *(f"{v:.4f}" for v in hands[3].ravel())])
     assert lines[7] == image_name(7) + 63 * "\t0.0000"
     assert {p.name for p in tmp_path.iterdir()} == {"result.zip", "test_bbs.txt"}
-    assert evaluation.check_submission is check_submission
-    assert evaluation.write_submission is write_submission
+    assert evaluation.check_submission is check_submission  # the docs name it there
 
 
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from([np.float32, np.float64]))
@@ -92,10 +91,8 @@ def test_failure_leaves_what_was_there(tmp_path, hands):
 def test_what_is_no_zip_is_refused(tmp_path, hands):
     path, boxes = put(tmp_path, hands)
     whole = path.read_bytes()
-    refill(tmp_path / "stored.zip", "\n".join(read(path)))
-    stored = (tmp_path / "stored.zip").read_bytes()
-    flipped = [data[:3000] + bytes([data[3000] ^ 1]) + data[3001:] for data in (whole, stored)]
-    for data in (b"", b"text", whole[:500], whole[:-1], whole[500:], *flipped):
+    flipped = whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:]
+    for data in (b"", b"text", whole[:500], whole[:-1], whole[500:], flipped):
         path.write_bytes(data)
         assert refused(path, boxes) == " is damaged or no zip, wanted one that holds result.txt"
     with pytest.raises(FileNotFoundError):
@@ -123,16 +120,12 @@ def test_damage_is_refused_or_does_not_matter(tmp_path_factory, data):
 
 def test_other_members_are_refused(tmp_path, hands):
     path, boxes = put(tmp_path, hands)
-    text = "\n".join(read(path))
-    refill(path, text, "folder/result.txt")
-    alone = "wanted result.txt alone, in no folder"
-    assert refused(path, boxes) == f" holds 'folder/result.txt', {alone}"
-    refill(path, text)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("readme", "")
-    assert refused(path, boxes) == f" holds 'result.txt', 'readme', {alone}"
-    zipfile.ZipFile(path, "w").close()
-    assert refused(path, boxes) == f" holds nothing, {alone}"
+    for members in (["folder/result.txt"], ["result.txt", "readme"], []):
+        with zipfile.ZipFile(path, "w") as archive:
+            for member in members:
+                archive.writestr(member, "")
+        found = ", ".join(map(repr, members)) or "nothing"
+        assert refused(path, boxes) == f" holds {found}, wanted result.txt alone, in no folder"
 
 
 def change(lines, number, old, new):
@@ -160,10 +153,8 @@ WANTED = "as in test_bbs.txt, then 63 numbers, TABs between"
         (lambda s: [*s[:7], s[2], *s[8:]], 8, f"is {named(3)}, wanted {named(8)} {WANTED}"),
         (lambda s: change(s, 8, "image", "img"), 8, f"is 'img_D00000007.png', wanted {named(8)}"),
         (lambda s: ["\ufeff" + s[0], *s[1:]], 1, "is '\\ufeffimage_D00000000.png', wanted"),
-        (lambda s: [*s[:6], s[6].encode("utf-16").decode("latin1"), *s[7:]], 7, "is 'ÿþi"),
         (lambda s: [*s[:4], s[4].replace("\t", " "), *s[5:]], 5, "is 'image_D00000004.png "),
         (lambda s: change(s, 1, "\t", "\t1\t"), 1, "has 64 numbers, wanted 63"),
-        (lambda s: field(s, 2, "1\t\t"), 2, "has 64 numbers, wanted 63"),
         (lambda s: [*s[:39], s[39].rsplit("\t", 1)[0]], 40, "has 62 numbers, wanted 63"),
         *(
             (lambda s, w=w: field(s, 6, w), 6, f"has {w!r}, wanted a finite number of mm")
@@ -205,25 +196,15 @@ def scaled(joints, factor):
     return joints[:, :1] + factor * (joints - joints[:, :1])
 
 
-def assert_pass(folder, joints):
-    for factor in (0.7, 1, 1.25):  # a child, as they are, a big man
-        assert check_submission(*put(folder, scaled(joints, factor))) == len(joints)
-
-
-@pytest.mark.parametrize("name", ["initial", "refined", "joints"])
-def test_hands_pass(tmp_path, name):
-    several = [predictions(path, name) for path in RUNS]
-    for joints in (*several, np.mean(several, axis=0)):
-        assert_pass(tmp_path, joints)
-
-
-@pytest.mark.parametrize("name", ["intel_animbank", "handyjs_right"])
-def test_real_hands_pass(tmp_path, name):
-    path = SHARED / "real" / f"poses_{name}.npz"
+@pytest.mark.parametrize("name", ["poses_intel_animbank", "poses_handyjs_right", "predictions"])
+def test_hands_of_any_size_pass(tmp_path, name):
+    path = RUNS[0] if name == "predictions" else SHARED / "real" / f"{name}.npz"
     if not path.exists():
         pytest.skip(f"{path.name}, real poses, is not at hand")
     joints = predictions(path, "joints")
-    assert_pass(tmp_path, joints - joints.mean(axis=1, keepdims=True) + [0, 0, 500])
+    joints += [0, 0, 500] - joints.mean(axis=1, keepdims=True)
+    for factor in (0.7, 1, 1.25):  # a child, as they are, a big man
+        assert check_submission(*put(tmp_path, scaled(joints, factor))) == len(joints)
 
 
 @pytest.mark.parametrize(

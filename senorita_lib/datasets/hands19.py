@@ -75,16 +75,10 @@ class Hands19:
 
     Images are read when a frame is asked for.
 
-    Parameters
-    ----------
-    root
-        The folder that holds ``Task 1``, or that folder itself; for HANDS17 the folder that
-        holds ``training`` and ``frame``.
-    split
-        ``train``, ``test`` or one of the test splits ``interp``, ``shape``, ``artic``,
-        ``viewp``, ``extrap``, which need ``test_splits.txt``.
-    skip_degenerate
-        Leave out frames with an empty box (x1 >= x2 or y1 >= y2).
+    ``root`` is the folder that holds ``Task 1``, or that folder itself; for HANDS17 the folder that
+    holds ``training`` and ``frame``. ``split`` is ``train``, ``test`` or one of the test splits
+    ``interp``, ``shape``, ``artic``, ``viewp``, ``extrap``, which need ``test_splits.txt``.
+    With ``skip_degenerate`` frames with an empty box (x1 >= x2 or y1 >= y2) are left out.
 
     Attributes
     ----------

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 from conftest import ROOT
@@ -44,11 +43,3 @@ def test_another_data_set_is_refused(tmp_path):
     done = croissant(tmp_path)
     assert done.returncode == 1
     assert done.stderr == f"{tmp_path} has no synthetic.json, wanted a synthetic data set\n"
-
-
-@pytest.mark.skipif(find_spec("mlcroissant") is None, reason="mlcroissant has no locked release")
-def test_mlcroissant_reads_it(folder):
-    call = [sys.executable, "-m", "mlcroissant.scripts.validate", "--jsonld", "croissant.json"]
-    done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "Done." in done.stderr, done.stderr
-    assert "WARNING" not in done.stderr

@@ -129,23 +129,6 @@ def test_imports_only_what_is_declared(path):
     assert imported(path) <= names(declared)
 
 
-@pytest.mark.parametrize(
-    ("notebook", "options"),
-    re.findall(
-        r"notebooks/(0\w+)\.ipynb((?:[^\\\n]|\\\n)* -p (?:[^\\\n]|\\\n)*)",
-        (ROOT / "Makefile").read_text(encoding="utf-8"),
-    ),
-    ids=["04", "05"],  # or the pattern finds something else than these two
-)
-def test_makefile_passes_parameters_that_the_notebook_has(notebook, options):
-    """Papermill only warns about one that it does not know, and then runs the defaults."""
-    cells = json.loads((ROOT / f"notebooks/{notebook}.ipynb").read_text("utf-8"))["cells"]
-    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
-    assert len(tagged) == 1
-    known = re.findall(r"^(\w+)\s*(?::.*?)?=", "".join(tagged[0]["source"]), re.M)
-    assert set(re.findall(r"-p (\w+)", options)) <= set(known)
-
-
 def test_one_version_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
