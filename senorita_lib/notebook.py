@@ -5,7 +5,7 @@ import os
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
 from senorita_lib.files import project_path as project_path
 from senorita_lib.files import user_path
@@ -13,9 +13,7 @@ from senorita_lib.recipes import Number, explain
 
 _INJECTED = "# Parameters\n"  # first line of the cell that papermill inserts
 _PAPERMILLS = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}  # from its --inject-paths
-_STRICT = pydantic.ConfigDict(
-    extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
-)
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:

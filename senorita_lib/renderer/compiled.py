@@ -16,22 +16,13 @@ _INLINE: dict[str, Any] = {
     "realize_opcount_threshold": 10_000,
 }
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
+_TROUBLE = ""  # why the compiler's own folder cannot be made, if so
+try:  # before anything imports torch's compiler: it would stop whoever makes an optimizer
+    if _CACHE in os.environ:
+        os.makedirs(os.path.abspath(os.environ[_CACHE]), exist_ok=True)
+except OSError as error:
+    _TROUBLE = f"{_CACHE} is {os.environ.pop(_CACHE)} ({error.strerror})"  # torch has another
 
-
-def _cache_trouble() -> str:
-    """Why the compiler's own folder cannot be made, if so; torch then takes its usual one.
-
-    It makes the folder when an optimizer is made, too, and would stop there.
-    """
-    try:
-        if _CACHE in os.environ:
-            os.makedirs(os.path.abspath(os.environ[_CACHE]), exist_ok=True)
-    except OSError as error:
-        return f"{_CACHE} is {os.environ.pop(_CACHE)} ({error.strerror})"
-    return ""
-
-
-_TROUBLE = _cache_trouble()  # before anything imports the compiler
 P = ParamSpec("P")
 R = TypeVar("R")
 
