@@ -8,7 +8,6 @@ the L1 distance of the expected positions, without a loss on the heat maps.
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.estimator import PoseEstimator
@@ -187,10 +185,7 @@ class BodyTrainer(Loop):
         self.write_records()
         write_weights(self.folder / WEIGHTS, BODY_FORMAT, self.recipe, self.model.state_dict())
         spatial = self.people.spatial
-        others = np.delete(np.arange(len(spatial)), self.held)
-        median = np.tile(median_pose(self.people, others), (len(self.held), 1, 1))
-        constant = body_errors(median, self.people, self.held)
-        last = next(row for row in reversed(self.log) if constant.keys() <= row.keys())
+        last = next(row for row in reversed(self.log) if "validation_percent" in row)
         result = {
             "recipe": json.loads(self.recipe.to_json()),
             "data": self.identity,
@@ -198,12 +193,8 @@ class BodyTrainer(Loop):
             "images": loop.images_seen(self.log)["people"],
             "device": str(self.device),
             "torch": torch.__version__,
-            "validation": {key: last[key] for key in constant},
-            "median pose": constant,
+            "validation": {key: value for key, value in last.items() if "validation" in key},
         }
-        if self.progress:
-            errors = loop.format_errors(constant)
-            tqdm.write(f"people: the median pose as a constant guess: {errors}")
         atomic_write(self.folder / "people.json", json.dumps(result, indent=1) + "\n")
 
 
@@ -246,11 +237,3 @@ def body_errors(uvd: np.ndarray, people: BodySet, rows: np.ndarray) -> dict[str,
 def _mean_distance(found: np.ndarray, true: np.ndarray) -> float:
     known = np.isfinite(true).all(axis=-1)
     return float(np.linalg.norm(found - true, axis=-1)[known].mean())
-
-
-def median_pose(people: BodySet, rows: np.ndarray) -> np.ndarray:
-    """Median of each coordinate over some people, uvd, (16, 3): a guess without an image."""
-    uvd = to_uvd(people.keypoints[rows], people.boxes[rows])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")  # where there are no depths
-        return np.nanmedian(uvd, axis=0)
