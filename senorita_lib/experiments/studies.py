@@ -6,7 +6,6 @@ study's table. Killed, it goes on where it was.
 """
 
 import argparse
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import ensemble
 from senorita_lib.experiments.tables import long_table, read_run, save_trials, study_table
 from senorita_lib.experiments.trials import RECIPE, SEEDS, STUDIES, TRIALS, Trial
-from senorita_lib.files import project_path, read_text
+from senorita_lib.files import project_path, read_json
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.people.pretraining import starting_weights
 from senorita_lib.recipes import find_recipe
@@ -83,11 +82,9 @@ def run_study(
             result, _ = runs[trial, SEEDS[0]]
             notes[trial] |= {key: result[key] for key in ("device", "torch")}
             notes[trial]["constant"] = result["errors"]["constant"]
-            logs = (read_text(_folder(trial, seed) / "log.json") for seed in SEEDS)
-            notes[trial]["curves"] = [
-                [[row["seen"], round(row[mm], 2)] for row in counted(json.loads(log)) if mm in row]
-                for log in logs
-            ]
+            logs = (counted(read_json(_folder(trial, seed) / "log.json")) for seed in SEEDS)
+            curves = [[[r["seen"], round(r[mm], 2)] for r in log if mm in r] for log in logs]
+            notes[trial]["curves"] = curves
     return pd.concat(tables), notes
 
 

@@ -202,9 +202,8 @@ def study_table(study: str) -> str:
     mm, notes = study_means(study), load_notes(study)
     change = (mm["all"] - mm["all"].xs(STUDIES[study][0])).groupby("trial", sort=False)
     shown = mm.groupby("trial", sort=False).mean().map("{:.2f}".format)
-    shown["difference"] = [
-        f"{mean:+.2f} ± {sd:.2f}" for mean, sd in zip(change.mean(), change.std(), strict=True)
-    ]
+    both = change.mean().map("{:+.2f}".format), change.std().map("{:.2f}".format)
+    shown["difference"] = both[0] + " ± " + both[1]
     shown["bones"] = [f"{np.mean(note['bone_lengths']):.2f}" for note in notes.values()]
     return shown.rename_axis(index=None, columns=None).to_string()
 
@@ -215,8 +214,7 @@ def study_means(study: str) -> pd.DataFrame:
     Rows are (trial, seed); columns the splits and "all", the mean over them.
     """
     table, wanted = load_trials(), STUDIES[study]
-    about = pd.MultiIndex.from_tuples([(trial, TRIALS[trial].pose) for trial in wanted])
-    table = table[table.set_index(["trial", "pose"]).index.isin(about)]
+    table = table[table["pose"] == table["trial"].map({name: TRIALS[name].pose for name in wanted})]
     mm = table.astype({"mm": float}).pivot_table("mm", ["trial", "seed"], "split")
     mm = mm.reindex(wanted, level="trial")[list(SPLITS)]
     return mm.assign(all=mm.mean(axis=1))

@@ -42,8 +42,7 @@ class People(BodySet):
                 raise FileNotFoundError(f"{words}, wanted at most {_FEW:.0%} missing")
             if missing:
                 warnings.warn(f"{words}: their people are left out", stacklevel=2)
-            gone = set(missing)
-            rows = [row for row, name in enumerate(people.names) if name not in gone]
+            rows = np.flatnonzero(~np.isin(people.names, missing)).tolist()
             self._places += [(people, row) for row in rows]
             labels.append((people.boxes[rows], people.keypoints[rows], people.cameras[rows]))
             digest.update("\n".join([people.identity, *missing]).encode())

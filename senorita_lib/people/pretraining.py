@@ -99,10 +99,9 @@ def pretrain(
             trainer.finish()
 
     def read() -> Path | None:
-        path = folder / "people.json"
-        if not path.exists():
+        if not (path := folder / "people.json").exists():
             return None
-        result = read_json(path)
+        result = read_json(path, "recipe", "data")
         loop.want_same(path, result["recipe"], recipe, result["data"], identity)
         return folder / WEIGHTS
 
@@ -224,16 +223,16 @@ def body_errors(uvd: np.ndarray, people: BodySet, rows: np.ndarray) -> dict[str,
     ``validation_body_mm`` that in space relative to the pelvis, mm, of those with depths, if there
     are any. NaN predictions propagate.
     """
-    boxes = people.boxes[rows]
-    true, spatial = to_uvd(people.keypoints[rows], boxes), people.spatial[rows]
-    errors = {"validation_percent": 100 * _mean_distance(uvd[..., :2], true[..., :2])}
+
+    def mean_distance(found: np.ndarray, true: np.ndarray) -> float:
+        known = np.isfinite(true).all(axis=-1)
+        return float(np.linalg.norm(found - true, axis=-1)[known].mean())
+
+    boxes, spatial = people.boxes[rows], people.spatial[rows]
+    true = to_uvd(people.keypoints[rows], boxes)
+    errors = {"validation_percent": 100 * mean_distance(uvd[..., :2], true[..., :2])}
     if spatial.any():
         cameras = people.cameras[rows][spatial]
         poses = (to_camera(pose[spatial], boxes[spatial], cameras) for pose in (uvd, true))
-        errors["validation_body_mm"] = _mean_distance(*(p - p[:, PELVIS, None] for p in poses))
+        errors["validation_body_mm"] = mean_distance(*(p - p[:, PELVIS, None] for p in poses))
     return errors
-
-
-def _mean_distance(found: np.ndarray, true: np.ndarray) -> float:
-    known = np.isfinite(true).all(axis=-1)
-    return float(np.linalg.norm(found - true, axis=-1)[known].mean())
