@@ -111,16 +111,11 @@ def _train_chain(chain: list[tuple[Path, Trial]], seed: int, data: Path) -> None
 
 def _train_all(names: list[str], data: Path, jobs: int) -> Iterator[None]:
     calls = [(_chain(name, seed), seed, data) for name in names for seed in SEEDS]
-    if jobs == 1:
-        for call in calls:
-            _train_chain(*call)
-            yield
-        return
     ways = [crop_options(find_recipe(RECIPE, **TRIALS[name].changes)) for name in names]
     for options in {str(way): way for way in ways}.values():  # cropped once, not by each process
         load_crops(Hands19(data, "train"), progress=False, **options)
         load_crops(Hands19(data, "test", skip_degenerate=False), progress=False, **options)
-    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):  # 1: in this process
         work = Parallel(return_as="generator_unordered")
         yield from work(delayed(_train_chain)(*call) for call in calls)
 
