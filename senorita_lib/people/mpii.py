@@ -32,9 +32,8 @@ class Mpii(BodySet):
         root = user_path(root)
         path = next((p for place in ("", "*/") for p in root.glob(place + MAT_FILE)), None)
         if path is None:
-            raise FileNotFoundError(
-                f"{root} does not hold {MAT_FILE}, wanted it there or a folder below"
-            )
+            said = f"{root} does not hold {MAT_FILE}"
+            raise FileNotFoundError(f"{said}, wanted it there or a folder below")
         self.images = root / "images"
         self.names, places, points = [], [], []
         for image in _read_images(path):
