@@ -1,8 +1,7 @@
 """What judging a challenge of 125,000 frames costs, beside NumPy's own mean of the same errors."""
 
-import time
-
 import numpy as np
+from reader import seconds
 
 from senorita_lib.evaluation import (
     SPLITS,
@@ -16,16 +15,6 @@ from senorita_lib.experiments.difficulty import finger_bend, palm_angle
 from senorita_lib.experiments.uncertainty import bootstrap
 
 FRAMES = 125_000
-
-
-def seconds(call):
-    """Least of three."""
-    spent = []
-    for _ in range(3):
-        start = time.perf_counter()
-        call()
-        spent.append(time.perf_counter() - start)
-    return min(spent)
 
 
 def main():
@@ -52,7 +41,7 @@ def main():
         "ensemble, median": lambda: ensemble(models, "median"),
         "spread": lambda: spread(models),
     }
-    times = {name: seconds(call) for name, call in calls.items()}
+    times = {name: seconds(call)[0] for name, call in calls.items()}
     base = times["plain mean"]
     print(f"{FRAMES:,} frames{'':17}seconds   of the plain mean")
     for name, spent in times.items():

@@ -42,9 +42,8 @@ def main():
     cores = os.cpu_count()
     rows = [("a data set written, one process", rate(lambda: written(1), WRITTEN), "")]
     if cores > 1:
-        rows.append(
-            (f"a data set written, {cores} processes", rate(lambda: written(cores), WRITTEN), "")
-        )
+        value = rate(lambda: written(cores), WRITTEN)
+        rows.append((f"a data set written, {cores} processes", value, ""))
     cv2.setNumThreads(1)
     poses, frames = (
         rate(lambda draw=draw: [draw(i) for i in range(FRAMES)])
@@ -57,12 +56,8 @@ def main():
         drawn = rate(lambda p=people, i=images: i.extend(p.image(k) for k in range(FRAMES)))
         rows.append((f"people for crops of {size} px, one core", drawn, ""))
         people.image = images.__getitem__
-        batches = BodyBatches(
-            Recipe(image_size=size, batch=20),
-            People([people]),
-            People([people]).split(0.1)[0],
-            "cpu",
-        )
+        everybody, recipe = People([people]), Recipe(image_size=size, batch=20)
+        batches = BodyBatches(recipe, everybody, everybody.split(0.1)[0], "cpu")
         value = rate(lambda b=batches: [b(step, 20) for step in range(30)], 600)
         rows.append((f"the same in augmented batches, {cores} cores", value, ""))
     for size in (64, 256):

@@ -19,22 +19,10 @@ from senorita_lib.recipes import find_recipe
 from senorita_lib.training import stages as training
 
 RECIPE = find_recipe(
-    "tiny",
-    image_size=32,
-    widths=(8, 8, 8, 8),
-    head_channels=8,
-    depth_bins=8,
-    patch_sizes=(16, 8, 8),
-    hidden=8,
-    patch_channels=1,
-    volume_size=8,
-    pose_images=160,
-    volume_images=120,
-    refine_images=120,
-    batch=4,
-    refine_batch=4,
-    validate_images=40,
-)
+    "tiny", image_size=32, widths=(8, 8, 8, 8), head_channels=8, depth_bins=8,
+    patch_sizes=(16, 8, 8), hidden=8, patch_channels=1, volume_size=8, pose_images=160,
+    volume_images=120, refine_images=120, batch=4, refine_batch=4, validate_images=40,
+)  # fmt: skip
 DOING = {"resume": "beginning", "step": "a step", "validate": "validation"}
 DOING |= {"save": "a checkpoint", "finish": "the result"}
 
@@ -100,10 +88,8 @@ def main(count=20, seed=0):
             start(context, data, Path(place, name))[0].join()
             seconds = time.monotonic() - begin
         whole, equal = outcome(folder), 0
-        print(
-            f"A run takes {seconds:.1f} s. What it did when it was killed, and whether the result"
-        )
-        print("after resuming is equal to the bit:")
+        print(f"A run takes {seconds:.1f} s. What it did when it was killed, and whether the")
+        print("result after resuming is equal to the bit:")
         print("kill  second  stage   images  what          equal")
         for number in range(count):
             for attempt in itertools.count():

@@ -21,14 +21,15 @@ from senorita_lib.commands import command
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS
+from senorita_lib.experiments import tables
 from senorita_lib.experiments.studies import run_study
-from senorita_lib.experiments.tables import estimates, load_trials, long_table, save_trials
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.files import atomic_write, project_path, read_json, read_text
 
 VERDICTS = ("supported", "not supported", "inconclusive")
 NOT_MEASURED = "not measured"
+_WIDTH = 98  # characters of a line of text
 Row: TypeAlias = dict[str, Any]
 Kind: TypeAlias = Literal["claims", "differences"]
 _TITLE = {"claims": "claim", "differences": "matter"}
@@ -47,8 +48,8 @@ def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind
     ``other``, ``split``, ``difference`` of their errors and its 95 % interval from ``low`` to
     ``high``, mm, whether it ``decides``, and its ``label``.
     """
-    table = load_trials()
-    measured = estimates(table) | estimates(shifted_poses(data))
+    table = tables.load_trials()
+    measured = tables.estimates(table) | tables.estimates(shifted_poses(data))
     seeds = table.groupby("trial")["seed"].nunique()
     rows = load_claims()
     for row in (row for kind in rows.values() for row in kind):
@@ -98,8 +99,8 @@ def shifted_poses(data: str | os.PathLike[str]) -> pd.DataFrame:
     uvd[..., :2] = 0.9765625 * uvd[..., :2] + 3.5 / 256
     truth = {"joints": np.asarray(true), "splits": np.array(crops.splits)[kept]}
     poses = {"shifted true poses": batch.to_camera(uvd), "true poses": true}
-    tables = [long_table(name, 0, 0, truth, {"true": pose}) for name, pose in poses.items()]
-    return pd.concat(tables)
+    own = [tables.long_table(name, 0, 0, truth, {"true": pose}) for name, pose in poses.items()]
+    return pd.concat(own)
 
 
 def ledger_table(rows: dict[Kind, list[Row]], kind: Kind = "claims") -> str:
@@ -117,8 +118,8 @@ def ledger_table(rows: dict[Kind, list[Row]], kind: Kind = "claims") -> str:
     return "\n".join(lines)
 
 
-def ledger_text(rows: Sequence[Row], width: int = 98) -> str:
-    """Claims or differences in full, a paragraph for each row, in lines of ``width`` characters.
+def ledger_text(rows: Sequence[Row]) -> str:
+    """Claims or differences in full, a paragraph for each row.
 
     ± is half the width of the interval; a star marks an interval that decides and is on one side
     of 0.
@@ -129,18 +130,18 @@ def ledger_text(rows: Sequence[Row], width: int = 98) -> str:
         title = f"{row['claim']} (§ {row['where']})" if "claim" in row else row["matter"]
         lines.append(f"{number:2}. {title}")
         for key in ("evidence", "test") if "claim" in row else ("paper", "release", "changes"):
-            lines += _hung(names.get(key, key), row[key], width)
+            lines += _hung(names.get(key, key), row[key])
         for (one, other), found in grouped(row["comparisons"]).items():
-            lines += _hung("measured", f"“{one}” − “{other}”", width)
+            lines += _hung("measured", f"“{one}” − “{other}”")
             cells = [f"{_short(c):<24}" for c in found]
             lines += [" " * 14 + "".join(cells[i : i + 3]).rstrip() for i in (0, 3)]
-        lines += [*_hung("verdict", row["verdict"].upper(), width), ""]
+        lines += [*_hung("verdict", row["verdict"].upper()), ""]
     return "\n".join(lines[:-1])
 
 
-def _hung(name: str, text: str, width: int) -> list[str]:
+def _hung(name: str, text: str) -> list[str]:
     head = f"    {name + ':':<10}"
-    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * 14)
+    return textwrap.wrap(text, _WIDTH, initial_indent=head, subsequent_indent=" " * 14)
 
 
 def _short(row: Row) -> str:
@@ -163,11 +164,7 @@ def comparison_text(row: Row) -> str:
 
 def load_ledger() -> dict[Kind, list[Row]]:
     """The rows that ``results/claims.json`` holds; raises FileNotFoundError if there are none."""
-    path = project_path("results/claims.json")
-    if not path.exists():
-        command = "python -m senorita_lib.experiments.ledger"
-        raise FileNotFoundError(f"{path} is missing, wanted it from {command}")
-    rows: dict[Kind, list[Row]] = read_json(path)
+    rows: dict[Kind, list[Row]] = read_json(tables.results_file("claims.json", "ledger"))
     return rows
 
 
@@ -177,17 +174,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "python -m senorita_lib.experiments.ledger", description=__doc__
     )
-    kept_help = "train nothing: use what results/ holds"
-    parser.add_argument("--kept", action="store_true", help=kept_help)
+    words = "train nothing: use what results/ holds"
+    parser.add_argument("--kept", action="store_true", help=words)
     kept = parser.parse_args(arguments).kept
     if kept:
-        load_trials()  # nothing is made where there are none
+        tables.load_trials()  # nothing is made where there are none
     write_synthetic(project_path("data/hands19_synthetic"))
     for name in () if kept else STUDIES:
-        save_trials(*run_study(name))
+        tables.save_trials(*run_study(name))
     rows = ledger()
-    path = project_path("results/claims.json")
-    atomic_write(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    atomic_write(
+        project_path("results/claims.json"), json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    )
     print(ledger_table(rows), ledger_table(rows, "differences"), sep="\n\n")
 
 

@@ -6,7 +6,6 @@ study's table. Killed, it goes on where it was.
 """
 
 import argparse
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import ensemble
 from senorita_lib.experiments.tables import long_table, read_run, save_trials, study_table
 from senorita_lib.experiments.trials import RECIPE, SEEDS, STUDIES, TRIALS, Trial
-from senorita_lib.files import project_path, read_text
+from senorita_lib.files import project_path, read_json
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.people.pretraining import starting_weights
 from senorita_lib.recipes import find_recipe
@@ -56,10 +55,9 @@ def run_study(
     trained = [trial for trial in STUDIES[name] if not TRIALS[trial].members]
     # Trials that others start from come first.
     trained.sort(key=lambda trial: bool(TRIALS[trial].start))
-    chains = [_chain(trial) for trial in trained]
     jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
-    done = _train_all(chains, project_path(data), jobs)
-    for _ in tqdm(done, name, len(chains) * len(SEEDS), disable=not progress):
+    done = _train_all(trained, project_path(data), jobs)
+    for _ in tqdm(done, name, len(trained) * len(SEEDS), disable=not progress):
         pass
     runs = {(trial, seed): read_run(_folder(trial, seed)) for trial in trained for seed in SEEDS}
     _, truth = next(iter(runs.values()))
@@ -84,54 +82,42 @@ def run_study(
             result, _ = runs[trial, SEEDS[0]]
             notes[trial] |= {key: result[key] for key in ("device", "torch")}
             notes[trial]["constant"] = result["errors"]["constant"]
-            logs = (read_text(_folder(trial, seed) / "log.json") for seed in SEEDS)
-            notes[trial]["curves"] = [
-                [[row["seen"], round(row[mm], 2)] for row in counted(json.loads(log)) if mm in row]
-                for log in logs
-            ]
+            logs = (counted(read_json(_folder(trial, seed) / "log.json")) for seed in SEEDS)
+            curves = [[[r["seen"], round(r[mm], 2)] for r in log if mm in r] for log in logs]
+            notes[trial]["curves"] = curves
     return pd.concat(tables), notes
-
-
-def _chain(name: str) -> list[tuple[str, Trial]]:
-    """A trial with its name, after the one that it starts from."""
-    trial = TRIALS[name]
-    return [*(_chain(trial.start) if trial.start else ()), (name, trial)]
 
 
 def _folder(name: str, seed: int) -> Path:
     return project_path("runs/studies") / RECIPE / f"{name}, seed {seed}"
 
 
-def _train_chain(folders: list[Path], trials: list[Trial], seed: int, data: Path) -> None:
+def _chain(name: str, seed: int) -> list[tuple[Path, Trial]]:
+    """A trial with its folder, after the one that it starts from."""
+    trial = TRIALS[name]
+    before = _chain(trial.start, seed) if trial.start else []
+    return [*before, (_folder(name, seed), trial)]
+
+
+def _train_chain(chain: list[tuple[Path, Trial]], seed: int, data: Path) -> None:
     start = None
-    for folder, trial in zip(folders, trials, strict=True):
+    for folder, trial in chain:
         recipe = find_recipe(RECIPE, seed=seed, **trial.changes)
         if start is None:
             start = starting_weights(recipe, folder.parent, progress=False)
-        loss = trial.volume_loss
-        train(recipe, data, folder, progress=False, start=start, volume_loss=loss)
+        train(recipe, data, folder, progress=False, start=start, volume_loss=trial.volume_loss)
         start = folder / "model.safetensors"
 
 
-def _train_all(chains: list[list[tuple[str, Trial]]], data: Path, jobs: int) -> Iterator[None]:
-    calls = [
-        ([_folder(name, seed) for name, _ in chain], [trial for _, trial in chain], seed, data)
-        for chain in chains
-        for seed in SEEDS
-    ]
-    if jobs == 1:
-        for call in calls:
-            _train_chain(*call)
-            yield
-        return
-    ways = [crop_options(find_recipe(RECIPE, **chain[-1][1].changes)) for chain in chains]
+def _train_all(names: list[str], data: Path, jobs: int) -> Iterator[None]:
+    calls = [(_chain(name, seed), seed, data) for name in names for seed in SEEDS]
+    ways = [crop_options(find_recipe(RECIPE, **TRIALS[name].changes)) for name in names]
     for options in {str(way): way for way in ways}.values():  # cropped once, not by each process
         load_crops(Hands19(data, "train"), progress=False, **options)
         load_crops(Hands19(data, "test", skip_degenerate=False), progress=False, **options)
-    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
-        yield from Parallel(return_as="generator_unordered")(
-            delayed(_train_chain)(*call) for call in calls
-        )
+    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):  # 1: in this process
+        work = Parallel(return_as="generator_unordered")
+        yield from work(delayed(_train_chain)(*call) for call in calls)
 
 
 @command

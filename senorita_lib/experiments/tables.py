@@ -52,7 +52,7 @@ def long_table(
 def load_trials() -> pd.DataFrame:
     """The long table of all studies; raises FileNotFoundError if none was run yet."""
     types = dict.fromkeys(("model", "seed", "frame"), int) | {"mm": np.float32}
-    return pd.read_csv(_kept("trials.csv.gz"), dtype=types)
+    return pd.read_csv(results_file("trials.csv.gz"), dtype=types)
 
 
 def load_notes(study: str = "") -> dict[str, Any]:
@@ -63,15 +63,16 @@ def load_notes(study: str = "") -> dict[str, Any]:
     the validation errors of the initial pose, [images seen, mm]). An ensemble has lengths alone.
     Raises FileNotFoundError if no study was run yet.
     """
-    notes: dict[str, Any] = read_json(_kept("trials.json"))
+    notes: dict[str, Any] = read_json(results_file("trials.json"))
     return {name: notes[name] for name in STUDIES[study]} if study else notes
 
 
-def _kept(name: str) -> Path:
+def results_file(name: str, command: str = "studies STUDY") -> Path:
+    """A file under ``results``; if it is missing, the error names the command that writes it."""
     path = project_path(f"results/{name}")
     if not path.exists():
-        command = "python -m senorita_lib.experiments.studies STUDY"
-        raise FileNotFoundError(f"{path} is missing, wanted it from {command}")
+        wanted = f"wanted it from python -m senorita_lib.experiments.{command}"
+        raise FileNotFoundError(f"{path} is missing, {wanted}")
     return path
 
 
@@ -116,28 +117,27 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
     seed, or are the same in both, or were tested on different frames or without labels.
     """
     folder = user_path(folder)
+    runs = [(path, *read_run(path.parent)) for path in sorted(folder.rglob("result.json"))]
+    if not runs:
+        wanted = "wanted a run of 04_train_refine.ipynb there"
+        raise FileNotFoundError(f"{folder} holds no result.json, {wanted}")
     found: Results = {}
-    first: tuple[Path, dict[str, Any], Arrays] | None = None
-    for path in sorted(folder.rglob("result.json")):
-        result, arrays = read_run(path.parent)
-        recipe = result["recipe"]
+    first, earlier, known = runs[0]
+    for path, result, arrays in runs:
+        recipe, other = result["recipe"], earlier["recipe"]
         if not result["errors"]["refined"]:
             wanted = "wanted labelled ones: its submission.zip is for the challenge's server"
             raise ValueError(f"{path} was tested on frames without labels, {wanted}")
-        first = first or (path, result, arrays)
-        for name in recipe.keys() | first[1]["recipe"].keys():
-            if name not in ("model", "seed") and recipe.get(name) != first[1]["recipe"].get(name):
-                raise ValueError(f"{path} has another {name} than {first[0]}, wanted one recipe")
-        if not np.array_equal(arrays["names"], first[2]["names"]):
-            raise ValueError(f"{path} was tested on other frames than {first[0]}, wanted the same")
+        for name in (recipe.keys() | other.keys()) - {"model", "seed"}:
+            if recipe.get(name) != other.get(name):
+                raise ValueError(f"{path} has another {name} than {first}, wanted one recipe")
+        if not np.array_equal(arrays["names"], known["names"]):
+            raise ValueError(f"{path} was tested on other frames than {first}, wanted the same")
         seeds = found.setdefault(recipe["model"], {})
         if recipe["seed"] in seeds:
             which = f"model {recipe['model']} with seed {recipe['seed']}"
             raise ValueError(f"{path} is {which} once more, wanted each once")
         seeds[recipe["seed"]] = result, arrays
-    if not found:
-        wanted = "wanted a run of 04_train_refine.ipynb there"
-        raise FileNotFoundError(f"{folder} holds no result.json, {wanted}")
     return {model: dict(sorted(seeds.items())) for model, seeds in sorted(found.items())}
 
 
@@ -202,9 +202,8 @@ def study_table(study: str) -> str:
     mm, notes = study_means(study), load_notes(study)
     change = (mm["all"] - mm["all"].xs(STUDIES[study][0])).groupby("trial", sort=False)
     shown = mm.groupby("trial", sort=False).mean().map("{:.2f}".format)
-    shown["difference"] = [
-        f"{mean:+.2f} ± {sd:.2f}" for mean, sd in zip(change.mean(), change.std(), strict=True)
-    ]
+    both = change.mean().map("{:+.2f}".format), change.std().map("{:.2f}".format)
+    shown["difference"] = both[0] + " ± " + both[1]
     shown["bones"] = [f"{np.mean(note['bone_lengths']):.2f}" for note in notes.values()]
     return shown.rename_axis(index=None, columns=None).to_string()
 
@@ -215,8 +214,7 @@ def study_means(study: str) -> pd.DataFrame:
     Rows are (trial, seed); columns the splits and "all", the mean over them.
     """
     table, wanted = load_trials(), STUDIES[study]
-    about = pd.MultiIndex.from_tuples([(trial, TRIALS[trial].pose) for trial in wanted])
-    table = table[table.set_index(["trial", "pose"]).index.isin(about)]
+    table = table[table["pose"] == table["trial"].map({name: TRIALS[name].pose for name in wanted})]
     mm = table.astype({"mm": float}).pivot_table("mm", ["trial", "seed"], "split")
     mm = mm.reindex(wanted, level="trial")[list(SPLITS)]
     return mm.assign(all=mm.mean(axis=1))

@@ -52,9 +52,8 @@ def bootstrap(
     stacks = {name: np.atleast_2d(np.asarray(row, np.float64)) for name, row in rows.items()}
     for name, row in stacks.items():
         if row.ndim != 2 or row.shape[1] != len(splits) or not np.isfinite(row).all():
-            raise ValueError(
-                f"errors of {name!r} have shape {row.shape}, wanted (seeds, {len(splits)}), finite"
-            )
+            said = f"errors of {name!r} have shape {row.shape}"
+            raise ValueError(f"{said}, wanted (seeds, {len(splits)}), finite")
     present = [name for name in SPLITS if (splits == name).any()]
     if not present:
         raise ValueError(f"splits are {sorted(set(splits.tolist()))}, wanted some of {SPLITS}")
@@ -66,16 +65,14 @@ def bootstrap(
         means[split], samples[split] = part.mean(axis=1), _frame_samples(part, draws, rng)
     means["all"] = np.mean(list(means.values()), axis=0)
     samples["all"] = np.mean(list(samples.values()), axis=0)
-    estimates, first = {}, 0
+    estimates: dict[Key, dict[str, Estimate]] = {}
+    first = 0
     for name, row in stacks.items():
         used = slice(first, first := first + len(row))
-        weights = _seed_weights(len(row), draws, seed)
-        estimates[name] = {
-            split: Estimate(
-                float(means[split][used].mean()), (drawn[:, used] * weights).sum(axis=1)
-            )
-            for split, drawn in samples.items()
-        }
+        weights, estimates[name] = _seed_weights(len(row), draws, seed), {}
+        for split, drawn in samples.items():
+            mean = float(means[split][used].mean())
+            estimates[name][split] = Estimate(mean, (drawn[:, used] * weights).sum(axis=1))
     return estimates
 
 
@@ -86,9 +83,8 @@ def _frame_samples(
     frames = errors.shape[1]
     means = np.empty((draws, len(errors)))
     for part in np.array_split(np.arange(draws), 1 + draws * frames // 1_000_000):  # fits memory
-        drawn = (
-            rng.integers(frames, size=(len(part), frames)) + frames * np.arange(len(part))[:, None]
-        )
+        drawn = rng.integers(frames, size=(len(part), frames))
+        drawn += frames * np.arange(len(part))[:, None]
         counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
         means[part] = counts @ errors.T / frames
     return means

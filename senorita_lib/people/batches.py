@@ -5,13 +5,14 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 
 from senorita_lib.augmentation import draw
 from senorita_lib.files import user_path
-from senorita_lib.people.crops import BodySet, Change, cut_body
+from senorita_lib.people.crops import BodySet, cut_body
 from senorita_lib.people.human36m import Human36m
 from senorita_lib.people.mpii import Mpii
 from senorita_lib.recipes import Recipe
@@ -35,13 +36,13 @@ class People(BodySet):
         labels, digest = [], hashlib.sha256()
         for people in sets:
             missing, listed = sorted(people.missing()), len(set(people.names))
-            words = f"{len(missing):,} of {listed:,} images are missing, first {missing[:3]}"
+            words = f"{len(missing):,} of {listed:,} images are missing in {people.images}"
+            words += f", first {missing[:3]}"
             if len(missing) > _FEW * listed:
-                raise FileNotFoundError(f"{words}, wanted at most {_FEW:.0%}")
+                raise FileNotFoundError(f"{words}, wanted at most {_FEW:.0%} missing")
             if missing:
                 warnings.warn(f"{words}: their people are left out", stacklevel=2)
-            gone = set(missing)
-            rows = [row for row, name in enumerate(people.names) if name not in gone]
+            rows = np.flatnonzero(~np.isin(people.names, missing)).tolist()
             self._places += [(people, row) for row in rows]
             labels.append((people.boxes[rows], people.keypoints[rows], people.cameras[rows]))
             digest.update("\n".join([people.identity, *missing]).encode())
@@ -71,14 +72,13 @@ class People(BodySet):
         return seen, np.concatenate(held)
 
 
-def find_people(root: str | os.PathLike[str]) -> list[Mpii | Human36m]:
+def find_people(root: str | os.PathLike[str]) -> list[BodySet]:
     """The people in the folders ``MPII`` and ``Human36M`` of ``root``; either may be missing."""
-    root = user_path(root)
-    mpii, human36m = root / "MPII", root / "Human36M"
-    if not (mpii.is_dir() or human36m.is_dir()):
-        raise FileNotFoundError(f"{root} holds neither MPII nor Human36M, wanted at least one")
-    places = (Mpii, mpii), (Human36m, human36m)
-    return [reader(place) for reader, place in places if place.is_dir()]
+    places = (Mpii, user_path(root) / "MPII"), (Human36m, user_path(root) / "Human36M")
+    found: list[BodySet] = [reader(place) for reader, place in places if place.is_dir()]
+    if not found:
+        raise FileNotFoundError(f"{user_path(root)} holds neither MPII nor Human36M, wanted one")
+    return found
 
 
 class BodyBatches:
@@ -124,13 +124,10 @@ class BodyBatches:
         )  # fmt: skip
         more = torch.rand(batch, 4, generator=generator)
         colour = 1 + _COLOUR * (2 * more[:, 1:] - 1)
-        changes = zip(
-            draws.angle.tolist(), draws.scale.tolist(), draws.shift.tolist(),
-            (more[:, 0] < 0.5).tolist(), colour.tolist(), strict=True,
-        )  # fmt: skip
+        changes = draws.angle, draws.scale, draws.shift, more[:, 0] < 0.5, colour
+        people = zip(rows, *(values.tolist() for values in changes), strict=True)
 
-        def cut(row: int, change: Change) -> tuple[np.ndarray, np.ndarray]:
-            return cut_body(self.people[row], recipe.image_size, change)
+        def cut(row: int, *change: Any) -> tuple[np.ndarray, np.ndarray]:
+            return cut_body(self.people[row], recipe.image_size, *change)
 
-        own = list(zip(rows, changes, strict=True))[processes.rank_slice(batch)]
-        return [self._threads.submit(cut, row, Change(*values)) for row, values in own]
+        return [self._threads.submit(cut, *own) for own in [*people][processes.rank_slice(batch)]]

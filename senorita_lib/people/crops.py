@@ -8,6 +8,7 @@ such as the depths where there are only 2D labels. Crops follow the coordinate c
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,57 +83,40 @@ def read_colour(path: Path) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if jpeg or png else None
     if image is None:
-        raise ValueError(
-            f"{path} ({len(data)} bytes) is truncated or damaged, wanted a JPEG or PNG"
-        )
+        said = f"{path} ({len(data)} bytes) is truncated or damaged"
+        raise ValueError(f"{said}, wanted a JPEG or PNG")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-@dataclass(frozen=True)
-class Change:
-    """Augmentation of one person's crop."""
-
-    angle: float = 0.0  # degrees, rotates the content from u towards v
-    scale: float = 1.0  # of the content
-    shift: tuple[float, float] = (0.0, 0.0)  # of the content in uv, as a share of the box
-    mirror: bool = False  # swaps left and right keypoints too
-    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)  # factors on red, green, blue
-
-
 def cut_body(
-    frame: BodyFrame, size: int, change: Change | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+    frame: BodyFrame, size: int, angle: float = 0.0, scale: float = 1.0,
+    shift: Sequence[float] = (0.0, 0.0), mirror: bool = False,
+    colour: Sequence[float] = (1.0, 1.0, 1.0),
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Cut a person out: an image (3, size, size), red, green, blue in [-1, 1]; uvd (16, 3).
 
-    Both are float32. The image is -1 outside the frame's; unknown uvd are NaN.
+    Both are float32. The image is -1 outside the frame's; unknown uvd are NaN. The content is
+    augmented as in :mod:`senorita_lib.augmentation`: ``angle`` in degrees, ``shift`` in uv. A
+    ``mirror`` swaps left and right keypoints too; ``colour`` are factors on red, green and blue.
     """
-    change = change or Change()
-    matrix = _to_crop(frame.box, size, change)
+    # uv' = 1/2 + scale R (uv - 1/2) + shift, with uv = (pixel - corner) / side; a mirror then maps
+    # u' to 1 - u'. A crop pixel's uv is (index + 1/2) / size.
+    corner, side = frame.box[:2].astype(float), float(frame.box[2]) - float(frame.box[0])
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    linear = scale * np.array([[cos, -sin], [sin, cos]]) / side
+    offset = 0.5 + np.array(shift) - linear @ (corner + side / 2)
+    if mirror:
+        linear[0], offset[0] = -linear[0], 1 - offset[0]
+    matrix = np.concatenate([size * linear, (size * offset - 0.5)[:, None]], axis=1)
     image, matrix_px = _shrunk(frame.image, matrix)
     image = cv2.warpAffine(image, matrix_px, (size, size), flags=cv2.INTER_LINEAR)
-    image = image.astype(np.float32) * (np.array(change.colour, np.float32) * (2 / 255)) - 1
+    image = image.astype(np.float32) * (np.array(colour, np.float32) * (2 / 255)) - 1
     uvd = frame.keypoints.astype(float)
     uvd[:, :2] = (uvd[:, :2] @ matrix[:, :2].T + matrix[:, 2] + 0.5) / size
     uvd[:, 2] = 0.5 - uvd[:, 2] / CUBE_MM
-    if change.mirror:
+    if mirror:
         uvd = uvd[list(MIRRORED)]
     return image.clip(-1, 1).transpose(2, 0, 1), uvd.astype(np.float32)
-
-
-def _to_crop(box: np.ndarray, size: int, change: Change) -> np.ndarray:
-    """The matrix (2, 3) from image pixels to crop pixels.
-
-    uv' = 1/2 + scale R (uv - 1/2) + shift as in :mod:`senorita_lib.augmentation`, with
-    uv = (pixel - corner) / side; a mirror then maps u' to 1 - u'. A crop pixel's uv is
-    (index + 1/2) / size.
-    """
-    corner, side = box[:2].astype(float), float(box[2]) - float(box[0])
-    cos, sin = np.cos(np.radians(change.angle)), np.sin(np.radians(change.angle))
-    linear = change.scale * np.array([[cos, -sin], [sin, cos]]) / side
-    offset = 0.5 + np.array(change.shift) - linear @ (corner + side / 2)
-    if change.mirror:
-        linear[0], offset[0] = -linear[0], 1 - offset[0]
-    return np.concatenate([size * linear, (size * offset - 0.5)[:, None]], axis=1)
 
 
 def _shrunk(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -51,12 +51,9 @@ class Human36m(BodySet):
         if not subjects:
             said = f"{root} holds no {_PATH.format(1, 'data')} or another subject's"
             raise FileNotFoundError(f"{said}, wanted PoseNet's annotations of Human3.6M")
-        if not self.images.is_dir():
-            raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
-        parts = (_read_subject(root, number) for number in subjects)
-        names, *labels = zip(*parts, strict=True)
-        self.names = [name for part in names for name in part]
-        self.boxes, self.keypoints, self.cameras, self.sizes = map(np.concatenate, labels)
+        parts = zip(*(_read_subject(root, number) for number in subjects), strict=True)
+        names, self.boxes, self.keypoints, self.cameras, self.sizes = map(np.concatenate, parts)
+        self.names = names.tolist()
         self.identity = labels_digest(self.names, self.boxes, self.keypoints, self.cameras)
 
     def image(self, index: int) -> np.ndarray:

@@ -8,7 +8,7 @@ KEYPOINT_NAMES = (
     "pelvis", "thorax", "upper_neck", "head_top",
     "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
 )  # fmt: skip
-PELVIS, THORAX, UPPER_NECK, HEAD_TOP = 6, 7, 8, 9
+PELVIS, THORAX = 6, 7
 
 # (child, parent), as in Sun et al. (2018).
 BODY_BONES = (
@@ -19,14 +19,8 @@ BODY_BONES = (
 # Number of the keypoint that each one becomes in a mirror.
 MIRRORED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10)
 
-# The 17 joints of Human3.6M's preprocessed forms; the names are not from the data set itself.
-HUMAN36M_NAMES = (
-    "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
-    "torso", "neck", "nose", "head",
-    "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist",
-)  # fmt: skip
-# Human3.6M's joint for each keypoint. It has no thorax: that is midway between the shoulders. MPII
-# has neither torso nor nose. As in Sun et al.'s code (integral-human-pose, hm36.py).
+# Which of Human3.6M's 17 joints each keypoint is. There is no thorax: that is midway between the
+# shoulders. MPII has neither torso (7) nor nose (9). As in Sun et al.'s code (hm36.py).
 HUMAN36M_JOINT = (3, 2, 1, 4, 5, 6, 0, None, 8, 10, 16, 15, 14, 11, 12, 13)
 _SHOULDERS = 14, 11
 

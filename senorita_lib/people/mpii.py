@@ -3,7 +3,7 @@
 ::
 
     ROOT/images/015601864.jpg
-    ROOT/mpii_human_pose_v1_u12_1.mat   or in a folder mpii_human_pose_v1_u12_2 or annotations
+    ROOT/mpii_human_pose_v1_u12_1.mat   or in a folder of any name
 """
 
 import math
@@ -17,7 +17,6 @@ from senorita_lib.files import user_path
 from senorita_lib.people.crops import BodySet, labels_digest
 
 MAT_FILE = "mpii_human_pose_v1_u12_1.mat"
-_FOLDERS = ("", "mpii_human_pose_v1_u12_2", "annotations")
 _HEIGHT = 200  # px, of a person whose scale is 1
 _MARGIN, _LOWER = 1.25, 15  # the box's side in heights; its centre is so many scales below objpos
 
@@ -31,14 +30,11 @@ class Mpii(BodySet):
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         root = user_path(root)
-        paths = [root / folder / MAT_FILE for folder in _FOLDERS]
-        path = next((path for path in paths if path.is_file()), None)
+        path = next((p for place in ("", "*/") for p in root.glob(place + MAT_FILE)), None)
         if path is None:
-            words = " or ".join(_FOLDERS[1:])
-            raise FileNotFoundError(f"{root} does not hold {MAT_FILE}, wanted there or in {words}")
+            said = f"{root} does not hold {MAT_FILE}"
+            raise FileNotFoundError(f"{said}, wanted it there or a folder below")
         self.images = root / "images"
-        if not self.images.is_dir():
-            raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
         self.names, places, points = [], [], []
         for image in _read_images(path):
             for person in _rows(image.annorect):

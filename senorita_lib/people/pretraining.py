@@ -8,7 +8,6 @@ the L1 distance of the expected positions, without a loss on the heat maps.
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.estimator import PoseEstimator
@@ -101,10 +99,9 @@ def pretrain(
             trainer.finish()
 
     def read() -> Path | None:
-        path = folder / "people.json"
-        if not path.exists():
+        if not (path := folder / "people.json").exists():
             return None
-        result = read_json(path)
+        result = read_json(path, "recipe", "data")
         loop.want_same(path, result["recipe"], recipe, result["data"], identity)
         return folder / WEIGHTS
 
@@ -187,10 +184,7 @@ class BodyTrainer(Loop):
         self.write_records()
         write_weights(self.folder / WEIGHTS, BODY_FORMAT, self.recipe, self.model.state_dict())
         spatial = self.people.spatial
-        others = np.delete(np.arange(len(spatial)), self.held)
-        median = np.tile(median_pose(self.people, others), (len(self.held), 1, 1))
-        constant = body_errors(median, self.people, self.held)
-        last = next(row for row in reversed(self.log) if constant.keys() <= row.keys())
+        last = next(row for row in reversed(self.log) if "validation_percent" in row)
         result = {
             "recipe": json.loads(self.recipe.to_json()),
             "data": self.identity,
@@ -198,12 +192,8 @@ class BodyTrainer(Loop):
             "images": loop.images_seen(self.log)["people"],
             "device": str(self.device),
             "torch": torch.__version__,
-            "validation": {key: last[key] for key in constant},
-            "median pose": constant,
+            "validation": {key: value for key, value in last.items() if "validation" in key},
         }
-        if self.progress:
-            errors = loop.format_errors(constant)
-            tqdm.write(f"people: the median pose as a constant guess: {errors}")
         atomic_write(self.folder / "people.json", json.dumps(result, indent=1) + "\n")
 
 
@@ -233,24 +223,16 @@ def body_errors(uvd: np.ndarray, people: BodySet, rows: np.ndarray) -> dict[str,
     ``validation_body_mm`` that in space relative to the pelvis, mm, of those with depths, if there
     are any. NaN predictions propagate.
     """
-    boxes = people.boxes[rows]
-    true, spatial = to_uvd(people.keypoints[rows], boxes), people.spatial[rows]
-    errors = {"validation_percent": 100 * _mean_distance(uvd[..., :2], true[..., :2])}
+
+    def mean_distance(found: np.ndarray, true: np.ndarray) -> float:
+        known = np.isfinite(true).all(axis=-1)
+        return float(np.linalg.norm(found - true, axis=-1)[known].mean())
+
+    boxes, spatial = people.boxes[rows], people.spatial[rows]
+    true = to_uvd(people.keypoints[rows], boxes)
+    errors = {"validation_percent": 100 * mean_distance(uvd[..., :2], true[..., :2])}
     if spatial.any():
         cameras = people.cameras[rows][spatial]
         poses = (to_camera(pose[spatial], boxes[spatial], cameras) for pose in (uvd, true))
-        errors["validation_body_mm"] = _mean_distance(*(p - p[:, PELVIS, None] for p in poses))
+        errors["validation_body_mm"] = mean_distance(*(p - p[:, PELVIS, None] for p in poses))
     return errors
-
-
-def _mean_distance(found: np.ndarray, true: np.ndarray) -> float:
-    known = np.isfinite(true).all(axis=-1)
-    return float(np.linalg.norm(found - true, axis=-1)[known].mean())
-
-
-def median_pose(people: BodySet, rows: np.ndarray) -> np.ndarray:
-    """Median of each coordinate over some people, uvd, (16, 3): a guess without an image."""
-    uvd = to_uvd(people.keypoints[rows], people.boxes[rows])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")  # where there are no depths
-        return np.nanmedian(uvd, axis=0)

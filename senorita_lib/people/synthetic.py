@@ -14,6 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from senorita_lib.camera import Camera
+from senorita_lib.datasets.synthetic.frames import want_whole
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.files import folder_lock, user_path, whole_file
 from senorita_lib.people.bodymodel import PARTS, BodyPose, pose_body, rotation
@@ -33,9 +34,7 @@ class SyntheticBody(BodySet):
     """People, each a function of seed and index alone, in square images of ``side`` px."""
 
     def __init__(self, count: int = 4000, seed: int = 0, side: int = 128) -> None:
-        for name, value, least in (("count", count, 1), ("seed", seed, 0), ("side", side, 16)):
-            if value < least or value != int(value):
-                raise ValueError(f"{name} is {value}, wanted a whole number from {least}")
+        want_whole(count=count, seed=seed, side=side)
         self.seed, self.side, self._images = seed, side, np.empty(0, np.uint8)
         self.names = [f"body_{index:06d}" for index in range(count)]
         self.keypoints = np.full((count, 16, 3), np.nan, np.float32)

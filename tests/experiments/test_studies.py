@@ -18,8 +18,6 @@ SMALL = {"batch": 8, "volume_size": 8, "validation_share": 0.2, "refine_batch": 
 STEP_1 = SMALL | {"pose_images": 8, "volume_images": 8, "refine_images": 0}
 STEP_2 = SMALL | {"pose_images": 0, "volume_images": 0, "refine_images": 8}
 RUNS = Path("runs/studies/tiny")
-
-
 SMALL_TRIALS = {
     "without": Trial(STEP_1 | {"volume_weight": 0.0}),
     "with": Trial(STEP_1),
@@ -67,10 +65,9 @@ def rows(table, trial, pose="initial"):
 
 def test_trials_differ_in_what_they_say_and_are_not_trained_twice(small_studies):
     table, notes = small_studies("first")
-    poses = table[["trial", "pose", "seed"]].drop_duplicates()
-    assert [tuple(pose) for pose in poses.to_numpy()] == [
-        (trial, "initial", seed) for trial in ("without", "with", "released") for seed in (0, 1)
-    ]
+    poses = table[["trial", "pose", "seed"]].drop_duplicates().to_numpy()
+    wanted = product(("without", "with", "released"), ["initial"], (0, 1))
+    assert [*map(tuple, poses)] == list(wanted)
     first, other, released = (rows(table, name) for name in ("without", "with", "released"))
     assert not np.array_equal(first[0], first[1])
     assert not np.array_equal(first[0], other[0]) and not np.array_equal(other[0], released[0])
@@ -79,9 +76,9 @@ def test_trials_differ_in_what_they_say_and_are_not_trained_twice(small_studies)
     for seed in (0, 1):
         arrays = predictions("with", seed)
         off = joint_errors(arrays["initial"], arrays["joints"]).mean(axis=1)
-        splits = table[(table["trial"] == "with") & (table["seed"] == seed)]["split"]
-        assert np.array_equal(np.char.upper(arrays["splits"]), splits)
-        np.testing.assert_allclose(other[seed], off)
+        own = table[(table["trial"] == "with") & (table["seed"] == seed)]
+        assert np.array_equal(np.char.upper(arrays["splits"]), own["split"])
+        np.testing.assert_allclose(own["mm"], off)
     times = {path: path.stat().st_mtime_ns for path in RUNS.glob("*/model.safetensors")}
     again, same = small_studies("first")
     assert json.dumps(same) == json.dumps(notes) and again.equals(table)

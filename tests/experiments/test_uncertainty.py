@@ -73,13 +73,6 @@ def test_seeds_add_students_t(seeds):
     assert stats.kstest((found.samples - means.mean()) / scale, "t", (seeds - 1,)).pvalue > 0.01
 
 
-def test_splits_are_drawn_independently():
-    """Else the mean over five equal ones would vary as much as one of them."""
-    errors = np.tile(np.random.default_rng(0).normal(size=100), 5)
-    found = bootstrap({"a": errors}, np.repeat(SPLITS, 100))["a"]
-    assert found["all"].samples.std() < 0.6 * found["SHAPE"].samples.std()
-
-
 def test_what_cannot_be_resampled_is_refused():
     with pytest.raises(ValueError, match=r"errors of 'a' have shape \(1, 4\), wanted \(seeds, 5\)"):
         bootstrap({"a": np.ones(4)}, SPLITS)

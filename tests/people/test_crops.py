@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from senorita_lib.people.crops import CUBE_MM, BodyFrame, Change, cut_body, to_camera
+from senorita_lib.people.crops import CUBE_MM, BodyFrame, cut_body, to_camera
 from senorita_lib.people.keypoints import MIRRORED, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody, draw_person
 
 CHANGES = st.builds(
-    Change,
+    dict,
     angle=st.floats(-180, 180),
     scale=st.floats(0.7, 1.4),
     shift=st.tuples(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1)),
@@ -16,25 +16,22 @@ CHANGES = st.builds(
 )
 
 
-def blob(u, v, size=200):
-    """A black image with one round bright spot about a pixel."""
-    rows, columns = np.mgrid[:size, :size]
-    spot = 255 * np.exp(-((columns - u) ** 2 + (rows - v) ** 2) / 50)
-    return np.repeat(spot[..., None], 3, axis=2).astype(np.uint8)
-
-
 def frame_of(u, v, box):
+    """A black image with one round bright spot about a pixel, and a keypoint there."""
+    rows, columns = np.mgrid[:200, :200]
+    spot = 255 * np.exp(-((columns - u) ** 2 + (rows - v) ** 2) / 50)
     keypoints = np.full((16, 3), np.nan, np.float32)
     keypoints[0] = u, v, 250
-    return BodyFrame(blob(u, v), np.array(box, np.float32), keypoints)
+    image = np.repeat(spot[..., None], 3, axis=2).astype(np.uint8)
+    return BodyFrame(image, np.array(box, np.float32), keypoints)
 
 
 @settings(max_examples=60)
 @given(CHANGES, st.floats(80, 120), st.floats(80, 120), st.sampled_from([40, 64, 150]))
 def test_what_is_seen_at_a_keypoint_stays_there(change, u, v, size):
     """Turned, scaled, moved, mirrored, made smaller or larger."""
-    image, uvd = cut_body(frame_of(u, v, (30, 25, 170, 165)), size, change)
-    keypoint = uvd[MIRRORED[0] if change.mirror else 0]
+    image, uvd = cut_body(frame_of(u, v, (30, 25, 170, 165)), size, **change)
+    keypoint = uvd[MIRRORED[0] if change["mirror"] else 0]
     weight = (image[0] + 1).astype(float)
     rows, columns = np.mgrid[:size, :size]
     seen = [(weight * (i + 0.5)).sum() / weight.sum() / size for i in (columns, rows)]
@@ -48,7 +45,7 @@ def test_crop_has_the_image_frames_range_and_nothing_outside():
     assert image.shape == (3, 64, 64) and image.dtype == np.float32
     assert (image[:, :, :31] == -1).all()  # where the box reaches out of the image
     assert image.max() > 0.5
-    red, _ = cut_body(frame_of(100, 100, (0, 0, 200, 200)), 64, Change(colour=(1.3, 0.5, 1.0)))
+    red, _ = cut_body(frame_of(100, 100, (0, 0, 200, 200)), 64, colour=(1.3, 0.5, 1.0))
     assert red[0].max() == 1 and red[1].max() < 0.1 < red[2].max()
 
 

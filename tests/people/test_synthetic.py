@@ -5,19 +5,9 @@ from senorita_lib.people.bodymodel import PARTS, pose_body
 from senorita_lib.people.keypoints import BODY_BONES, KEYPOINT_NAMES, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody, _surface, draw_body, draw_person
 
-NUMBER = {name: number for number, name in enumerate(KEYPOINT_NAMES)}
-
-
-def standing(**changes):
-    angles = {
-        "trunk": np.zeros(3), "head": np.zeros(3), "hips": np.zeros((2, 2)), "knees": np.zeros(2),
-        "shoulders": np.zeros((2, 3)), "elbows": np.zeros(2),
-    }  # fmt: skip
-    return angles | changes
-
-
-def place(name, **changes):
-    return pose_body(**standing(**changes))[0][NUMBER[name]]
+QUARTER = np.pi / 2
+SHAPES = {"trunk": 3, "head": 3, "hips": (2, 2), "knees": 2, "shoulders": (2, 3), "elbows": 2}
+standing = {name: np.zeros(shape) for name, shape in SHAPES.items()}
 
 
 def test_a_person_is_a_function_of_seed_and_index():
@@ -70,41 +60,40 @@ def test_bones_keep_their_lengths_and_both_sides_are_alike():
     by_child = {KEYPOINT_NAMES[c]: lengths[0, b] for b, (c, _) in enumerate(BODY_BONES)}
     for name, length in by_child.items():
         assert length == pytest.approx(by_child[name.replace("left", "right")])
-    assert 1600 < np.ptp(pose_body(**standing())[0][:, 1]) < 1800  # mm, from ankle to head top
+    assert 1600 < np.ptp(pose_body(**standing)[0][:, 1]) < 1800  # mm, from ankle to head top
 
 
-def test_joints_bend_as_people_do():
-    """Facing the camera: x to the person's left, y down, z to the back."""
-    assert place("left_shoulder")[0] > 100 > -100 > place("right_shoulder")[0]
-    assert place("head_top")[1] < place("pelvis")[1] < place("left_ankle")[1]
-    quarter = np.pi / 2
-    knees = place("left_ankle", knees=np.array([0, quarter]))
-    assert knees[2] > place("left_knee")[2] + 300  # to the back
-    hips = place("right_knee", hips=np.array([[quarter, 0], [0, 0]]))
-    assert hips[2] < -300  # to the front
-    apart = place("right_ankle", hips=np.array([[0, 0.5], [0, 0]]))
-    assert apart[0] < place("right_ankle")[0] - 100
-    arm = place("left_wrist", shoulders=np.array([[0, 0, 0], [0, quarter, 0]]))
-    assert arm[0] > place("left_shoulder")[0] + 400
-    elbow = place("left_wrist", elbows=np.array([0, quarter]))
-    assert elbow[2] < place("left_elbow")[2] - 200
-    lean = place("head_top", trunk=np.array([0, 0.5, 0]))
-    assert lean[0] > 100  # to the left
-    turned = place("left_shoulder", trunk=np.array([0, 0, 0.5]))
-    assert turned[2] < -50  # the left one to the front: to the right
-    bow = place("head_top", trunk=np.array([quarter, 0, 0]))
-    assert bow[2] < -500
+@pytest.mark.parametrize(
+    ("name", "axis", "least", "most", "angles"),
+    [
+        ("left_shoulder", 0, 100, 300, {}), ("right_shoulder", 0, -300, -100, {}),
+        ("head_top", 1, -900, -600, {}), ("left_ankle", 1, 800, 900, {}),
+        ("left_ankle", 2, 300, 500, {"knees": [0, QUARTER]}),  # to the back
+        ("right_knee", 2, -500, -300, {"hips": [[QUARTER, 0], [0, 0]]}),  # to the front
+        ("right_ankle", 0, -900, -400, {"hips": [[0, 0.5], [0, 0]]}),  # apart
+        ("left_wrist", 0, 600, 800, {"shoulders": [[0, 0, 0], [0, QUARTER, 0]]}),
+        ("left_wrist", 2, -300, -200, {"elbows": [0, QUARTER]}),
+        ("head_top", 0, 100, 500, {"trunk": [0, 0.5, 0]}),  # leans to the left
+        ("left_shoulder", 2, -200, -50, {"trunk": [0, 0, 0.5]}),  # turns to the right
+        ("head_top", 2, -900, -500, {"trunk": [QUARTER, 0, 0]}),
+    ],
+)  # fmt: skip
+def test_joints_bend_as_people_do(name, axis, least, most, angles):
+    """Facing the camera: x to the person's left, y down, z to the back; mm from the pelvis."""
+    posed = standing | {key: np.array(value) for key, value in angles.items()}
+    keypoints, _ = pose_body(**posed)
+    assert least < keypoints[KEYPOINT_NAMES.index(name), axis] < most
 
 
 def test_kept_images_are_the_same_whatever_the_workers(tmp_path):
     people = SyntheticBody(7, side=32)
     drawn = [people.image(index) for index in range(7)]
     for workers in (1, 2):
-        kept = SyntheticBody(7, side=32).keep(tmp_path / str(workers), workers, progress=False)
+        kept = people.keep(tmp_path / str(workers), workers, progress=False)
         assert all(np.array_equal(kept.image(i), image) for i, image in enumerate(drawn))
     (path,) = (tmp_path / "2").glob("*.npy")
     stamp = path.stat().st_mtime_ns
-    SyntheticBody(7, side=32).keep(tmp_path / "2", progress=False)
+    people.keep(tmp_path / "2", progress=False)
     assert path.stat().st_mtime_ns == stamp  # drawn once
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match="people_7_32px_seed_0.*is damaged, wanted images"):
@@ -113,7 +102,7 @@ def test_kept_images_are_the_same_whatever_the_workers(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
-    [((0,), "count is 0"), ((2.5,), "t is 2.5"), ((3, -1), "seed is -1"), ((3, 0, 8), "8, .* 16")],
+    [((0,), "count is 0"), ((2.5,), "t is 2.5"), ((3, -1), "seed is -1"), ((3, 0, 0), "side is 0")],
 )
 def test_numbers_that_make_no_sense_are_refused(arguments, wanted):
     with pytest.raises(ValueError, match=wanted):
