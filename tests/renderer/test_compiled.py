@@ -1,9 +1,10 @@
 import shutil
+import sys
 import warnings
 
 import pytest
 import torch
-from skeletons import poses
+from skeletons import poses, run_python
 
 from senorita_lib.renderer import kernels, render_skeleton, skeleton_volume_loss
 from senorita_lib.renderer.compiled import Compiled
@@ -57,6 +58,36 @@ def test_compiled_is_the_same(dtype, options):
         warnings.simplefilter("ignore")  # the compiler's about itself
         (gradient,) = torch.autograd.grad(step(leaf), leaf)
     torch.testing.assert_close(gradient, 2 * results[0][1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("g++") is None or not sys.platform.startswith("linux"),
+    reason="no C++ compiler, or no /proc to measure memory with",
+)
+def test_compiled_loss_keeps_no_volume():
+    code = """
+import ctypes, torch
+from pathlib import Path
+from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
+poses = torch.rand(64, 21, 3).mul_(32).requires_grad_()
+def peak():
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index("VmHWM:") + 1]) / 1024
+def added(function):
+    function()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
+    before = peak()
+    function()
+    return peak() - before
+with torch.no_grad():
+    print(added(lambda: render_skeleton(poses, compiled=True)))
+print(added(lambda: skeleton_volume_loss(poses, poses.detach() + 1, compiled=True).backward()))
+"""
+    volumes, loss = map(float, run_python(code).stdout.split())
+    assert volumes > 0.9 * 64 * 20 * 32**3 * 4 / 2**20  # MB: so it is a volume that is seen
+    assert loss < 0.1 * volumes
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
