@@ -110,6 +110,6 @@ sbom: env ## list what .venv holds, with licences, in CycloneDX's form (dist/sbo
 	$(PY) -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
 	    --output-file $(DIST)/sbom.cdx.json $(PY)
 
-clean: ## remove .venv, data, runs and site
-	@echo "Removing .venv, data, runs and site (trained checkpoints too)."
-	@rm -rf .venv data runs site
+clean: ## remove .venv, data, dist, runs and site
+	@echo "Removing .venv, data, dist, runs and site (trained checkpoints too)."
+	@rm -rf .venv data dist runs site

@@ -112,6 +112,7 @@ def markdown(home: str, files: Files, config: MkDocsConfig) -> str:
         return f"# {home}\n\n" + "".join(f"- [{name}]({path.name}/{name})\n" for name in names)
     text = path.read_text("utf-8")
     if path.suffix == ".md":
+        text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)  # of cards, for other programs
         return "---\nhide: [navigation]\n---\n" + text if uri == "index.md" else text
     return (
         f"---\nsearch:\n  exclude: true\n---\n# {home}\n\n{fenced(text, FENCES.get(path.suffix))}"
@@ -144,13 +145,14 @@ def told(found: griffe.Object | griffe.Alias) -> str:
         return found.docstring.value if found.docstring else ""
     lines = found.module.lines
     behind = "\n".join(lines[found.lineno - 1 : found.endlineno]).partition("  # ")[2]
+    behind = behind.partition("\n")[0].removeprefix("fmt: skip").partition("type: ignore")[0]
     above = []
     if not behind and found.parent and found.parent.is_module:
         for line in reversed(lines[: found.lineno - 1]):
             if not line.startswith("#"):
                 break
             above.insert(0, line.lstrip("# "))
-    return (behind.partition("\n")[0] or " ".join(above)).partition("type: ignore")[0]
+    return behind or " ".join(above)
 
 
 def fenced(text: str, language: str | None = None, title: str = "") -> str:
@@ -237,4 +239,4 @@ class Roles(griffe.Extension):
             if text := told(here):
                 text = self.ROLE.sub(lambda match, here=here: link(match, here), text)
                 text = re.sub("^::?$", "", re.sub("::$", ":", text, flags=re.M), flags=re.M)
-                here.docstring = griffe.Docstring(text, parent=here)
+                here.docstring = griffe.Docstring(text, parent=here, parser="numpy")

@@ -76,7 +76,7 @@ def describe(folder: Path) -> dict:
         "license": "https://spdx.org/licenses/MIT.html",
         "version": f"{settings['generator']}.0.0", "datePublished": "2026-11-29",
         "creator": {"@type": "sc:Organization", "name": "The SeñoritaHand kit authors"},
-        "citeAs": f"senorita_lib {senorita_lib.__version__}, CITATION.cff",
+        "citeAs": f"SeñoritaHand kit, version {senorita_lib.__version__}, by its authors",
         "distribution": [*objects, *images],
         "recordSet": [line_records(name, content) for name, content in texts.items()],
     }  # fmt: skip

@@ -9,6 +9,7 @@ from senorita_lib._arrays import Array, given, like
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 
 _REST = tuple(f"{finger}_{part}" for finger in FINGERS for part in ("pip", "dip", "tip"))
+# The wrist; the MCP joint of each finger, thumb first; then PIP, DIP and tip, finger by finger.
 JOINT_NAMES = ("wrist", *(f"{finger}_mcp" for finger in FINGERS), *_REST)
 
 # (child, parent), tip to wrist, finger by finger.

@@ -98,7 +98,8 @@ def step2_losses(
     """
     losses, outputs = step2_terms(uvd, refined, crops, true_mm)
     values = list(losses.values())
+    extra = [refined_pose_weight if name == "L_jt_ref" else 1 for name in losses]
     weights = balance_weights(values, outputs, reduce)
-    weights = weights * weights.new_tensor([1, 1, refined_pose_weight])
+    weights = weights * weights.new_tensor(extra)
     loss = (weights * torch.stack(values)).sum()
-    return losses | dict(zip(("w_jt", "w_res_ori", "w_jt_ref"), weights, strict=True)), loss
+    return losses | dict(zip((f"w{name[1:]}" for name in losses), weights, strict=True)), loss

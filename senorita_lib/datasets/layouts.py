@@ -60,7 +60,7 @@ def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
     ``root`` is the folder that holds the data set, or ``Task 1``.
     """
     root = user_path(root)
-    make = f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic one"
+    make = "`python -m senorita_lib.datasets.synthetic FOLDER` makes a synthetic one"
     if root.is_file():
         raise NotADirectoryError(f"{root} is a file, wanted HANDS19's folder, unpacked")
     if not root.is_dir():
@@ -70,9 +70,8 @@ def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
             if any((folder / files.listed).is_file() for files in kinds.values()):
                 return folder, layout
     raise FileNotFoundError(
-        f"{root} holds neither training_bbs.txt nor test_bbs.txt, nor does a folder 'Task 1' or "
-        f"'Task1' in it, wanted HANDS19's layout or HANDS17's; {make}, and "
-        f"`python -m senorita_lib.people {root}` checks MPII and Human3.6M"
+        f"{root} holds neither training_bbs.txt nor test_bbs.txt, nor a folder 'Task 1' with them, "
+        f"wanted HANDS19's layout or HANDS17's; {make}"
     )
 
 

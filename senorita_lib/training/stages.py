@@ -7,6 +7,7 @@ resumes exactly.
 """
 
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Callable
@@ -93,8 +94,9 @@ def train(
     watch
         Called with the log when it has grown.
     volume_loss
-        Used in place of :func:`~senorita_lib.renderer.skeleton_volume_loss` as eq. 4. It is not
-        part of the recipe: give such runs folders of their own.
+        Used in place of :func:`~senorita_lib.renderer.skeleton_volume_loss` as eq. 4; called with
+        predicted and true poses (B, 21, 3), voxel frame, ``size`` and ``gamma``, it gives a scalar.
+        It is not part of the recipe: give such runs folders of their own.
     cache
         Folder for crops, by default ``crops`` in the data set's.
 
@@ -106,6 +108,12 @@ def train(
     """
     check_flags(progress=progress)
     _check_start(recipe, start)
+    if volume_loss is not None:
+        try:
+            inspect.signature(volume_loss).bind(None, None, size=(1, 1, 1), gamma=1.0)
+        except TypeError as error:
+            wanted = "wanted a function of (predicted, true, size, gamma)"
+            raise ValueError(f"volume_loss has {error}, {wanted}") from None
     folder = user_path(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_device(device)

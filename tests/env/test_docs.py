@@ -1,7 +1,9 @@
 """README and docs: what they say is what there is."""
 
 import importlib.util
+import json
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -33,6 +35,11 @@ def test_readme_is_short_and_tells_the_errors_of_the_weights_and_the_pythons() -
     assert f"Python {', '.join(pythons)}]" in README
     assert " | ".join(pythons) in (ROOT / "docs" / "badges" / "python.svg").read_text("utf-8")
     assert len(README.split()) < 1100
+    claims = json.loads((ROOT / "results" / "claims.json").read_text("utf-8"))["claims"]
+    n = Counter(row["verdict"] for row in claims)
+    said = f"{n['supported']} is supported, {n['not supported']} are not, "
+    said += f"{n['inconclusive']} are inconclusive, {n['not measured']} not measured"
+    assert f"of {len(claims)} claims, {said}" in " ".join(README.split())
 
 
 def test_map_leads_from_each_section_to_a_module_its_test_and_a_notebook() -> None:
@@ -82,4 +89,8 @@ def test_site_warns_of_what_is_not_there(caplog: pytest.LogCaptureFixture) -> No
     hooks.with_links("[a](no.md)", "docs/map.md", "map.md")
     hooks.on_page_content(r'<span class="arithmatex">\(\gama\)</span>')
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    roles = hooks.griffe.Extensions(hooks.Roles())
+    package = hooks.griffe.load("senorita_lib", search_paths=[ROOT], extensions=roles)
+    parts = package["predictor.Predictor.predict"].docstring.parsed
+    assert {"parameters", "raises"} <= {part.kind.value for part in parts}
     assert set(senorita_lib.__all__) == {name for n in hooks.modules().values() for name in n}

@@ -299,6 +299,11 @@ def test_an_old_recipe_that_lacks_a_name_had_the_default(whole, copy, small_data
         train(QUICK.override(pose_stream=False), small_data, copy, progress=False)
 
 
+def test_a_loss_that_cannot_be_called_is_refused_at_once(tmp_path):
+    with pytest.raises(ValueError, match=r"^volume_loss has .*'size', wanted a function of"):
+        train(find_recipe("tiny"), tmp_path, tmp_path, volume_loss=lambda predicted, true: 0)
+
+
 def test_other_recipes_and_data_sets_are_refused(copy, small_data, tmp_path):
     other = shutil.copytree(small_data, tmp_path / "other")
     labels = other / "Task 1" / "training_joint_annotation.txt"
