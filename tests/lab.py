@@ -203,20 +203,22 @@ class Notebook:
 
 
 # What a figure in the page shows: its title and, for each trace, the sum of each array.
-SHOWN = """plot => [plot.layout.title?.text ?? null, plot.data.map(trace => Object.fromEntries(
+SHOWN = """plot => [plot.layout.title?.text ?? null, plot._fullData.map(trace => Object.fromEntries(
     ['x', 'y', 'z', 'i', 'j', 'k'].filter(name => trace[name]?.length).map(name => [name,
         Array.from(trace[name]).flatMap(row => row?.length ? Array.from(row) : row)
             .reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0)])))]"""
 
 # The same in the kernel, and before it what the readouts of the sliders should say.
 HELD = """
-import gc, json, ipywidgets, numpy, plotly
+import base64, gc, json, ipywidgets, numpy, plotly
 def parts(widget):
     return [widget, *(p for child in getattr(widget, "children", ()) for p in parts(child))]
 def label(slider):
     return format(slider.value, slider.readout_format) if hasattr(slider, "step") else slider.label
+def values(a):
+    return numpy.frombuffer(base64.b64decode(a["bdata"]), a["dtype"]) if isinstance(a, dict) else a
 def sums(trace):
-    arrays = {name: trace[name] for name in "xyzijk" if name in trace}
+    arrays = {name: values(trace[name]) for name in "xyzijk" if name in trace}
     return {n: float(numpy.nansum(a)) for n, a in arrays.items() if a is not None and len(a)}
 boxes = [parts(o) for o in gc.get_objects() if issubclass(type(o), ipywidgets.Box)]
 whole = max((b for b in boxes if isinstance(b[-1], plotly.graph_objects.FigureWidget)), key=len)

@@ -1,23 +1,23 @@
 """Depth maps whose values the pointer reads, and the coarse-to-fine crop step by step."""
 
+import base64
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 from numpy.typing import ArrayLike
 
 from senorita_lib.cropping import CUBE_MM, HandCrop
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.figures.scenes import WALK
-from senorita_lib.figures.style import FINGER_COLOURS, IMAGE_MAP, NEARER, NOTHING
+from senorita_lib.figures.style import FINGER_COLOURS, IMAGE_MAP, NEARER, NOTHING, Plot
 from senorita_lib.hand import FINGER_CHAINS
 
 STEPS = ("1 frame", "2 square", "3 foreground", "4 box", "5 hand", "6 image")
 
 
-def image_map(image: ArrayLike) -> go.Figure:
+def image_map(image: ArrayLike) -> Plot:
     """An image (S, S), image frame, in mm nearer than the cube's centre: 100 for +1."""
     values = np.asarray(image)
     nearer = np.clip(np.rint(100 * values), -99, 100).astype(np.int16)
@@ -25,16 +25,17 @@ def image_map(image: ArrayLike) -> go.Figure:
     return _map(nearer, -99, 100, IMAGE_MAP, NEARER)
 
 
-def voxel_map(cells: ArrayLike) -> go.Figure:
+def voxel_map(cells: ArrayLike) -> Plot:
     """Cells (S, S), white where occupied, +1."""
-    figure = _map((np.asarray(cells) > 0).astype(np.uint8), 1, 1, lambda _: IMAGE_MAP(2.0), "")
+    plot = _map((np.asarray(cells) > 0).astype(np.uint8), 1, 1, lambda _: IMAGE_MAP(2.0), "")
     hover = "column %{x}, row %{y}: cell %{z}<extra>1 is occupied</extra>"
-    return figure.update_traces(showscale=False, hovertemplate=hover)
+    plot["data"][0] |= {"showscale": False, "hovertemplate": hover}
+    return plot
 
 
 def _map(
     values: np.ndarray, low: int, high: int, colours: Callable[[float], Any], unit: str
-) -> go.Figure:
+) -> Plot:
     """A plotly map of whole numbers, which are light to send; below ``low`` it is dark."""
     every = 1 + (values.size > 120_000)  # of a large map, every second row and column
     rows, columns = values.shape
@@ -42,11 +43,12 @@ def _map(
     stops = [(0, NOTHING), (least, NOTHING)]
     stops += [(least + (1 - least) * s, to_hex(colours(s))) for s in np.linspace(0, 1, 17)]
     bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "len": 0.8, "x": 1.0}
-    heatmap = go.Heatmap(
-        z=values[::every, ::every], zmin=low - 1, zmax=high, colorscale=stops, colorbar=bar,
-        showscale=True, hovertemplate="column %{x}, row %{y}: %{z} mm<extra></extra>",
-        x0=(every - 1) / 2, dx=every, y0=(every - 1) / 2, dy=every,
-    )  # fmt: skip
+    heatmap = {
+        "type": "heatmap", "z": _packed(values[::every, ::every]), "zmin": low - 1, "zmax": high,
+        "colorscale": stops, "colorbar": bar, "showscale": True,
+        "hovertemplate": "column %{x}, row %{y}: %{z} mm<extra></extra>",
+        "x0": (every - 1) / 2, "dx": every, "y0": (every - 1) / 2, "dy": every,
+    }  # fmt: skip
     bare = {"visible": False, "constrain": "domain"}
     layout = {
         "template": "none", "width": 560, "height": 480, "showlegend": False,
@@ -54,7 +56,14 @@ def _map(
         "xaxis": bare | {"range": [-0.5, columns - 0.5]},
         "yaxis": bare | {"range": [rows - 0.5, -0.5], "scaleanchor": "x"},
     }  # fmt: skip
-    return go.Figure(heatmap, layout)
+    return {"data": [heatmap], "layout": layout}
+
+
+def _packed(values: np.ndarray) -> dict[str, str]:
+    """Values (H, W) as text that plotly reads; a widget would make a list of them."""
+    text = base64.b64encode(values.tobytes()).decode()
+    shape = ", ".join(map(str, values.shape))
+    return {"bdata": text, "dtype": values.dtype.str[1:], "shape": shape}
 
 
 class CropStep(NamedTuple):
@@ -105,11 +114,11 @@ def _outline(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]], float)
 
 
-def crop_step_plot(step: CropStep) -> go.Figure:
-    """One step as a plotly figure; what a step lacks is an empty trace."""
+def crop_step_plot(step: CropStep, name: str) -> Plot:
+    """One step of the frame of this name, to read values off; what it lacks is an empty trace."""
     depth = np.rint(step.depth).astype(np.uint16)
-    figure = _map(depth, *step.limits, IMAGE_MAP.reversed(), "depth (mm)")
-    figure.update_layout(title_text=step.title)
+    plot = _map(depth, *step.limits, IMAGE_MAP.reversed(), "depth (mm)")
+    plot["layout"]["title"]["text"] = f"{step.title} · {name}"
     walks = [(WALK, "white", 5), *zip(FINGER_CHAINS, FINGER_COLOURS, [3] * 5, strict=True)]
     lines = [(step.given, "white", 2, "dash"), (step.box, "white", 2, "solid")]
     hand = step.joints
@@ -118,10 +127,12 @@ def crop_step_plot(step: CropStep) -> go.Figure:
     lines += [(hand if hand is None else hand[[*walk]], c, w, "solid") for walk, c, w in walks]
     for points, colour, width, dash in lines:
         line = {"color": colour, "width": width, "dash": dash}
-        figure.add_scatter(**_places(points), mode="lines", hoverinfo="skip", line=line)
+        look = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": line}
+        plot["data"].append(look | _places(points))
     cross = {"symbol": "cross-thin", "size": 16, "line": {"color": "white", "width": 3}}
-    figure.add_scatter(**_places(step.centre), mode="markers", hoverinfo="skip", marker=cross)
-    return figure
+    look = {"type": "scatter", "mode": "markers", "hoverinfo": "skip", "marker": cross}
+    plot["data"].append(look | _places(step.centre))
+    return plot
 
 
 def _places(points: np.ndarray | None) -> dict[str, np.ndarray]:

@@ -4,15 +4,20 @@ Plotly's z axis is upright: our x, y, z are its x, z, y, and go through :func:`p
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
-from senorita_lib.figures.style import AXIS_COLOURS, FAINT, FINGER_COLOURS, GREY, INK
+from senorita_lib.figures.style import AXIS_COLOURS, FAINT, FINGER_COLOURS, GREY, INK, RULE, Plot
 from senorita_lib.hand import FINGER_CHAINS
 
+_STEPS = [0, 0.25, 0.5, 0.75, 1, np.nan]  # along an edge, and there the line is lifted
+_EDGES = np.concatenate([  # of a cube, (72, 3): four along x, four along y, four along z
+    np.insert(np.tile(np.array(corner, float), (6, 1)), axis, _STEPS, axis=1)
+    for axis in range(3) for corner in product((0, 1), repeat=2)
+])  # fmt: skip
 _PLOTLYS = dict(zip("xyz", "xzy", strict=True))
 
 
@@ -23,12 +28,12 @@ def placed(points: ArrayLike) -> dict[str, np.ndarray]:
 
 def upright_scene(
     limits: Sequence[Sequence[float]], unit: str = "", *, near: Literal["low", "high"] = "low",
-    eye: Sequence[float] = (0.35, -2.0, 0.4), centre: Sequence[float] = (0, 0, -0.12),
+    zoom: float = 1.45,
 ) -> dict[str, Any]:  # fmt: skip
     """A scene in which x goes right, y down and z along the view, with axes if there is a unit.
 
     Limits are the low and high end of x, y and z; ``near`` is low in the camera frame, high in the
-    voxel frame. The camera is at ``eye`` and looks at ``centre``: right, away, up, in scene sides.
+    voxel frame. A length looks the same near and far; ``zoom`` enlarges all.
     """
     x, y, z = ([float(end) for end in pair] for pair in limits)
     ranges = {"x": x, "y": y[::-1], "z": z if near == "low" else z[::-1]}
@@ -37,18 +42,24 @@ def upright_scene(
         | {"title": {"text": f"{name} ({unit})" if unit else ""}}
         for name, ends in ranges.items()
     }
-    camera = {"eye": dict(zip("xyz", eye, strict=True))}
-    camera |= {"center": dict(zip("xyz", centre, strict=True)), "up": {"x": 0, "y": 0, "z": 1}}
-    return {**axes, "aspectmode": "cube", "camera": camera, "dragmode": "turntable"}
+    camera = {
+        "eye": {"x": 0.35, "y": -1.5, "z": 0.3}, "center": dict.fromkeys("xyz", 0),
+        "up": {"x": 0, "y": 0, "z": 1}, "projection": {"type": "orthographic"},
+    }  # fmt: skip
+    size = {"aspectmode": "manual", "aspectratio": dict.fromkeys("xyz", zoom)}
+    return {**axes, **size, "camera": camera, "dragmode": "turntable"}
 
 
-def axis_traces(size: int, scene: str = "scene") -> list[go.Scatter3d]:
-    """The axes x, y, z of a volume of ``size`` cells: red, green, blue."""
-    options = {"mode": "lines", "scene": scene, "hoverinfo": "skip", "showlegend": False}
-    return [
-        go.Scatter3d(**placed([np.zeros(3), end]), line={"color": colour, "width": 6}, **options)
-        for end, colour in zip(size * np.eye(3), AXIS_COLOURS, strict=True)
-    ]
+def cube_line(size: int, scene: str = "scene") -> Plot:
+    """The edges of a volume of ``size`` cells: x red, y green, z blue, with a dot every 50 mm."""
+    first = np.arange(12) % 4 == 0  # of four edges along an axis, the one from the origin
+    colours = np.where(first, np.repeat(AXIS_COLOURS, 4), RULE).repeat(6).tolist()
+    return {
+        "type": "scatter3d", **placed(size * _EDGES), "mode": "lines+markers",
+        "line": {"color": colours, "width": 3},
+        "marker": {"color": colours, "size": (5 * first).repeat(6).tolist()},
+        "scene": scene, "hoverinfo": "skip", "showlegend": False,
+    }  # fmt: skip
 
 
 def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
@@ -58,12 +69,14 @@ def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
         "margin": dict.fromkeys("lrtb", 0),
         "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0},
     }  # fmt: skip
-    ends = (-0.02 * size, 1.12 * size)
-    scene = upright_scene([ends] * 3, near="high", eye=(0.5, -1.7, 0.5), centre=(-0.06, 0, 0.02))
+    ends = (-0.1 * size, 1.1 * size)
+    scene = upright_scene([ends] * 3, near="high", zoom=1.65 if scenes == 1 else 1.2)
+    labels = [*zip("xyz", 1.06 * np.eye(3), AXIS_COLOURS, strict=True)]
+    labels.append(("200 mm, a dot every 50 mm", np.array([0.5, -0.07, 0.0]), GREY))
     scene["annotations"] = [
-        {name: place[0] for name, place in placed([1.06 * size * direction]).items()}
-        | {"text": axis, "showarrow": False, "font": {"color": colour, "size": 14}}
-        for axis, direction, colour in zip("xyz", np.eye(3), AXIS_COLOURS, strict=True)
+        {name: values[0] for name, values in placed([size * place]).items()}
+        | {"text": text, "showarrow": False, "font": {"color": colour, "size": 12}}
+        for text, place, colour in labels
     ]
     for i in range(scenes):
         domain = {"x": [i / scenes, (i + 1) / scenes]}
@@ -76,51 +89,47 @@ WALK = [joint for chain in FINGER_CHAINS for joint in (*chain, -1)]
 
 
 def hand_line(joints: ArrayLike, scene: str = "scene", colours: Sequence[str] = FINGER_COLOURS,
-              width: float = 9, **options: Any) -> go.Scatter3d:  # fmt: skip
+              width: float = 9, **options: Any) -> Plot:  # fmt: skip
     """A hand (21, 3) as one trace, light to redraw, of one colour or five; options are plotly's."""
     drawn = colours if isinstance(colours, str) else np.repeat(colours, 6).tolist()
     lifted = np.append(np.asarray(joints, np.float32), np.full((1, 3), np.nan, np.float32), axis=0)
-    options = {"mode": "lines+markers", "hoverinfo": "skip", "showlegend": False} | options
-    options |= {"line": {"color": drawn, "width": width}, "scene": scene}
-    options["marker"] = {"color": drawn, "size": width / 2}
-    return go.Scatter3d(**placed(lifted[WALK]), **options)
-
-
-# A walk along all edges of a cube: which end of x, y and z.
-_CUBE_PATH = [
-    (0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1), (1, 0, 1), (1, 0, 0),
-    (1, 0, 1), (1, 1, 1), (1, 1, 0), (1, 1, 1), (0, 1, 1), (0, 1, 0), (0, 1, 1), (0, 0, 1),
-]  # fmt: skip
+    return {
+        "type": "scatter3d", **placed(lifted[WALK]), "mode": "lines+markers", "hoverinfo": "skip",
+        "showlegend": False, "line": {"color": drawn, "width": width}, "scene": scene,
+        "marker": {"color": drawn, "size": width / 2}, **options,
+    }  # fmt: skip
 
 
 def cloud_plot(
     points: ArrayLike, colour: ArrayLike, box: ArrayLike, joints: ArrayLike | None = None
-) -> go.Figure:
+) -> Plot:
     """Interactive point cloud, with a hand (21, 3), in its cube; camera frame, mm.
 
     Points (N, 3), bright where ``colour`` (N,) is high; ``box`` (2, 3) is two opposite corners.
     """
-    ends = np.asarray(box)
-    corners = ends[_CUBE_PATH, range(3)]
+    low, high = np.asarray(box)
     marker = {"size": 1.6, "color": np.asarray(colour, np.float32), "colorscale": "Viridis"}
-    dots = {"mode": "markers", "marker": marker, "name": "depth pixels"}
-    lines = {"mode": "lines", "line": {"color": GREY, "width": 3}, "name": "200 mm cube"}
-    traces = [go.Scatter3d(**placed(np.asarray(points, np.float32)), **dots)]
-    traces.append(go.Scatter3d(**placed(corners), **lines, hoverinfo="skip"))
-    if joints is not None:
-        traces.append(hand_line(np.round(np.asarray(joints), 1), width=6))
+    cloud = {
+        "type": "scatter3d", **placed(np.asarray(points, np.float32)), "mode": "markers",
+        "marker": marker, "name": "depth pixels",
+    }  # fmt: skip
+    edges = {
+        "type": "scatter3d", **placed(low + (high - low) * _EDGES), "mode": "lines",
+        "line": {"color": GREY, "width": 3}, "name": "200 mm cube", "hoverinfo": "skip",
+    }  # fmt: skip
+    hand = [] if joints is None else [hand_line(np.round(np.asarray(joints), 1), width=6)]
     layout = {
         "template": "none",  # plotly's own is larger than most figures
-        "scene": upright_scene(ends.T.tolist(), unit="mm"),
+        "scene": upright_scene(np.transpose(box).tolist(), unit="mm"),
         "margin": {"l": 0, "r": 0, "t": 30, "b": 0}, "height": 480, "showlegend": False,
     }  # fmt: skip
-    return go.Figure(traces, layout)
+    return {"data": [cloud, edges, *hand], "layout": layout}
 
 
 def moving_plot(
     paths_of: dict[str, ArrayLike], truth: ArrayLike, labels: Sequence[str],
     arrows: ArrayLike | None = None, *, prefix: str = "", size: int = 32,
-) -> go.Figure:  # fmt: skip
+) -> Plot:  # fmt: skip
     """Animated paths (S, 21, 3) by title, each in its own scene over the true hand; voxel frame.
 
     The slider shows labels (S,) behind ``prefix``; arrows (S, 21, 3) start at the first path.
@@ -135,14 +144,14 @@ def moving_plot(
     if arrows is not None:
         for traces, joints, pulls in zip(moving, paths[0], np.asarray(arrows), strict=True):
             traces.append(_arrow_line(joints, pulls))
-    still: list[go.Scatter3d] = []
+    still: list[Plot] = []
     for scene in names:
-        still += [hand_line(np.asarray(truth) + 0.5, scene, FAINT, 3), *axis_traces(size, scene)]
-    figure = go.Figure([*moving[0], *still], cube_layout(size, len(paths)))
-    places = [[go.Scatter3d(x=line.x, y=line.y, z=line.z) for line in row] for row in moving]
+        still += [hand_line(np.asarray(truth) + 0.5, scene, FAINT, 3), cube_line(size, scene)]
     moved = list(range(len(moving[0])))
-    figure.frames = [
-        go.Frame(data=data, name=n, traces=moved) for data, n in zip(places, labels, strict=True)
+    frames = [
+        {"name": name, "traces": moved}
+        | {"data": [{k: trace[k] for k in ("type", "x", "y", "z")} for trace in traces]}
+        for traces, name in zip(moving, labels, strict=True)
     ]
     style = {"y": 0.94, "yanchor": "top", "showarrow": False}
     titles = [{"text": t, "x": (i + 0.5) / len(paths)} | style for i, t in enumerate(paths_of)]
@@ -158,17 +167,22 @@ def moving_plot(
         "steps": [{"label": n, "method": "animate", "args": [[n], _frames(0)]} for n in labels],
         "currentvalue": {"xanchor": "right", "prefix": prefix}, "x": 0.12, "len": 0.88, "y": 0,
     }  # fmt: skip
-    figure.update_layout(annotations=titles, updatemenus=[player], sliders=[slider])
-    return figure.update_layout(showlegend=False, margin_b=100, height=450)
+    layout = cube_layout(size, len(paths)) | {
+        "annotations": titles, "updatemenus": [player], "sliders": [slider],
+        "showlegend": False, "margin": {"l": 0, "r": 0, "t": 0, "b": 100}, "height": 450,
+    }  # fmt: skip
+    return {"data": [*moving[0], *still], "layout": layout, "frames": frames}
 
 
-def _arrow_line(joints: np.ndarray, arrows: np.ndarray) -> go.Scatter3d:
+def _arrow_line(joints: np.ndarray, arrows: np.ndarray) -> Plot:
     """Arrows (21, 3) as one line, lifted after each; their heads are dots."""
     ends = joints + np.asarray(arrows, np.float32)
     points = np.stack([joints, ends, np.full_like(joints, np.nan)], axis=1).reshape(-1, 3)
     heads = {"color": INK, "size": np.tile(np.array([0, 5, 0], np.uint8), len(joints))}
-    options = {"mode": "lines+markers", "line": {"color": INK, "width": 4}, "marker": heads}
-    return go.Scatter3d(**placed(points), **options, hoverinfo="skip", showlegend=False)
+    return {
+        "type": "scatter3d", **placed(points), "mode": "lines+markers", "marker": heads,
+        "line": {"color": INK, "width": 4}, "hoverinfo": "skip", "showlegend": False,
+    }  # fmt: skip
 
 
 def _frames(milliseconds: int) -> dict[str, Any]:

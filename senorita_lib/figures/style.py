@@ -21,6 +21,8 @@ from PIL import Image
 
 from senorita_lib.hand import BONE_FINGER, BONES, JOINT_FINGER
 
+Plot = dict[str, Any]  # a plotly figure's data and layout, as ``go.Figure`` takes them
+
 FINGER_COLOURS = ("#d1495b", "#e0a025", "#4f9d69", "#2e86ab", "#8d5a97")
 WRIST_COLOUR = "#555555"
 AXIS_COLOURS = ("#d62728", "#2ca02c", "#1f77b4")  # x, y, z: red, green, blue, as in Fig. 3
@@ -87,7 +89,7 @@ def _pixels(figure: Figure) -> np.ndarray:
 
 
 def show(
-    figure: Figure, interactive: go.Figure | None = None, caption: str = "", colours: int = 256
+    figure: Figure, interactive: Plot | None = None, caption: str = "", colours: int = 256
 ) -> None:
     """Display a figure in a notebook, with an interactive twin where Jupyter can show one.
 
@@ -100,7 +102,7 @@ def show(
 
 
 def mime_bundle(
-    figure: Figure, twin: go.Figure | None, caption: str, colours: int | None
+    figure: Figure, twin: Plot | None, caption: str, colours: int | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What :func:`show` displays, by MIME type, and options of ``display``: the alt text."""
     picture = base64.b64encode(png(figure, colours, caption)).decode()
@@ -109,9 +111,10 @@ def mime_bundle(
         title = {"text": caption, "font": {"size": 12}, "pad": {"t": 10}, "x": 0.01, "y": 1}
         title |= {"xanchor": "left", "yanchor": "top"}
         # 30 px more for it; all twins have a margin of their own, but not all a height.
-        top, height = 30 + twin.layout.margin.t, 30 + (twin.layout.height or 450)
-        twin.update_layout(title=title, margin_t=top, height=height)
-        bundle["application/vnd.plotly.v1+json"] = twin.to_plotly_json()
+        live = go.Figure(twin)
+        top, height = 30 + live.layout.margin.t, 30 + (live.layout.height or 450)
+        live.update_layout(title=title, margin_t=top, height=height)
+        bundle["application/vnd.plotly.v1+json"] = live.to_plotly_json()
     return bundle, {"raw": True, "metadata": {"image/png": {"alt": caption}}}
 
 

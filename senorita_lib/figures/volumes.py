@@ -6,15 +6,16 @@ Only faces between a voxel above the threshold and one below are drawn: the rest
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 from matplotlib.colors import to_hex, to_rgb
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from scipy.ndimage import maximum_filter
 
-from senorita_lib.figures.scenes import axis_traces, cube_layout, placed
-from senorita_lib.figures.style import AXIS_COLOURS, BONE_COLOURS
+from senorita_lib.figures.scenes import cube_layout, cube_line, placed
+from senorita_lib.figures.style import AXIS_COLOURS, BONE_COLOURS, Plot
 
 _LIGHT = (0.8, 0.6, 1.0)  # on faces across x, y and z: no lamp, so alike from everywhere
+_SEAM = 0.6  # times as bright is a cell at another colour
 _PAGE = [0, 2, 1]  # our x, y, z as matplotlib's: its third axis is upright
 
 
@@ -75,31 +76,42 @@ def _normal_axis(quads: np.ndarray) -> np.ndarray:
 
 
 def volume_plot(volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[str] = BONE_COLOURS,
-                names: Sequence[str] = ()) -> go.Figure:  # fmt: skip
-    """Interactive volumes (bones, D, H, W), a trace and, with names, a legend for each colour."""
+                names: Sequence[str] = ()) -> Plot:  # fmt: skip
+    """Interactive volumes (bones, D, H, W), a trace and, with names, a legend for each colour.
+
+    Where two colours touch, the cells of one of them are darker.
+    """
     masks, traces, size = colour_masks(volumes, threshold, colours), [], volumes.shape[-1]
+    colour_of = np.sum([i * mask for i, mask in enumerate(masks.values(), 1)], axis=0)
+    seam = (colour_of > 0) & (maximum_filter(colour_of, size=3) > colour_of)
     for i, (colour, mask) in enumerate(masks.items()):
         r, g, b = to_rgb(colour)
-        shades = [to_hex((light * r, light * g, light * b)) for light in _LIGHT]
-        trace = go.Mesh3d(
-            **mask_mesh(mask), color=colour, colorscale=list(zip((0, 0.5, 1), shades, strict=True)),
-            cmin=0, cmax=2, intensitymode="cell", flatshading=True, showscale=False,
-            lighting={"ambient": 1, "diffuse": 0, "specular": 0}, hoverinfo="skip",
-            name=names[i] if names else None, showlegend=bool(names),
-        )  # fmt: skip
+        lights = [*_LIGHT, *(_SEAM * light for light in _LIGHT)]
+        shades = [to_hex((light * r, light * g, light * b)) for light in lights]
+        trace = {
+            "type": "mesh3d", **mask_mesh(mask, seam & mask), "color": colour,
+            "colorscale": [*zip(np.linspace(0, 1, 6).tolist(), shades, strict=True)],
+            "cmin": 0, "cmax": 5, "intensitymode": "cell", "flatshading": True,
+            "lighting": {"ambient": 1, "diffuse": 0, "specular": 0}, "hoverinfo": "skip",
+            "name": names[i] if names else None, "showlegend": bool(names), "showscale": False,
+        }  # fmt: skip
         traces.append(trace)
-    return go.Figure([*traces, *axis_traces(size)], cube_layout(size))
+    return {"data": [*traces, cube_line(size)], "layout": cube_layout(size)}
 
 
-def mask_mesh(mask: np.ndarray) -> dict[str, np.ndarray]:
-    """Corners, triangles and brightness for ``Mesh3d``; small whole numbers, light to send.
+def mask_mesh(mask: np.ndarray, dark: np.ndarray) -> dict[str, np.ndarray]:
+    """Corners, triangles and shades for ``Mesh3d``; small whole numbers, light to send.
 
-    Corners of the mask (D, H, W) count cells from the cube's corner: the voxel frame and ½.
+    Corners of the mask (D, H, W) count cells from the cube's corner: the voxel frame and ½. Shades
+    are the axis that a face lies across, and 3 more on the cells that are ``dark``, of the mask.
     """
     quads = exposed_faces(mask)
     kind = np.uint8 if max(mask.shape) < 256 else np.uint16
     corners = np.rint(quads.reshape(-1, 3) + 0.5).astype(kind)
     first = 4 * np.arange(len(quads), dtype=np.uint16 if len(corners) < 2**16 else np.int32)
     triangles = np.concatenate([[first, first + 1, first + 2], [first, first + 2, first + 3]], 1)
-    brightness = np.tile(_normal_axis(quads).astype(np.uint8), 2)
-    return placed(corners) | dict(zip("ijk", triangles, strict=True)) | {"intensity": brightness}
+    middles = quads.mean(axis=1)[:, ::-1] + 1  # of the padded mask; halfway between two cells
+    beside = (round_(middles).astype(int) for round_ in (np.floor, np.ceil))
+    darker = np.any([np.pad(dark, 1)[tuple(cells.T)] for cells in beside], axis=0)
+    shades = np.tile((_normal_axis(quads) + 3 * darker).astype(np.uint8), 2)
+    return placed(corners) | dict(zip("ijk", triangles, strict=True)) | {"intensity": shades}

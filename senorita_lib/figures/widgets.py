@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import ipywidgets
@@ -18,7 +18,7 @@ from senorita_lib.datasets.synthetic.posedhand import APART, GESTURES, OPEN, pos
 from senorita_lib.datasets.synthetic.posing import HandPose, turned
 from senorita_lib.figures import crop
 from senorita_lib.figures.gallery import HandView, hand_plot
-from senorita_lib.figures.style import FINGER_COLOURS
+from senorita_lib.figures.style import FINGER_COLOURS, Plot
 from senorita_lib.figures.volumes import volume_plot
 from senorita_lib.hand import FINGERS
 from senorita_lib.renderer import render_skeleton
@@ -35,21 +35,24 @@ def show_widget(widget: ipywidgets.Widget, sentence: str) -> None:
 class _Live:
     """A plotly figure that is drawn again whenever a control moves."""
 
-    def __init__(self, draw: Callable[[], go.Figure], controls: Iterable[Any]) -> None:
-        self.draw, self.held, self.figure = draw, False, go.FigureWidget(draw())
+    def __init__(self, draw: Callable[[], Plot], controls: Iterable[Any]) -> None:
+        self.draw, self.held, self.drawn = draw, False, draw()
+        self.figure = go.FigureWidget(self.drawn)
+        # Not four pixels for each of the screen's: without a graphics card that takes a while.
+        self.figure._config = self.figure._config | {"plotGlPixelRatio": 1}
         for control in controls:
             control.observe(self.redraw, "value")
 
     def redraw(self, _: object = None) -> None:
-        """Update data, title and axes, and nothing else: the view and hidden traces stay."""
+        """Update what differs of data, title and axes: the view and hidden traces stay."""
         if self.held:
             return
-        fresh = self.draw()
-        with self.figure.batch_update():
-            for trace, new in zip(self.figure.data, fresh.data, strict=True):
-                trace.update({k: v for k, v in new.to_plotly_json().items() if k != "type"})
-            for part in ("title", "xaxis", "yaxis"):
-                self.figure.layout[part].update(fresh.layout[part].to_plotly_json())
+        old, self.drawn = self.drawn, self.draw()
+        with self.figure.batch_update():  # plotly takes milliseconds to check what it is told
+            for trace, *pair in zip(self.figure.data, old["data"], self.drawn["data"], strict=True):
+                trace.update(_changes(*pair))
+            layouts = ({k: plot["layout"].get(k) for k in _MOVING} for plot in (old, self.drawn))
+            self.figure.update_layout(_changes(*layouts))
 
     @contextmanager
     def one_redraw(self) -> Iterator[None]:
@@ -62,6 +65,13 @@ class _Live:
         self.redraw()
 
 
+_MOVING = ("title", "xaxis", "yaxis")
+
+
+def _changes(old: Plot, new: Plot) -> Plot:
+    return {key: new[key] for key in new if not np.array_equal(old[key], new[key])}
+
+
 def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
     """The crop of each frame step by step, in the paper's way and the release's."""
     number = _slider(0, 0, len(frames) - 1, "frame")
@@ -69,14 +79,14 @@ def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
     foreground = _choice("foreground", "otsu", "valley")
     centre = _choice("centre", "mass", "box")
 
-    def draw() -> go.Figure:
+    def draw() -> Plot:
         frame = frames[number.value]
         options = {"foreground": foreground.value, "centre": centre.value}
         try:
             steps = crop.crop_steps(frame, crop_hand(frame.depth, frame.box, **options))
         except ValueError as error:  # no hand there: an answer, too
-            return crop.crop_step_plot(crop.uncropped(frame, str(error)))
-        return crop.crop_step_plot(steps[step.value])
+            return crop.crop_step_plot(crop.uncropped(frame, str(error)), frame.name)
+        return crop.crop_step_plot(steps[step.value], frame.name)
 
     controls = number, step, foreground, centre
     return _column(*controls, _Live(draw, controls).figure)
@@ -115,18 +125,23 @@ def input_explorer(hands: SyntheticHand, pose: HandPose, layers: int = LAYERS) -
     channel = _slider(0, 0, CHANNELS["depth"] - 1, "channel")
     turn = _slider(0, -60, 60, "turn (°)")  # farther, a hand near the camera would reach behind it
 
-    def draw() -> go.Figure:
-        plane = pose_input(hands, pose, name.value, layers, turn.value)[channel.value]
-        figure = crop.voxel_map(plane) if name.value == "voxels" else crop.image_map(plane)
-        return figure.update_layout(title_text=channel_title(name.value, channel.value, layers))
+    @lru_cache(maxsize=1)  # other channels of the same input are at hand
+    def channels(name: str, angle: float) -> torch.Tensor:
+        return pose_input(hands, pose, name, layers, angle)
+
+    def draw() -> Plot:
+        plane = channels(name.value, turn.value)[channel.value]
+        plot = crop.voxel_map(plane) if name.value == "voxels" else crop.image_map(plane)
+        plot["layout"]["title"]["text"] = channel_title(name.value, channel.value, layers)
+        return plot
 
     live = _Live(draw, (channel, turn))
 
     def change_input(change: dict[str, Any]) -> None:
-        channels = (CHANNELS | {"layers": layers})[change["new"]]
+        count = (CHANNELS | {"layers": layers})[change["new"]]
         with live.one_redraw():
-            channel.max = channels - 1
-            channel.value = channels // 2 if channels > 3 else 0  # a middle slice has most in it
+            channel.max = count - 1
+            channel.value = count // 2 if count > 3 else 0  # a middle slice has most in it
 
     name.observe(change_input, "value")
     return _column(name, channel, turn, live.figure)
@@ -173,11 +188,13 @@ def skeleton_explorer(
     distance = _choice("distance", "squared", "euclidean")
     ends = _choice("ends", "clamp", "gate")
 
-    def draw() -> go.Figure:
+    def draw() -> Plot:
         bent, spread, facing = ([s.value for s in group] for group in (bends, spreads, views))
         options = {"gamma": fall_off.value, "distance": distance.value, "ends": ends.value}
         volumes = posed_volumes(bent, spread, facing, size=size, **options)
-        return volume_plot(volumes, threshold, names=FINGERS).update_layout(width=440, height=470)
+        plot = volume_plot(volumes, threshold, names=FINGERS)
+        plot["layout"] |= {"width": 440, "height": 500}
+        return plot
 
     live = _Live(draw, (*bends, *spreads, *views, fall_off, ends))
 

@@ -1,8 +1,10 @@
 """The steps of a crop, and the maps whose values the pointer reads."""
 
+import base64
 from dataclasses import replace
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -18,40 +20,46 @@ CROP = crop_hand(FRAME.depth, FRAME.box)
 CROP_STEPS = crop_steps(FRAME, CROP)
 
 
+drawn = go.Figure  # which also refuses what plotly does not know
+
+
+def values(heatmap: go.Heatmap) -> np.ndarray:
+    """Its z, which is packed."""
+    shape = [int(n) for n in heatmap.z["shape"].split(",")]
+    return np.frombuffer(base64.b64decode(heatmap.z["bdata"]), heatmap.z["dtype"]).reshape(shape)
+
+
 def test_steps_hold_what_they_say_and_the_image_is_in_its_mm() -> None:
     assert [step.title[0] for step in CROP_STEPS] == [name[0] for name in STEPS] == list("123456")
     assert f"{CROP.steps['threshold']} mm" in CROP_STEPS[2].title
     assert f"500 / {CROP.steps['coarse_z']:.0f}" in CROP_STEPS[3].title
     np.testing.assert_array_equal(CROP_STEPS[0].given[[0, 2]].ravel(), FRAME.box)
-    # The first four share the colours of the scene, the others those of the cube.
-    assert [len({s.limits for s in part}) for part in (CROP_STEPS[:4], CROP_STEPS[4:])] == [1, 1]
     assert all(step.joints is None for step in crop_steps(replace(FRAME, joints=None), CROP))
     last, seen = CROP_STEPS[-1], CROP.image > -1
     assert not last.depth[~seen].any()
-    drawn = (CROP.cube_centre[2] - last.depth[seen]) / 100
-    np.testing.assert_allclose(drawn, CROP.image[seen], atol=1e-4)
+    nearness = (CROP.cube_centre[2] - last.depth[seen]) / 100
+    np.testing.assert_allclose(nearness, CROP.image[seen], atol=1e-4)
     assert last.limits[1] - last.limits[0] == 200
     assert abs(sum(last.limits) / 2 - CROP.cube_centre[2]) <= 0.5
 
 
 def test_a_plot_has_depth_in_whole_mm_and_a_line_for_each_finger() -> None:
     for step in CROP_STEPS:
-        heatmap, *lines, centre = crop_step_plot(step).data
+        heatmap, *lines, centre = drawn(crop_step_plot(step, "")).data
         every = heatmap.dx
-        np.testing.assert_array_equal(heatmap.z, np.rint(step.depth)[::every, ::every])
+        np.testing.assert_array_equal(values(heatmap), np.rint(step.depth)[::every, ::every])
         assert (heatmap.x0, every) in ((0, 1), (0.5, 2))  # the middle of each pair of pixels
         assert (heatmap.zmin, heatmap.zmax) == (step.limits[0] - 1, step.limits[1])
         assert len(centre.x) == (step.centre is not None)
         for chain, line in zip(FINGER_CHAINS, lines[3:], strict=True):
-            drawn = np.stack([line.x, line.y], axis=1)
+            points = np.stack([line.x, line.y], axis=1)
             wanted = step.joints[list(chain)] if step.joints is not None else np.zeros((0, 2))
-            np.testing.assert_array_equal(drawn, wanted)
+            np.testing.assert_array_equal(points, wanted)
 
 
 @pytest.mark.parametrize("which", [0, 5])
 def test_live_and_static_twin_have_the_same_colours(which: int) -> None:
-    step, plot = CROP_STEPS[which], crop_step_plot(CROP_STEPS[which])
-    trace, (low, high) = plot.data[0], plot.layout.yaxis.range
+    step, trace = CROP_STEPS[which], drawn(crop_step_plot(CROP_STEPS[which], "")).data[0]
     stops, colours = zip(*trace.colorscale, strict=True)
     channels = np.array([to_rgb(colour) for colour in colours]).T
 
@@ -62,20 +70,18 @@ def test_live_and_static_twin_have_the_same_colours(which: int) -> None:
     shown = draw_depth(new_figure()[1][0, 0], step.depth, "", False, step.limits)
     for value in (*step.limits, sum(step.limits) / 2):
         np.testing.assert_allclose(colour_at(value), shown.to_rgba(value)[:3], atol=0.03)
-    assert colour_at(step.limits[0]).sum() > colour_at(step.limits[1]).sum()
     np.testing.assert_allclose(colour_at(trace.zmin), to_rgb(NOTHING), atol=0.01)
-    assert low > high
 
 
 def test_a_frame_without_a_hand_is_drawn() -> None:
-    plot = crop_step_plot(uncropped(FRAME, "no hand"))
-    assert plot.data[0].zmin > 0 and plot.layout.title.text == "no hand"
+    plot = drawn(crop_step_plot(uncropped(FRAME, "no hand"), FRAME.name))
+    assert plot.data[0].zmin > 0 and plot.layout.title.text == f"no hand · {FRAME.name}"
     empty = replace(FRAME, depth=np.zeros_like(FRAME.depth))
-    assert crop_step_plot(uncropped(empty, "no hand")).data[0].zmin == 0
+    assert drawn(crop_step_plot(uncropped(empty, "no hand"), "")).data[0].zmin == 0
 
 
 def test_a_map_of_an_input_has_mm_and_a_map_of_voxels_has_cells() -> None:
-    trace = maps.image_map([[1.0, 0, -0.99, -1]]).data[0]
-    assert trace.z.tolist() == [[100, 0, -99, -100]]
+    (trace,) = drawn(maps.image_map([[1.0, 0, -0.99, -1]])).data
+    assert values(trace).tolist() == [[100, 0, -99, -100]]
     assert trace.colorscale[-1][1] == "#fde725"  # near is bright
-    assert maps.voxel_map([[1.0, -1]]).data[0].z.tolist() == [[1, 0]]
+    assert values(drawn(maps.voxel_map([[1.0, -1]])).data[0]).tolist() == [[1, 0]]

@@ -4,11 +4,19 @@ import json
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from senorita_lib.datasets.synthetic.posedhand import posed_hand
 from senorita_lib.figures.gallery import HandView, hand_plot
-from senorita_lib.figures.scenes import cloud_plot, cube_layout, hand_line, moving_plot, placed
+from senorita_lib.figures.scenes import (
+    cloud_plot,
+    cube_layout,
+    cube_line,
+    hand_line,
+    moving_plot,
+    placed,
+)
 from senorita_lib.figures.style import new_figure
 from senorita_lib.figures.volumes import draw_cube
 
@@ -35,10 +43,13 @@ VIEW = HandView("", np.zeros((1, 3), np.int8), *np.zeros((2, 21, 3)))
     ("scene", "origin", "near"),
     [
         (cube_layout(32)["scene"], np.full(3, 16.0), 1),  # voxel frame: the greater z, the nearer
-        (cloud_plot(np.zeros((1, 3)), [0], BOX).layout.scene, np.array([0, 0, 500.0]), -1),
-        (hand_plot("", VIEW).layout.scene, np.zeros(3), -1),  # camera frame, as the one before
+        (cloud_plot(np.zeros((1, 3)), [0], BOX)["layout"]["scene"], np.array([0, 0, 500.0]), -1),
+        (
+            hand_plot("", VIEW)["layout"]["scene"],
+            np.zeros(3),
+            -1,
+        ),  # camera frame, as the one before
     ],
-    ids=["cube", "cloud", "gallery"],
 )
 def test_x_goes_right_y_down_and_z_along_view(scene: Any, origin: np.ndarray, near: int) -> None:
     middle, x, y, z = on_page(scene, origin + np.concatenate([np.zeros((1, 3)), 10 * np.eye(3)]))
@@ -46,7 +57,9 @@ def test_x_goes_right_y_down_and_z_along_view(scene: Any, origin: np.ndarray, ne
     assert (x - middle)[right] > 3 * abs((x - middle)[up])
     assert (y - middle)[up] < -3 * abs((y - middle)[right])
     assert near * (z - middle)[nearness] > 2 * abs((z - middle)[right])
-    assert scene["dragmode"] == "turntable" and scene["aspectmode"] == "cube"
+    assert scene["dragmode"] == "turntable" and len(set(scene["aspectratio"].values())) == 1
+    # A length is drawn alike near and far, so that the cube's edges are a scale.
+    assert scene["camera"]["projection"]["type"] == "orthographic"
     assert [scene["camera"]["up"][name] for name in "xyz"] == [0, 0, 1]
     if near < 0:  # plotly's z is upright, so it is our y, which goes down
         assert [scene[f"{a}axis"]["title"]["text"][0] for a in "xyz"] == ["x", "z", "y"]
@@ -65,10 +78,21 @@ def test_the_static_cube_points_where_the_live_one_does() -> None:
     assert (z - middle)[2] < 0
 
 
+def test_a_cube_has_all_edges_and_a_dot_every_50_mm_of_its_axes() -> None:
+    line = cube_line(32)
+    points = np.stack([line["x"], line["z"], line["y"]], axis=1).reshape(12, 6, 3)
+    ends = {tuple(sorted(map(tuple, edge[[0, 4]]))) for edge in points}
+    assert len(ends) == 12
+    np.testing.assert_array_equal(np.ptp(points[:, :5], axis=1).sum(axis=1), 32)
+    dots = points[np.reshape(line["marker"]["size"], (12, 6)) > 0]
+    dots = dots[~np.isnan(dots).any(axis=1)]
+    np.testing.assert_array_equal(dots[5:10], [[0, y, 0] for y in (0, 8, 16, 24, 32)])
+
+
 def test_a_hand_is_one_line_lifted_between_fingers() -> None:
     joints = np.arange(63.0).reshape(21, 3)
     line = hand_line(joints)
-    drawn = np.stack([line.x, line.z, line.y], axis=1)
+    drawn = np.stack([line["x"], line["z"], line["y"]], axis=1)
     assert np.isnan(drawn).any(axis=1).sum() == 5
     np.testing.assert_array_equal(drawn[:5], joints[[0, 1, 6, 7, 8]])
 
@@ -77,7 +101,7 @@ def test_moving_hands_have_a_frame_for_each_step_and_stay_light() -> None:
     hand = posed_hand()
     path = np.stack([hand + shift for shift in range(10)])
     labels = [str(i) for i in range(10)]
-    plot = moving_plot({"a": path, "b": path}, hand, labels, arrows=path * 0 + 1)
+    plot = go.Figure(moving_plot({"a": path, "b": path}, hand, labels, arrows=path * 0 + 1))
     assert [frame.name for frame in plot.frames] == labels
     assert [step.label for step in plot.layout.sliders[0].steps] == labels
     for i, frame in enumerate(plot.frames):

@@ -146,7 +146,5 @@ def test_without_a_notebook_nothing_happens(
     monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
     if shell is None:
         monkeypatch.delitem(sys.modules, "IPython")
-    live = LiveTraining(find_recipe("tiny"), "not even data")
-    live(ROWS)
-    live.finish(ROWS)
+    LiveTraining(find_recipe("tiny"), "not even data")(ROWS)
     assert capsys.readouterr() == ("", "")

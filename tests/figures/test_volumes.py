@@ -32,16 +32,24 @@ def test_one_cell_has_six_faces() -> None:
     np.testing.assert_allclose(quads.mean(axis=(0, 1)), [3, 2, 1])
     sides = np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=-1)
     np.testing.assert_allclose(sides, 1)  # corners go round
-    assert all(len(values) == 0 for values in mask_mesh(mask & False).values())
+    assert all(len(values) == 0 for values in mask_mesh(mask & False, mask & False).values())
 
 
 def test_live_and_static_twin_show_the_same_faces(volumes: np.ndarray) -> None:
-    plot = volume_plot(volumes, names=FINGERS)
-    meshes = [trace for trace in plot.data if trace.type == "mesh3d"]
-    assert [trace.name for trace in meshes] == list(FINGERS)
+    *meshes, _ = volume_plot(volumes, names=FINGERS)["data"]
+    assert [trace["name"] for trace in meshes] == list(FINGERS)
     for trace, mask in zip(meshes, colour_masks(volumes).values(), strict=True):
-        corners = np.stack([trace.x, trace.z, trace.y], axis=1) - 0.5
-        first, second = np.stack([trace.i, trace.j, trace.k], axis=1).reshape(2, -1, 3)
+        corners = np.stack([trace["x"], trace["z"], trace["y"]], axis=1) - 0.5
+        first, second = np.stack([trace["i"], trace["j"], trace["k"]], axis=1).reshape(2, -1, 3)
         quads = corners[np.concatenate([first, second[:, 2:]], axis=1)]
         np.testing.assert_array_equal(quads, exposed_faces(mask))
-        assert len(trace.intensity) == len(trace.i)
+        assert len(trace["intensity"]) == len(trace["i"])
+
+
+def test_where_two_colours_touch_the_cells_of_one_are_darker() -> None:
+    bones = np.zeros((2, 1, 1, 4))
+    bones[0, 0, 0, :2] = bones[1, 0, 0, 2:] = 1
+    plain, seam, _ = volume_plot(bones, colours=("#ff0000", "#00ff00"))["data"]
+    first, second = (trace["x"][trace["i"]] for trace in (plain, seam))  # a corner of each face
+    assert set(first[plain["intensity"] >= 3]) == {1, 2}
+    assert not (seam["intensity"] >= 3).any() and len(second) == 2 * 10
