@@ -8,7 +8,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
-from senorita_lib.camera import SR300, Camera
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.evaluation import bone_angles, mean_joint_error
 from senorita_lib.figures import style
@@ -35,12 +34,9 @@ _ARROWS = (  # frame to initial pose; from there to the sum and the patches; to 
 )  # fmt: skip
 
 
-def overview_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Figure:
-    """Fig. 1: one frame's way through the whole network; truth and errors if it has labels.
-
-    A ``ValueError`` where the model has no heat maps, or the frame's box holds no hand.
-    """
-    seen, page, recipe = follow(model, frame, camera), Page(13, 6.65), model.recipe
+def overview_figure(model: HandPoseNet, frame: Frame) -> Figure:
+    """Fig. 1: a labelled frame's way through the whole network, with errors; see :func:`follow`."""
+    seen, page, recipe = follow(model, frame), Page(13, 6.65), model.recipe
     title = f"Recipe {recipe.name}, Model {recipe.model}: one frame, step by step"
     page.write(2.45, 6.02, title, 9, ha="left", weight="bold")
     key = "Each picture is a tensor of this forward pass; below it is its shape, batch first.\n"
@@ -92,10 +88,8 @@ def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
 
 
 def _draw_pose(page: Page, y: float, name: str, seen: Flow, joints_mm: torch.Tensor) -> None:
-    words: list[Any] = [name, joints_mm]
-    if seen.true_mm is not None:
-        mean = mean_joint_error(joints_mm.cpu().numpy(), seen.true_mm.cpu().numpy())
-        words.append(f"mean joint error {mean:.1f} mm")
+    mean = mean_joint_error(joints_mm.cpu().numpy(), seen.true_mm.cpu().numpy())
+    words = name, joints_mm, f"mean joint error {mean:.1f} mm"
     axes = page.image(11.85, y, seen.crops.image[0, 0], *words, colours=style.GREY_MAP)
     style.draw_hand(axes, seen.pixels(joints_mm), width=1.5, dots=5)
 
@@ -108,9 +102,9 @@ def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
     page.write(10.575, 6.36, "3D skeleton volume renderer, only in training", 9, weight="bold")
     page.arrow((11.85, 4.17), (11.85, 4.46), colour=ORANGE)
     page.write(11.95, 4.315, "eq. 1", ha="left")
-    poses = [seen.uvd] + ([] if seen.true_mm is None else [seen.crops.to_uvd(seen.true_mm)])
+    poses = seen.uvd, seen.crops.to_uvd(seen.true_mm)
     cells = [recipe.volume_size * uvd - 0.5 for uvd in poses]
-    for joints, (x, name) in zip(cells, ((11.85, "this"), (9.3, "the true")), strict=False):
+    for joints, (x, name) in zip(cells, ((11.85, "this"), (9.3, "the true")), strict=True):
         volumes = render_skeleton(joints, **options)
         axes = page.picture(x, 5.49, 1.4, projection="3d", facecolor="none")
         assert isinstance(axes, Axes3D)
@@ -118,9 +112,6 @@ def _draw_renderer(page: Page, recipe: Recipe, seen: Flow) -> None:
         for text in axes.texts:
             text.set_fontsize(8)
         page.caption(x, 4.94, f"volumes of {name} pose", volumes)
-    if seen.true_mm is None:
-        page.write(9.3, 5.5, "a frame without labels:\nnothing to compare with")
-        return
     for x in (9.92, 11.23):
         page.arrow((10.575, 5.5), (x, 5.5), colour=ORANGE)
     kind = "eq. 4" if recipe.volume_difference == "l1" else "smooth L1"
@@ -182,9 +173,9 @@ def _patch_stages(calls: dict[str, Call]) -> list[list[Call]]:
     return list(scales.values())
 
 
-def refiner_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Figure:
+def refiner_figure(model: HandPoseNet, frame: Frame) -> Figure:
     """Fig. 4: the way of the bone turned most through its network; else as Fig. 1."""
-    seen, page = follow(model, frame, camera), Page(13, 5.35)
+    seen, page = follow(model, frame), Page(13, 5.35)
     before, after = seen.joints_mm.cpu(), seen.refined.joints_mm.cpu()
     turned = bone_angles(before, after)[0]
     bone = int(np.nanargmax(turned))
@@ -204,11 +195,11 @@ def refiner_figure(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> 
     _draw_patch_stream(page, seen, bone)
     _draw_pose_stream(page, seen, bone)
     _draw_increment(page, seen, bone)
-    lines = [f"turned by {turned[bone]:.1f}°"]
-    if seen.true_mm is not None:
-        left = [bone_angles(pose, seen.true_mm.cpu())[0, bone] for pose in (before, after)]
-        lines.append(f"error {left[0]:.1f}°, then {left[1]:.1f}°")
-    page.caption(12.05, 1.7, *lines, "seen across both, initial up")
+    left = [bone_angles(pose, seen.true_mm.cpu())[0, bone] for pose in (before, after)]
+    errors = f"error {left[0]:.1f}°, then {left[1]:.1f}°"
+    page.caption(
+        12.05, 1.7, f"turned by {turned[bone]:.1f}°", errors, "seen across both, initial up"
+    )
     return page.figure
 
 

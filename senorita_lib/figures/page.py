@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.figures.style import GREY, IMAGE_MAP, INK, draw_crop
@@ -34,7 +33,7 @@ class Flow(NamedTuple):
     uvd: torch.Tensor
     joints_mm: torch.Tensor
     refined: Refinement
-    true_mm: torch.Tensor | None  # (1, 21, 3), camera frame
+    true_mm: torch.Tensor  # (1, 21, 3), camera frame
 
     def children(self, parent: str) -> list[Call]:
         """The calls of a module's children."""
@@ -46,11 +45,16 @@ class Flow(NamedTuple):
         return self.crops.to_uvd(joints_mm)[0, :, :2].cpu().numpy() * size - 0.5
 
 
-def follow(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Flow:
-    """Run a copy of the model on one frame, and record what each of its modules gets and gives."""
+def follow(model: HandPoseNet, frame: Frame) -> Flow:
+    """Run a copy of the model on one frame, and record what each of its modules gets and gives.
+
+    A ``ValueError`` where the model has no heat maps, or the frame no labels or no hand.
+    """
     if model.recipe.head != "integral":
         raise ValueError(f"model has a {model.recipe.head!r} head, wanted 'integral'")
-    crop = crop_hand(frame.depth, frame.box, camera, **crop_options(model.recipe))
+    if frame.joints is None:
+        raise ValueError(f"{frame.name} has no labels, wanted a frame with joints")
+    crop = crop_hand(frame.depth, frame.box, **crop_options(model.recipe))
     crops = CropBatch.stack([crop]).to(next(model.parameters()).device)
     calls: dict[str, Call] = {}
 
@@ -62,7 +66,7 @@ def follow(model: HandPoseNet, frame: Frame, camera: Camera = SR300) -> Flow:
         module.register_forward_hook(partial(keep, name))
     with torch.no_grad():
         uvd, joints_mm, refined = model(crops)
-    true = None if frame.joints is None else torch.as_tensor(frame.joints).to(crops.image)[None]
+    true = torch.as_tensor(frame.joints).to(crops.image)[None]
     return Flow(crops, calls, uvd, joints_mm, refined, true)
 
 

@@ -170,8 +170,6 @@ def skeleton_explorer(
     the release) and ``turn``, degrees, as in :func:`posed_hand`, are where the sliders start. Of
     ``size`` cells along each side, those above ``threshold`` are drawn.
     """
-    if not 8 <= size <= 100:
-        raise ValueError(f"size is {size}, wanted 8 to 100 cells")
     bends = [_slider(value, -15, 90) for value in OPEN]
     spreads = [_slider(APART[0], 0, 60)]  # away from the palm, the others towards the thumb
     spreads += [_slider(value, -25, 25) for value in APART[1:]]

@@ -1,20 +1,8 @@
-"""What all figures share: captions, the scale of depth, hands drawn over colours."""
+"""What all figures share: the scale of depth."""
 
-import IPython.display
 import numpy as np
-import pytest
 
 from senorita_lib.figures import style
-
-
-def test_a_caption_is_also_the_alt_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[tuple] = []
-    monkeypatch.setattr(IPython.display, "display", lambda b, **kwargs: shown.append((b, kwargs)))
-    style.show(style.new_figure()[0], caption="A square.")
-    ((bundle, options),) = shown
-    assert bundle["text/plain"] == "A square."
-    assert options == {"raw": True, "metadata": {"image/png": {"alt": "A square."}}}
-    assert set(bundle) == {"image/png", "text/plain"}
 
 
 def test_images_have_one_scale_in_mm_and_grey_ones_none() -> None:

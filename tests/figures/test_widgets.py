@@ -129,12 +129,6 @@ def test_a_gesture_sets_all_bends_and_the_view_stays(monkeypatch: pytest.MonkeyP
     assert figure.data[1].visible == "legendonly"
 
 
-def test_a_size_that_cannot_be_drawn_is_refused() -> None:
-    for size in (4, 200):
-        with pytest.raises(ValueError, match=f"size is {size}, wanted 8 to 100 cells"):
-            widgets.skeleton_explorer(size=size)
-
-
 def test_each_control_of_the_crop_changes_what_is_drawn() -> None:
     explorer = widgets.crop_explorer(FRAMES)
     (figure,) = controls(explorer, go.FigureWidget)
