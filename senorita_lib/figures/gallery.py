@@ -31,15 +31,14 @@ def ranked_frames(errors: ArrayLike, each: int = 4) -> dict[str, int]:
 
 
 def gallery_figure(images: Sequence[np.ndarray], predicted_uv: Sequence[ArrayLike],
-                   true_uv: Sequence[ArrayLike] | None = None, titles: Sequence[str] = (),
+                   true_uv: Sequence[ArrayLike], titles: Sequence[str] = (),
                    columns: int = 5, row_names: Sequence[str] = ()) -> Figure:  # fmt: skip
     """Crops (S, S) with predicted hands (solid) and true ones (dotted), (21, 2 or more), uvd."""
     figure = style.grid_figure(images, titles, columns, colours=style.GREY_MAP, row_names=row_names)
-    for i, (axes, image) in enumerate(zip(figure.axes, images, strict=False)):
-        if true_uv is not None:
-            true = np.asarray(true_uv[i]) * len(image) - 0.5
-            draw_hand(axes, true, width=1.2, dots=0, style=":")
-        draw_hand(axes, np.asarray(predicted_uv[i]) * len(image) - 0.5, dots=5)
+    drawn = zip(figure.axes, images, predicted_uv, true_uv, strict=False)
+    for axes, image, predicted, true in drawn:
+        draw_hand(axes, np.asarray(true) * len(image) - 0.5, width=1.2, dots=0, style=":")
+        draw_hand(axes, np.asarray(predicted) * len(image) - 0.5, dots=5)
     return figure
 
 

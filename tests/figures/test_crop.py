@@ -5,14 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
-import pytest
-from matplotlib.colors import to_rgb
 
 from senorita_lib.cropping import crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.figures import crop as maps
 from senorita_lib.figures.crop import STEPS, crop_step_plot, crop_steps, uncropped
-from senorita_lib.figures.style import NOTHING, draw_depth, new_figure
 from senorita_lib.hand import FINGER_CHAINS
 
 FRAME = SyntheticHand(seed=0).frame(32)
@@ -55,22 +52,6 @@ def test_a_plot_has_depth_in_whole_mm_and_a_line_for_each_finger() -> None:
             points = np.stack([line.x, line.y], axis=1)
             wanted = step.joints[list(chain)] if step.joints is not None else np.zeros((0, 2))
             np.testing.assert_array_equal(points, wanted)
-
-
-@pytest.mark.parametrize("which", [0, 5])
-def test_live_and_static_twin_have_the_same_colours(which: int) -> None:
-    step, trace = CROP_STEPS[which], drawn(crop_step_plot(CROP_STEPS[which], "")).data[0]
-    stops, colours = zip(*trace.colorscale, strict=True)
-    channels = np.array([to_rgb(colour) for colour in colours]).T
-
-    def colour_at(mm: float) -> np.ndarray:
-        share = (mm - trace.zmin) / (trace.zmax - trace.zmin)
-        return np.array([np.interp(share, stops, channel) for channel in channels])
-
-    shown = draw_depth(new_figure()[1][0, 0], step.depth, "", False, step.limits)
-    for value in (*step.limits, sum(step.limits) / 2):
-        np.testing.assert_allclose(colour_at(value), shown.to_rgba(value)[:3], atol=0.03)
-    np.testing.assert_allclose(colour_at(trace.zmin), to_rgb(NOTHING), atol=0.01)
 
 
 def test_a_frame_without_a_hand_is_drawn() -> None:
