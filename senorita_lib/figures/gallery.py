@@ -1,4 +1,4 @@
-"""Frames with predicted and true hands: over the crop, from three sides, and to be turned."""
+"""Frames with predicted and true hands: over the crop, and to be turned."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,15 +11,8 @@ from senorita_lib.cropping import HandCrop
 from senorita_lib.figures import style
 from senorita_lib.figures.scenes import hand_line, placed, upright_scene
 from senorita_lib.figures.style import FAINT, INK, Plot, draw_hand
-from senorita_lib.hand import FINGER_CHAINS
 
 _REACH, _POINTS = 150, 2000  # of a view: mm from its middle, and how many at most
-# For each view its name, the coordinates across and up the page, and their directions.
-_SIDES = (
-    ("from the camera", [0, 1], "x →, y ↓"),
-    ("from the right", [2, 1], "z →, y ↓"),
-    ("from above", [0, 2], "x →, z ↑"),
-)
 
 
 def ranked_frames(errors: ArrayLike, each: int = 4) -> dict[str, int]:
@@ -61,27 +54,6 @@ def hand_view(crop: HandCrop, predicted: ArrayLike, true: ArrayLike, title: str)
         cloud = cloud[np.random.default_rng(0).choice(len(cloud), _POINTS, replace=False)]
     found, truth = (np.asarray(joints) - crop.cube_centre for joints in (predicted, true))
     return HandView(title, cloud.astype(np.int8), found, truth)
-
-
-def views_figure(views: dict[str, HandView]) -> Figure:
-    """Hands seen from three sides: predicted, and true (thin)."""
-    width = 1.62 * len(views) + 0.6
-    figure, axes = style.new_figure(3, len(views), width, 5.3, sharex=True, sharey="row")
-    for row, (side, plane, directions) in zip(axes, _SIDES, strict=True):
-        for cell, view in zip(row, views.values(), strict=True):
-            cell.plot(*view.points[:, plane].T, ".", color=FAINT, ms=1.8, mew=0)
-            draw_hand(cell, view.predicted[:, plane], width=1.5, dots=4)
-            for chain in FINGER_CHAINS:
-                cell.plot(*view.true[np.ix_(chain, plane)].T, color=INK, lw=0.8, ls=(0, (2, 1)))
-            ends, ticks = (-_REACH, _REACH), [-100, 0, 100]
-            cell.set(xlim=ends, ylim=ends, aspect="equal", xticks=ticks, yticks=ticks)
-            style.tidy(cell, "both")
-            if "↓" in directions:
-                cell.invert_yaxis()
-        row[0].set_ylabel(f"{side}\n{directions} (mm)", fontsize=9)
-    for cell, (name, view) in zip(axes[0], views.items(), strict=True):
-        cell.set_title(f"{name}\n{view.title}", fontsize=9)
-    return figure
 
 
 def hand_plot(name: str, view: HandView) -> Plot:

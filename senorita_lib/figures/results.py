@@ -1,4 +1,4 @@
-"""Figures of results: errors by split, joint and frame, claims and studies. Intervals are 95 %."""
+"""Figures of results: errors by split and joint, and claims. Intervals are 95 %."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,6 @@ from matplotlib.transforms import blended_transform_factory
 
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors
 from senorita_lib.experiments.ledger import grouped
-from senorita_lib.experiments.tables import load_notes, study_means
 from senorita_lib.figures import style
 from senorita_lib.figures.style import GREY, INK, new_figure, tidy
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES
@@ -105,36 +104,6 @@ def mean_interval(values: npt.ArrayLike) -> tuple[float, float, float]:
     return values.mean(), values.mean() - reach, values.mean() + reach
 
 
-def refinement_figure(initial: np.ndarray, refined: np.ndarray, splits: npt.ArrayLike) -> Figure:
-    """How refinement changes each frame's error (N,), mm, on each split (N,); better is green.
-
-    A bar is 1 mm wide; line and band are the mean change and its interval.
-    """
-    change, splits = refined - initial, np.char.upper(np.asarray(splits))
-    edges = np.arange(np.floor(change.min()), np.ceil(change.max()) + 1.5)
-    middles = (edges[:-1] + edges[1:]) / 2
-    there = [split for split in SPLITS if (splits == split).any()]
-    figure, axes = new_figure(1, len(there), width=10, height=3, sharex=True, sharey=True)
-    for cell, split in zip(axes[0], there, strict=True):
-        inside = change[splits == split]
-        counts, _ = np.histogram(inside, edges)
-        cell.barh(middles, counts, 0.9, color=np.where(middles < 0, style.BETTER, style.WORSE))
-        mean, low, high = mean_interval(inside)
-        cell.axhline(0, color=INK, lw=0.6)
-        cell.axhspan(low, high, color=INK, alpha=0.2, lw=0)
-        cell.axhline(mean, color=INK, lw=1.6)
-        look = {"transform": cell.transAxes, "ha": "right", "fontsize": 9}
-        worse, better = (100 * np.mean(which) for which in (inside > 0, inside < 0))
-        cell.text(0.97, 0.97, f"{worse:.0f} % worse", va="top", color=style.WORSE, **look)
-        cell.text(0.97, 0.03, f"{better:.0f} % better", va="bottom", color=style.BETTER, **look)
-        text = f"{mean:+.1f} mm ({low:+.1f} to {high:+.1f})".replace("-", "−")
-        cell.set_title(f"{split}\n{text}", fontsize=9)
-        cell.set_xlabel("frames", fontsize=9)
-        tidy(cell)
-    axes[0, 0].set_ylabel("change of the frame's error (mm)", fontsize=9)
-    return figure
-
-
 _VERDICTS = {"supported": style.BETTER, "not supported": style.WORSE, "inconclusive": GREY}
 _LINE = 0.19  # of the ledger, inches
 
@@ -185,31 +154,3 @@ def _deciding(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         deciding = [c for c in pair if c["decides"]]
         lines += deciding if len(deciding) < 2 else [c for c in pair if c["split"] == "all"]
     return lines
-
-
-def study_figure(study: str) -> Figure:
-    """Error and bone length of each trial of a study: a dot for each seed, a line at their mean.
-
-    An error half as large again as that of the first trial is off the axis, and written there.
-    """
-    means = study_means(study)["all"]
-    lengths = {name: note["bone_lengths"] for name, note in load_notes(study).items()}
-    errors = {name: means.xs(name).to_numpy() for name in lengths}
-    figure, axes = new_figure(1, 2, width=9, height=0.36 * len(errors) + 0.9, sharey=True)
-    for cell, values in zip(axes[0], (errors, lengths), strict=True):
-        for place, seeds in enumerate(values.values()):
-            look = {"color": style.MUTED_COLOURS[0], "ms": 4, "alpha": 0.8}
-            cell.plot(seeds, [place] * len(seeds), "o", **look)
-            cell.plot([np.mean(seeds)] * 2, [place - 0.3, place + 0.3], color=INK)
-        cell.axvline(np.mean(next(iter(values.values()))), color=GREY, lw=0.8, ls=":")
-    left, right = axes[0]
-    most = 1.5 * np.mean(next(iter(errors.values())))
-    inside = [mm for seeds in errors.values() for mm in seeds if mm < most]
-    left.set_xlim(min(inside) - 0.5, max(inside) + 0.8)
-    for place, seeds in enumerate(errors.values()):
-        if (mean := np.mean(seeds)) > most:
-            left.text(max(inside), place, f"{mean:.0f} mm →", ha="right", va="center")
-    left.set(yticks=range(len(errors)), yticklabels=errors, ylim=(len(errors) - 0.5, -0.5))
-    left.set_xlabel("mean joint error over five splits (mm)")
-    right.set_xlabel("mean bone length (true = 1)")
-    return figure

@@ -43,18 +43,6 @@ def test_a_gallery_draws_over_the_crop_and_names_its_rows() -> None:
     np.testing.assert_allclose(dots, hand[:, :2] * len(CROP.image) - 0.5, rtol=1e-5)
 
 
-def test_three_sides_show_three_pairs_of_axes() -> None:
-    rows = np.array(gallery.views_figure(VIEWS).axes).reshape(3, 2)
-    for row, plane, down in zip(rows, ([0, 1], [2, 1], [0, 2]), (1, 1, 0), strict=True):
-        for axes, view in zip(row, VIEWS.values(), strict=True):
-            cloud, *lines = axes.lines
-            np.testing.assert_array_equal(cloud.get_xydata(), view.points[:, plane])
-            np.testing.assert_allclose(axes.collections[0].get_offsets(), view.predicted[:, plane])
-            for chain, line in zip(FINGER_CHAINS, lines[-5:], strict=True):
-                np.testing.assert_allclose(line.get_xydata(), view.true[list(chain)][:, plane])
-            assert axes.yaxis_inverted() == down and axes.get_aspect() == 1
-
-
 def test_a_hand_to_be_turned_is_the_views() -> None:
     walk = np.ravel(FINGER_CHAINS)
     for name, view in VIEWS.items():

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors
-from senorita_lib.experiments.tables import load_notes, study_means
-from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.figures import results as plots
 from senorita_lib.hand import FINGER_CHAINS, JOINT_FINGER
@@ -101,40 +99,3 @@ def test_an_interval_is_1_96_standard_errors():
     error = np.std([1, 2, 3, 4], ddof=1) / 2
     assert (mean, low, high) == pytest.approx((2.5, 2.5 - 1.96 * error, 2.5 + 1.96 * error))
     assert np.isnan(plots.mean_interval([3])[1])
-
-
-def test_refinement_counts_changes_by_split():
-    change = RNG.normal(-1, 3, 400)
-    figure = plots.refinement_figure(ERRORS, ERRORS + change, FRAMES)
-    assert len(figure.axes) == 5
-    for split, axes in zip(SPLITS, figure.axes, strict=True):
-        inside = change[np.isin(FRAMES, split.lower())]
-        assert sum(bar.get_width() for bar in axes.patches[:-1]) == len(inside)
-        for bar in axes.patches[:-1]:
-            low = bar.get_y() + bar.get_height() / 2 - 0.5 - 1e-9
-            assert bar.get_width() == ((inside >= low) & (inside < low + 1)).sum()
-        assert axes.lines[1].get_ydata()[0] == pytest.approx(inside.mean())
-        ends = axes.patches[-1].get_bbox().intervaly
-        assert tuple(ends) == pytest.approx(plots.mean_interval(inside)[1:])
-        assert axes.texts[1].get_text() == f"{100 * (inside < 0).mean():.0f} % better"
-
-
-def test_a_change_of_all_frames_alike_is_drawn_for_the_splits_that_are_there():
-    some = FRAMES != "shape"
-    figure = plots.refinement_figure(ERRORS[some], ERRORS[some], FRAMES[some])
-    assert len(figure.axes) == 4
-    assert [t.get_text() for t in figure.axes[0].texts] == ["0 % worse", "0 % better"]
-
-
-def test_a_study_has_a_dot_for_each_seed():
-    left, right = plots.study_figure("volume_loss").axes
-    means, notes = study_means("volume_loss"), load_notes()
-    names = [label.get_text() for label in left.get_yticklabels()]
-    assert names == STUDIES["volume_loss"]
-    for axes, values in (
-        (left, [means["all"].xs(name) for name in names]),
-        (right, [notes[name]["bone_lengths"] for name in names]),
-    ):
-        dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
-        np.testing.assert_allclose(dots, values)
-    assert left.get_xlim()[1] < 50 and [text.get_text() for text in left.texts] == ["136 mm →"]
