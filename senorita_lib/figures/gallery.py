@@ -62,7 +62,7 @@ def hand_plot(name: str, view: HandView) -> Plot:
     for axis in ("xaxis", "yaxis", "zaxis"):
         scene[axis] |= {"dtick": 100, "tick0": 0}
     # Squares of this size look like dots, and are redrawn much faster.
-    dots = {"size": 1.8, "color": FAINT, "symbol": "square"}
+    dots = {"size": 1.2, "color": FAINT, "symbol": "square"}
     cloud = {"type": "scatter3d", **placed(view.points), "mode": "markers", "marker": dots}
     cloud |= {"hoverinfo": "skip", "name": "depth image"}
     true = hand_line(view.true, colours=INK, width=3, name="truth", mode="lines", showlegend=True)
