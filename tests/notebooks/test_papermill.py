@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
 from conftest import ROOT
 
 pytestmark = pytest.mark.slow
+
+SECONDS = 120  # the most that training waits for its first line to be read
 
 
 def command(source, *options):
@@ -41,25 +44,45 @@ def test_slip_stops_in_the_first_cell_and_the_notebook_is_whole(tmp_path):
 
 
 TRAIN = """
-import sys
+import sys, time
+from pathlib import Path
+
 sys.path.insert(0, {tests!r})
 from conftest import QUICK
 from senorita_lib.training.stages import train
-train(QUICK.override(validate_images=24), {data!r}, {folder!r}, device="cpu")
+
+def wait(log, read=Path({folder!r}, "read")):
+    "After the second validation, wait until the line about the first has been read."
+    end, count = time.monotonic() + {seconds}, sum("validation_initial_mm" in row for row in log)
+    while count > 1 and not read.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+
+recipe = QUICK.override(validate_images=24)
+train(recipe, {data!r}, {folder!r} + "/run", device="cpu", watch=wait)
 """
 
 
-def test_lines_of_the_training_are_shown(small_data, tmp_path):
+def test_lines_of_the_training_arrive_while_it_runs(small_data, tmp_path):
     """With the Makefile's options; without --log-output papermill shows its own bar alone."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
     options = re.search(r"^PAPERMILL := .* papermill --kernel python3 (.*)$", makefile, re.M)[1]
     assert options.split() == ["--log-output", "--no-progress-bar"]
-    values = {"tests": str(ROOT / "tests"), "folder": str(tmp_path / "run")}
-    cell = nbformat.v4.new_code_cell(TRAIN.format(data=str(small_data), **values))
+    values = {"tests": str(ROOT / "tests"), "folder": str(tmp_path), "data": str(small_data)}
+    cell = nbformat.v4.new_code_cell(TRAIN.format(seconds=SECONDS, **values))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
     nbformat.write(notebook, tmp_path / "train.ipynb")
     call = command(tmp_path / "train.ipynb", str(tmp_path / "out.ipynb"), *options.split())
-    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
-    told = re.findall(r"^ *(pose|volume|refine) .*validation: initial", done.stderr, re.M)
-    assert set(told) == {"pose", "volume", "refine"}
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    process = subprocess.Popen(call, cwd=ROOT, text=True, **pipes)
+    start, told = time.monotonic(), []
+    with process:
+        for line in process.stderr:
+            if re.match(r" *(pose|volume|refine) .*validation: initial", line):
+                if not told:
+                    assert not (tmp_path / "run" / "result.json").exists()
+                    (tmp_path / "read").touch()
+                told.append((line.split()[0], time.monotonic() - start))
+    assert process.returncode == 0
+    assert {stage for stage, _ in told} == {"pose", "volume", "refine"}
+    assert told[0][1] < SECONDS
