@@ -60,7 +60,7 @@ def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
     ``root`` is the folder that holds the data set, or ``Task 1``.
     """
     root = user_path(root)
-    make = "`python -m senorita_lib.datasets.synthetic FOLDER` makes a synthetic one"
+    make = f"`python -m senorita_lib.datasets.synthetic {root}` makes a synthetic one"
     if root.is_file():
         raise NotADirectoryError(f"{root} is a file, wanted HANDS19's folder, unpacked")
     if not root.is_dir():
