@@ -119,10 +119,9 @@ def test_degenerate_boxes_are_left_out(root):
 
 
 def test_missing_root_names_the_command(tmp_path):
-    message = complaint(FileNotFoundError, "does not exist", Hands19, tmp_path / "none")
-    assert f"`python -m senorita_lib.datasets.synthetic {tmp_path / 'none'}`" in message
-    message = complaint(FileNotFoundError, "neither training_bbs.txt", Hands19, tmp_path)
-    assert f"`python -m senorita_lib.people {tmp_path}` checks MPII" in message
+    for found, root in (("does not exist", tmp_path / "none"), ("holds neither", tmp_path)):
+        message = complaint(FileNotFoundError, found, Hands19, root)
+        assert f"`python -m senorita_lib.datasets.synthetic {root}`" in message
 
 
 def test_unknown_split_metres_and_missing_files(root):
