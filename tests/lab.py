@@ -227,6 +227,13 @@ labels = [label(part) for part in whole if getattr(part, "readout", False)]
 print(json.dumps([labels, figure.layout.title.text, [sums(trace) for trace in figure.data]]))
 """
 
+# When a key goes down, and when the figure has been redrawn after it.
+TIMED = """plot => {
+    addEventListener('keydown', () => { plot.pressed = performance.now(); },
+        { capture: true, once: true });
+    plot.once('plotly_afterplot', () => { plot.redrawn = performance.now(); });
+}"""
+
 
 class Explorer:
     """A widget of sliders and a figure, in its cell."""
@@ -287,8 +294,12 @@ class Explorer:
             self.move_mouse(self.slider(label), pixels)
 
     def press_right(self, label: str) -> None:
+        """By key; ``pytest -s`` shows how long the figure took to be redrawn."""
+        self.plot.evaluate(TIMED)
         with self.change():
             self.slider(label).press("ArrowRight")
+        ms = self.plot.evaluate("plot => plot.redrawn - plot.pressed")
+        print(f"\n{self.notebook.name}, {label}: {ms:.0f} ms from key to redrawn figure")
 
     def click(self, name: str) -> None:
         with self.change():
