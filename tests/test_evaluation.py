@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senorita_lib.evaluation import (
+    PAPER,
     SPLITS,
     bone_angles,
     ensemble,
@@ -32,6 +33,16 @@ def test_a_shift_of_ten_millimetres_is_ten_everywhere(true):
     estimates = bootstrap({"shifted": frames}, splits)["shifted"]
     for split in (*SPLITS, "all"):
         assert (estimates[split].mean, *estimates[split].interval()) == pytest.approx((10, 10, 10))
+
+
+def test_one_joint_off_by_21_is_a_mean_of_1_and_a_maximum_of_21(true):
+    off = true.copy()
+    off[:, 4, 2] += 21
+    assert mean_joint_error(off, true) == pytest.approx(1)
+    assert joint_errors(off, true).max(axis=1) == pytest.approx(np.full(40, 21))
+    assert success_curve(off, true, [20.9, 21.1]).tolist() == [0, 1]
+    assert success_curve(off, true, [0.9, 1.1], by="frame_mean").tolist() == [0, 1]
+    np.testing.assert_allclose(success_curve(off, true, [1], by="joint"), 20 / 21)
 
 
 @given(st.integers(0, 1000), st.sampled_from(["frame_max", "frame_mean", "joint"]))
@@ -76,6 +87,12 @@ def test_ensemble_is_the_mean_or_the_median_and_spread_the_distance_from_it(true
         ensemble([true, true[1:]])
     with pytest.raises(ValueError, match="merge is 'mode', wanted 'mean' or 'median'"):
         ensemble(poses, "mode")
+
+
+def test_papers_tables_are_complete():
+    assert PAPER["table1"]["Model 1"]["EXTRAP"] == 20.99
+    assert PAPER["table2"]["Ours"]["EXTRAP"] == 19.63
+    assert all(set(row) == set(SPLITS) for row in PAPER["table1"].values())
 
 
 def test_bad_poses_are_refused(true):

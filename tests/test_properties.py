@@ -211,6 +211,36 @@ def box_centre(crop):
     return (box[:2] + box[2:]) / 2
 
 
+@given(st.floats(-180, 180), st.tuples(st.floats(-60, 60), st.floats(-40, 40)))
+@cases(40)
+def test_a_scene_that_rolls_takes_its_crop_along(degrees, place):
+    radians = np.deg2rad(degrees)
+    cos, sin = np.cos(radians), np.sin(radians)
+    roll = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])  # of row vectors, x towards y
+    joints = np.array([*place, 500]) + OFFSETS
+    still = crop_hand(spheres(joints), box_around(joints[0]))
+    rolled = crop_hand(spheres(joints @ roll), box_around(joints[0] @ roll))
+    # Some 10,000 pixels drawn anew, each within half a pixel and half a mm.
+    np.testing.assert_allclose(rolled.cube_centre, still.cube_centre @ roll, atol=0.3)
+    assert abs(rolled.steps["coarse_z"] - still.steps["coarse_z"]) < 0.3
+    # The given box is rounded, the crop's corner cut by up to 1 px and its side too: the centre
+    # lies up to 1/2 + 1 + 1/2 px before the true one along u and v, whichever way the scene rolls.
+    axis = np.array([SR300.cx, SR300.cy])
+    wanted = (box_centre(still) - axis) @ roll[:2, :2] + axis
+    off, side = 2 * np.hypot(2, 2), rolled.box[2] - rolled.box[0]
+    assert np.linalg.norm(box_centre(rolled) - wanted) < off
+    assert abs(side - (still.box[2] - still.box[0])) <= 1
+    before, after = still.to_uvd(joints) - 0.5, rolled.to_uvd(joints @ roll) - 0.5
+    moved = np.linalg.norm(after[:, :2] - before[:, :2] @ roll[:2, :2], axis=1)
+    assert moved.max() < (off + 0.5) / side
+    np.testing.assert_allclose(after[:, 2], before[:, 2], atol=0.3 / 200)
+    # And augmentation does to the crop what the roll does to the scene.
+    draws = Draws(torch.tensor([degrees]), torch.ones(1), torch.zeros(1, 2))
+    mine, _ = augment(CropBatch.stack([still]), torch.zeros(1, 21, 3), draws)
+    np.testing.assert_allclose(mine.cube_centre[0], still.cube_centre @ roll, atol=1e-3)
+    np.testing.assert_allclose(box_centre(mine), wanted, atol=1e-2)
+
+
 # Garbage ----------------------------------------------------------------------------------
 
 SMALL = Camera(47.5, 47.5, 31.6, 24.5, 64, 48)

@@ -15,6 +15,8 @@ def problem(people: BodySet, row: int) -> Exception | None:
     """What is wrong with a person's image."""
     try:
         people.image(row)
+    except FileNotFoundError as error:
+        return FileNotFoundError(f"{error.filename} is missing, wanted an image")
     except (ValueError, OSError) as error:
         return error
     return None

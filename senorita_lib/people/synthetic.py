@@ -35,6 +35,7 @@ class SyntheticBody(BodySet):
 
     def __init__(self, count: int = 4000, seed: int = 0, side: int = 128) -> None:
         want_whole(count=count, seed=seed, side=side)
+        count, seed, side = int(count), int(seed), int(side)
         self.seed, self.side, self._images = seed, side, np.empty(0, np.uint8)
         self.names = [f"body_{index:06d}" for index in range(count)]
         self.keypoints = np.full((count, 16, 3), np.nan, np.float32)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from senorita_lib._arguments import check_flags
 from senorita_lib.hand import BONES
 from senorita_lib.renderer import render_skeleton
 from senorita_lib.renderer.volumes import Size
@@ -31,6 +32,7 @@ def released_gradient(
     ``summed`` shares are added up: the release's formula without its assignment. With ``smooth``
     it is the gradient of smooth L1 instead of L1.
     """
+    check_flags(summed=summed, smooth=smooth)
     drawn, wanted = _draw(predicted_voxel, target_voxel, size=size, gamma=gamma)
     off = (drawn - wanted) if smooth else (drawn - wanted).sign()
     return _gradient(predicted_voxel, drawn, off, gamma, summed)
@@ -75,6 +77,7 @@ def released_volume_loss(
     predicted_voxel: Tensor, target_voxel: Tensor, *, size: Size, gamma: float, summed: bool = False
 ) -> Tensor:
     """Eq. 4 of the release's volumes, with :func:`released_gradient` for a gradient."""
+    check_flags(summed=summed)
     drawn, wanted = _draw(predicted_voxel, target_voxel, size=size, gamma=gamma)
     off = drawn - wanted
     gradient = _gradient(predicted_voxel, drawn, off.sign(), gamma, summed)

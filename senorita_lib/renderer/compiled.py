@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -31,7 +31,15 @@ def left_alone(function: Callable[P, R]) -> Callable[P, R]:
     """Keeps a function out of whatever a caller compiles: it brings what it compiles itself."""
     # torch.compiler.disable is the same as this, but takes seconds to import.
     alone: Callable[P, R] = torch._disable_dynamo(function)
-    return alone
+
+    @wraps(function)
+    def outside(*arguments: P.args, **options: P.kwargs) -> R:
+        if torch.compiler.is_dynamo_compiling():
+            why = "compiles what it needs itself, wanted torch.compile without fullgraph=True"
+            torch._dynamo.graph_break(msg=f"{function.__name__} {why}")
+        return alone(*arguments, **options)
+
+    return outside
 
 
 class Compiled:

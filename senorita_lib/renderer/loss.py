@@ -86,8 +86,6 @@ class SkeletonVolumeLoss(nn.Module):
 class _VolumeLoss(torch.autograd.Function):
     """Each bone's share of eq. 4, (N,), and its gradient at child and parent, not to be used."""
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(
         run: Any, child: Tensor, parent: Tensor, true_child: Tensor, true_parent: Tensor, *rest: Any
@@ -107,6 +105,19 @@ class _VolumeLoss(torch.autograd.Function):
             at_child, at_parent = once(at_child, child), once(at_parent, parent)
         upstream = upstream[:, None]
         return None, upstream * at_child, upstream * at_parent, *[None] * 7
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, run: Any, *rest: Any) -> Any:
+        """Under torch.vmap all batches' bones are rows of one call."""
+        if in_dims[5] is not None:
+            raise ValueError("gamma is mapped by vmap, wanted one for all")
+        ends = [
+            (end.expand(info.batch_size, *end.shape) if dim is None else end.movedim(dim, 0))
+            for end, dim in zip(rest[:4], in_dims[1:5], strict=True)
+        ]
+        apply: Any = _VolumeLoss.apply
+        outputs = apply(run, *(end.flatten(0, 1) for end in ends), *rest[4:])
+        return tuple(o.unflatten(0, (info.batch_size, -1)) for o in outputs), (0, 0, 0)
 
 
 class _Once(torch.autograd.Function):

@@ -1,7 +1,11 @@
 """What ``check`` says of a data set with one of each trouble."""
 
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -76,29 +80,31 @@ def spoil(root):
     }  # fmt: skip
 
 
-def test_every_trouble_is_found(root):
+def test_every_trouble_is_found(root, monkeypatch):
     report = check(root, progress=False)
     assert report.usable
     for split in report.splits.values():
         assert (split.lines, split.absent) == (COUNT, "")
         assert split.names == {kind: [] for kind in FATAL | ODD}
-    for kind in FATAL | ODD:
-        report.splits["test"].names[kind] = [NAMES[0]]
-        assert report.usable == (kind in ODD)
-        report.splits["test"].names[kind] = []
     wanted = spoil(root)
     report = check(root, progress=False)
     assert not report.usable
     assert report.splits["train"].names == wanted
     assert not any(report.splits["test"].names.values())
-    lines = str(report).splitlines()
-    rows = [line.rsplit(maxsplit=2) for line in lines[2 : 4 + len(FATAL | ODD)]]
-    counts = {words: columns for words, *columns in rows}
-    assert counts["frames listed"] == ["24", "24"] and counts["images found"] == ["22", "24"]
-    for kind, words in (FATAL | ODD).items():
-        assert counts[words] == [str(len(wanted[kind])), "0"]
-        place = lines.index(f"{words}, train:")
-        assert lines[place + 1].split()[0] == wanted[kind][0]
+    # A quick look is at the ends alone.
+    monkeypatch.setattr(cv2, "imdecode", None)
+    train = check(root, quick=True, progress=False).splits["train"]
+    del wanted["bare"]
+    wanted["truncated"] = NAMES[2:4]  # the hole does not show
+    assert train.names == wanted
+
+
+def test_each_unusable_image_counts_and_odd_things_do_not(root):
+    report = check(root, quick=True, progress=False)
+    for kind in FATAL | ODD:
+        report.splits["test"].names[kind] = [NAMES[0]]
+        assert report.usable == (kind in ODD)
+        report.splits["test"].names[kind] = []
 
 
 def test_joint_beyond_the_border_is_no_trouble(root):
@@ -109,27 +115,68 @@ def test_joint_beyond_the_border_is_no_trouble(root):
         joints[1][1:] = joints[2][1:] = ["0", "0", "500"] * 21
         boxes[1][1:] = [str(w) for w in (u + 0.9, v - 20, u + 20, v + 20)]
         boxes[2][1:] = [str(w) for w in (u + 1.1, v - 20, u + 20, v + 20)]
-    names = check(root, progress=False).splits["train"].names
+    names = check(root, quick=True, progress=False).splits["train"].names
     assert names["outside"] == [NAMES[2]]
     assert names["cut"] == [NAMES[0]]
 
 
-def test_half_a_data_set_and_the_command_line(root, capsys):
-    def status():
-        with pytest.raises(SystemExit) as stop:
-            main([str(root)])
-        return stop.value.code, capsys.readouterr()
+def test_table(root):
+    wanted = spoil(root)
+    lines = str(check(root, progress=False)).splitlines()
+    rows = [line.rsplit(maxsplit=2) for line in lines[2 : 4 + len(FATAL | ODD)]]
+    counts = {words: columns for words, *columns in rows}
+    assert lines[1].split() == ["train", "test"]
+    assert counts["frames listed"] == ["24", "24"]
+    assert counts["images found"] == ["22", "24"]
+    for kind, words in (FATAL | ODD).items():
+        assert counts[words] == [str(len(wanted[kind])), "0"]
+        place = lines.index(f"{words}, train:")
+        assert lines[place + 1].split()[0] == wanted[kind][0]
 
+
+def test_table_shows_few_names_thousands_and_what_was_not_looked_at(root):
     (root / "Task 1" / "test_joint_annotation.txt").unlink()
-    code, said = status()
-    assert code == 0 and "labels behind the camera" in said.out
-    (root / "Task 1" / "training_images" / NAMES[7]).write_bytes(b"")
-    code, said = status()
-    assert code == 1 and NAMES[7] in said.out
+    report = check(root, quick=True, progress=False)
+    train = report.splits["train"]
+    train.lines, train.names["missing"] = 175_951, NAMES
+    text = repr(report)
+    assert "175,951" in text and f"  {' '.join(NAMES[:4])} …" in text and NAMES[4] not in text
+    for kind, counts in (("bare", ["-", "-"]), ("behind", ["0", "-"])):
+        (line,) = (line for line in text.splitlines() if line.startswith(ODD[kind]))
+        assert line.split()[-2:] == counts
+    # Half a data set.
     shutil.rmtree(root / "Task 1" / "test_images")
     report = check(root, progress=False)
-    assert not report.usable and report.splits["train"].names["missing"] == []
-    assert "test_images is missing" in str(report).splitlines()[-1]
+    assert not report.usable
+    assert report.splits["train"].names["missing"] == []
+    assert "test_images is missing" in report.splits["test"].absent
+    assert str(report).splitlines()[-1] == report.splits["test"].absent
+
+
+def test_no_data_set_and_bad_text(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist, wanted a HANDS19 folder"):
+        check(tmp_path / "none")
+    (root / "Task 1" / "test_bbs.txt").write_text("image_D00000000.png 1 2 3\n")
+    with pytest.raises(ValueError, match="test_bbs.txt line 1 has 3 numbers"):
+        check(root, progress=False)
+
+
+def test_command_line(root, capsys):
+    def status(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(root), *arguments])
+        return stop.value.code, capsys.readouterr()
+
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-W", "error", "-m", "senorita_lib.datasets", root]
+    assert "images found" in subprocess.check_output(command, env=environment, text=True)
+    path = root / "Task 1" / "training_images" / NAMES[7]
+    data = bytearray(path.read_bytes())
+    data[5000:5050] = bytes(50)
+    path.write_bytes(data)
+    assert status("--quick")[0] == 0
+    code, said = status()
+    assert code == 1 and NAMES[7] in said.out
     shutil.rmtree(root / "Task 1")
     code, said = status()
     assert code == 1 and "holds neither training_bbs.txt" in said.err

@@ -86,14 +86,17 @@ def test_crops_do_not_depend_on_the_workers(root, wanted, count):
     np.testing.assert_array_equal(made.joints, data.joints)
     assert made.names == data.names
     assert [path.parent.name for path in shards(root)] == 4 * ["train_48_otsu_mass"]
+    assert [path.name[:6] for path in shards(root)] == [f"{i:05d}_" for i in range(4)]
 
 
 def test_take_batch_images_like_an_array_and_frames_without_labels(root):
     made = load(root)
-    whole = made.images[:]
+    images = made.images
+    whole = images[:]
+    assert whole.shape == (COUNT, 48, 48)
     mask = whole[:, 20, 20] > 0
     for index in (3, -1, [29, 0, 8, 7], np.array([[1, 9], [16, 2]]), slice(5, 20, 3), mask):
-        np.testing.assert_array_equal(made.images[index], whole[index])
+        np.testing.assert_array_equal(images[index], whole[index])
     part = made.take([3, 1])
     assert part.names == [image_name(3), image_name(1)]
     batch, joints = part.batch([1])
@@ -104,6 +107,19 @@ def test_take_batch_images_like_an_array_and_frames_without_labels(root):
     made = load_crops(Hands19(root, "test"), size=48, progress=False)
     assert made.joints.shape == (5, 21, 3)
     assert np.isnan(made.joints).all() and made.found.all()
+
+
+def test_script_without_a_guard(root):
+    """Workers do not run the caller's script anew."""
+    script = root / "script.py"
+    script.write_text(
+        "from senorita_lib.datasets import Hands19, crops\n"
+        "crops._SHARD = 8\n"
+        f"data = Hands19({str(root)!r})\n"
+        "print(len(crops.load_crops(data, size=48, workers=2, progress=False)))\n"
+    )
+    run = subprocess.run([sys.executable, script], env=ENVIRONMENT, capture_output=True, text=True)
+    assert (run.stdout, run.returncode) == (f"{COUNT - 1}\n", 0), run.stderr
 
 
 def test_only_the_shard_of_a_changed_frame_is_made_anew(root, made_frames):
@@ -123,9 +139,7 @@ def test_only_the_shard_of_a_changed_frame_is_made_anew(root, made_frames):
     assert len(made_frames) == 8 + 2 * (COUNT - 1)
 
 
-def test_bad_images_are_named_and_only_missing_or_damaged_shards_are_made(
-    root, wanted, made_frames
-):
+def test_bad_images_are_named_and_what_was_done_is_kept(root, wanted, made_frames):
     path = root / "Task 1" / "training_images" / image_name(COUNT - 1)
     data = path.read_bytes()
     path.write_bytes(data[:100])
@@ -139,6 +153,10 @@ def test_bad_images_are_named_and_only_missing_or_damaged_shards_are_made(
     made_frames.clear()
     check(load(root), wanted)
     assert len(made_frames) == COUNT - 3 * SHARD
+
+
+def test_only_damaged_shards_are_made_anew(root, wanted, made_frames):
+    load(root)
     made_frames.clear()
     check(load(root), wanted)
     assert made_frames == []
@@ -212,15 +230,43 @@ def test_dead_worker_is_told():
     assert sorted(workers.run_tasks(abs, [(-1,), (2,), (-3,)], 2)) == [1, 2, 3]
 
 
-def test_command_line_and_a_disk_without_room(root, capsys, monkeypatch):
+def test_disk_without_room(root, wanted, monkeypatch):
+    (root / "crops").write_text("a file where the folder would be")
+    with pytest.raises(OSError, match=r"mass cannot be written \(.*\), wanted a folder for crops"):
+        load(root)
+    (root / "crops").unlink()
+    usage = namedtuple("usage", "total used free")
+    need = crops._row_type(48).itemsize * COUNT
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 0, need - 1))
+    with pytest.raises(OSError, match=r"mass has 0.1 MB free, wanted 0.1 MB for 30 crops of 48"):
+        load(root)
+    assert shards(root) == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 0, need))
+    check(load(root), wanted)
+
+
+def test_disk_that_fills_up_keeps_what_was_done(root, wanted, monkeypatch):
+    def fill_up(path, data):
+        if path.name.startswith("00002"):
+            raise OSError(28, "No space left on device")
+        path.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crops, "atomic_write", fill_up)
+        with pytest.raises(OSError, match="No space left on device"):
+            load(root, workers=1)
+    assert len(shards(root)) == 2
+    check(load(root, workers=1), wanted)
+
+
+def test_command_line(root, capsys):
     crops.main([str(root), "--size", "48"])
     said = capsys.readouterr()
     assert said.out.startswith("29 frames, 28 hands found, 0.1 MB, ")
     assert f"29 crops, 0.1 MB in {root / 'crops'}" in said.err
     crops.main([str(root), "--split", "test", "--size", "32"])
     assert "5 frames, 5 hands found" in capsys.readouterr().out
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 0, 10**5))
-    with pytest.raises(SystemExit, match="1"):
-        crops.main([str(root), "--size", "56"])
-    assert "mass has 0.1 MB free, wanted 0.2 MB for 29 crops of 56" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        crops.main([str(root / "none")])
+    assert stop.value.code == 1
+    assert "does not exist, wanted a HANDS19 folder" in capsys.readouterr().err

@@ -18,6 +18,7 @@ FORMS = [
     ("github-issue-forms", ".github/ISSUE_TEMPLATE/[0-9]*.yml"),
     ("github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
 ]
+HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
 CI = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
 ENTRIES = CI["jobs"]["make"]["strategy"]["matrix"]["include"]
 
@@ -36,6 +37,15 @@ def test_form_is_the_one_that_its_reader_wants(schema, pattern):
     assert done.returncode == 0, done.stdout
 
 
+def test_citation_with_a_wrong_field_is_refused_by_its_schema(tmp_path):
+    pytest.importorskip("check_jsonschema")
+    wrong = tmp_path / "CITATION.cff"
+    wrong.write_text((ROOT / "CITATION.cff").read_text("utf-8").replace("title:", "titel:"))
+    call = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    call += ["vendor.citation-file-format", wrong]
+    assert subprocess.run(call, capture_output=True, check=False).returncode == 1
+
+
 def test_github_runs_the_targets_of_ci_on_each_python():
     called = {target for entry in ENTRIES for target in makes(entry["command"])}
     assert makes((ROOT / ".ci" / "run").read_text("utf-8")) <= called
@@ -46,6 +56,16 @@ def test_github_runs_the_targets_of_ci_on_each_python():
     assert pythons == set(re.findall(r"Python :: (3\.\d+)", text))
     for step in CI["jobs"]["make"]["steps"]:
         assert re.fullmatch(r"\S+@(v\d+|[0-9a-f]{40})", step.get("uses", "a@v1"))
+
+
+def test_hook_holds_the_notebooks_against_the_tests_of_their_form():
+    """The hook's own command, with the running Python."""
+    (entry,) = (hook["entry"] for hook in HOOKS if hook["id"] == "notebooks")
+    program, *rest = entry.split()
+    assert program == ".venv/bin/python"
+    call = [sys.executable, *rest, "-p", "no:cacheprovider"]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "10 passed" in done.stdout, done.stdout
 
 
 def test_containers_install_the_lock():

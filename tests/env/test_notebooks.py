@@ -30,7 +30,9 @@ def printed(text, name="stdout"):
 
 
 BARS = (
+    "  0%|          | 0/8 [00:00<?, ?it/s]",
     "refine: 100%|██████████| 400/400 [00:31<00:00, 12.9it/s, loss=0.1]",
+    "predicting:  12%|█▎        | 1.00k/8.00k [1:02:03<02:01, 1.2s/it]",
     "3it [00:00, 9.1it/s]",
     "4,000 crops, 32.9 MB in data/crops:   0%|          | 0/4000 [0…",
 )
@@ -55,6 +57,25 @@ def test_prints_become_one_where_nothing_stands_between():
     assert kept == [
         ("stdout", "a\nb\nc\n"), (None, None), ("stdout", "d\n"), errors, ("stdout", "g\n"),
     ]  # fmt: skip
+
+
+def test_notebooks_are_found_by_number_and_by_name(tmp_path):
+    one, two = tmp_path / "01_one.ipynb", tmp_path / "02_two.ipynb"
+    for path in (two, one, tmp_path / "draft.ipynb"):
+        path.touch()
+    assert notebooks.find([], tmp_path) == [one, two]
+    assert notebooks.find(["2", "01"], tmp_path) == [one, two]
+    for name in ("02", "2", "02_two", "notebooks/02_two.ipynb"):
+        assert notebooks.find([name], tmp_path) == [two]
+    with pytest.raises(SystemExit, match="^3 is no notebook, wanted some of 01, 02$"):
+        notebooks.find(["3"], tmp_path)
+
+
+def test_error_fits_one_screen():
+    text = "\x1b[31mValueError\x1b[0m\n" + "x" * 500 + "\n" + "\n".join(map(str, range(99)))
+    lines = notebooks.one_screen(text).splitlines()
+    assert len(lines) == notebooks.LINES and lines[0] == "..." and lines[-1] == "98"
+    assert notebooks.one_screen("\x1b[31mValueError\x1b[0m") == "ValueError"
 
 
 CELLS = """

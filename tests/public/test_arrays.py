@@ -12,7 +12,7 @@ from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch, HandNotFoundError, crop_hand
 from senorita_lib.datasets import Hands19, SyntheticHand
 from senorita_lib.datasets.hands19 import hand_box
-from senorita_lib.estimator import soft_argmax
+from senorita_lib.estimator import PoseEstimator, soft_argmax
 from senorita_lib.predictor import Predictor, find_hand_box
 from senorita_lib.refinement import BoneRefiner, crop_bone_patches
 from senorita_lib.renderer import plain_volumes, render_skeleton, skeleton_volume_loss
@@ -27,6 +27,9 @@ SMALL = {"size": (4, 4, 4)}
 @pytest.fixture(scope="module")
 def predictor():
     return Predictor.load("small")
+
+
+# Flags ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", ["no", "", 0, 1, None, np.array([True]), torch.tensor([0])])
@@ -47,13 +50,17 @@ def test_a_flag_is_a_boolean(value, predictor, tmp_path):
 
 
 def test_hand_trackers_words_for_left_and_right_are_understood(predictor):
-    def pose(left):
-        return predictor.predict(FRAME.depth, SR300, FRAME.box, left=left).joints_mm
+    poses = {
+        left: predictor.predict(FRAME.depth, SR300, FRAME.box, left=left).joints_mm
+        for left in (False, True, "Left", "RIGHT", np.True_, torch.tensor(False))
+    }
+    assert np.abs(poses[True] - poses[False]).max() > 1
+    for left, joints in poses.items():
+        meant = left == "Left" if isinstance(left, str) else bool(left)
+        np.testing.assert_array_equal(joints, poses[meant])
 
-    assert np.abs(pose(True) - pose(False)).max() > 1
-    words = {"Left": True, "RIGHT": False, np.True_: True, torch.tensor(False): False}
-    for word, meant in words.items():
-        np.testing.assert_array_equal(pose(word), pose(meant))
+
+# Masked arrays ----------------------------------------------------------------------------
 
 
 def test_nothing_under_a_mask_is_used(predictor, tmp_path):
@@ -81,6 +88,9 @@ def test_nothing_under_a_mask_is_used(predictor, tmp_path):
     write_submission(tmp_path / "a.zip", ["a.png", "b.png"], one)
     first = submission._read_member(tmp_path / "a.zip").split(b"\n")[0].split(b"\t")
     assert set(map(float, first[1:])) == {0}
+
+
+# Stray pixels and units -------------------------------------------------------------------
 
 
 def speckled(depth, corners, count, seed):
@@ -131,6 +141,9 @@ def test_metres_are_seen_by_the_median(far):
     assert (crop_hand(renderers, FRAME.box).image == crop_hand(FRAME.depth, FRAME.box).image).all()
 
 
+# Tensors and devices ----------------------------------------------------------------------
+
+
 def test_tensors_of_any_kind_are_used(predictor):
     depth = torch.from_numpy(FRAME.depth.astype(np.float32))
     box = torch.from_numpy(FRAME.box.astype(np.float32)).requires_grad_()
@@ -156,14 +169,17 @@ def test_tensors_of_any_kind_are_used(predictor):
     ("call", "sentence"),
     [
         (lambda: Camera("475", 475, 320, 240, 640, 480), "fx is '475', wanted a number"),
+        (lambda: Camera(475, None, 320, 240, 640, 480), "fy is None, wanted a number"),
         (lambda: Camera(475, 475, 320, 240, 640.5, 480), "width is 640.5, wanted a whole number"),
         (lambda: Predictor.load("small", device="gpu"), "device is 'gpu', wanted 'cpu' or"),
         (lambda: Predictor.load("small", device="cuda:99"), "device is 'cuda:99', wanted"),
+        (lambda: CropBatch(*torch.zeros(3, 1, 4)).to("cuda:99"), "device is 'cuda:99', wanted"),
         (lambda: plain_volumes(torch.zeros(1, 21, 3), [1, 0]), "bones are .1, 0., wanted pairs"),
         (lambda: render_skeleton(torch.zeros(1, 21, 3), gamma="0.1"), "gamma is '0.1', wanted a"),
         (lambda: build_input(torch.zeros(1, 1, 8, 8), 1), "crops are Tensor, wanted a CropBatch"),
         (lambda: BoneRefiner(torch.ones(21)), r"bone_lengths have shape \(21,\), wanted"),
         (lambda: soft_argmax(np.zeros((1, 1, 2, 2, 2))), "logits is ndarray, wanted a tensor"),
+        (lambda: PoseEstimator()(np.zeros((1, 3, 64, 64))), "inputs is ndarray, wanted a tensor"),
         (lambda: crop_bone_patches([0], torch.ones(1, 21, 2)), "image is list, wanted a tensor"),
         (lambda: evaluation.mean_joint_error([[1, 2], [3]], []), "predicted is .*, wanted an arr"),
         (lambda: evaluation.mean_joint_error("x", []), "predicted is <U1, wanted numbers"),
@@ -195,3 +211,11 @@ def test_loss_under_torch_func_equals_the_loss():
     drawn = torch.vmap(lambda pose: render_skeleton(pose, compiled=True, **SMALL))(one)
     assert torch.equal(drawn[0], render_skeleton(one[0], **SMALL))
     assert renderer.kernels.fused_volumes.refused is None  # later calls are compiled as ever
+
+
+def test_fullgraph_around_the_loss_is_refused_in_words():
+    pose = torch.rand(1, 21, 3)
+    whole = torch.compile(lambda p: skeleton_volume_loss(p, pose, **SMALL) * 2, fullgraph=True)
+    wanted = "skeleton_volume_loss compiles what it needs itself, wanted torch.compile without"
+    with pytest.raises(torch._dynamo.exc.TorchDynamoException, match=wanted):
+        whole(pose + 1)

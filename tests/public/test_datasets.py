@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Subset
 
 from senorita_lib.__main__ import main
 from senorita_lib.camera import SR300
+from senorita_lib.cropping import box_corners, checked_box
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.checking import check
 from senorita_lib.datasets.crops import load_crops
@@ -61,7 +62,7 @@ def test_boxes_as_sizes_are_those_as_corners(root):
     before = {split: Hands19(root, split) for split in ("train", "test")}
     change(root, "*_bbs.txt", sizes)
     change(root, "BoundingBox.txt", sizes)
-    report = check(root, progress=False)
+    report = check(root, quick=True, progress=False)
     assert report.usable and "boxes, test: x y width height" in str(report)
     for split, was in before.items():
         data = Hands19(root, split)
@@ -92,6 +93,13 @@ def test_boxes_that_are_neither_are_refused(root, form, words):
     change(root, "BoundingBox.txt", form)
     with pytest.raises(ValueError, match=f"txt has .*{words}.*wanted .*pixels"):
         Hands19(root, "test")
+
+
+def test_a_few_empty_boxes_and_one_box_of_shares():
+    boxes = np.array([[100.0, 90, 260, 250]] * 8 + [[300, 10, 300, 50], [300, 90, 340, 50]])
+    assert box_corners(boxes, "list")[1] == "x1 y1 x2 y2"
+    with pytest.raises(ValueError, match="less than a pixel wide or high, wanted .* in pixels"):
+        checked_box([0.2, 0.3, 0.6, 0.7], SR300)
 
 
 @pytest.mark.parametrize("factor", [0.1, 1e-3, 8, -1, (1, 1, 0.1), (1, 1, -1), (1, -1, 1)])
@@ -169,8 +177,16 @@ def test_crops_lie_where_one_says(root, tmp_path, capsys):
     cache = tmp_path / "cache"
     crop([str(root), "--cache", str(cache), "--size", "32"])
     kept = list(cache.glob("train*/*.npy"))
-    command = f"tiny --data {root} --folder {tmp_path / 'run'} --cache {cache} --set"
-    main([*command.split(), *SETTINGS])
+    command = [
+        "tiny",
+        "--data",
+        str(root),
+        "--folder",
+        str(tmp_path / "run"),
+        "--cache",
+        str(cache),
+    ]
+    main([*command, "--set", *SETTINGS])
     assert kept and list(cache.glob("train*/*.npy")) == kept and list(cache.glob("test*/*.npy"))
 
 

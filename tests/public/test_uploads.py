@@ -93,15 +93,22 @@ OUTSIDE += r"\d+ of \d+ hands lie outside theirs, wanted camera frame, mm"
     [
         (SR300.project, 500, 1, OUTSIDE),
         (SR300.project, 1, 1, OUTSIDE),
+        (lambda j: np.roll(j, 1, axis=0), 500, "[1-3]", OUTSIDE),
         (lambda j: np.roll(j, -1, axis=0), 20, "[1-3]", OUTSIDE),
         (lambda j: j * [-1, 1, 1], 500, "[1-3]", OUTSIDE),
+        (lambda j: j * [1, -1, 1], 500, "[1-3]", OUTSIDE),
         (lambda j: j[..., [1, 0, 2]], 500, "[1-9]", OUTSIDE),
         (lambda j: j + [200, 0, 0], 500, 1, OUTSIDE),
         (lambda j: j - j[:, :1] + [0, 0, 600], 500, "[1-3]", OUTSIDE),
         (lifted(PHONE), 40, 1, OUTSIDE),
         (lifted(KINECT), 500, r"\d", r".*; hands lie 0\.8\d times as far apart, wanted camera"),
         (lambda j: j * (np.arange(500) == 8)[:, None, None], 500, 1, "zeros, as have 499 of 500 f"),
-        (lambda j: j * (np.arange(500) % 2)[:, None, None], 40, 1, "zeros, as have 20 of 40 fr"),
+        (
+            lambda j: j * (np.arange(500) % 2)[:, None, None],
+            40,
+            1,
+            "zeros, as have 20 of 40 frames",
+        ),
     ],
 )
 def test_poses_of_other_frames_and_cameras_are_refused(tmp_path, spoil, count, line, words):

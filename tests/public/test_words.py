@@ -45,11 +45,18 @@ def test_no_text_is_read_or_written_in_the_locales_encoding():
     assert seen and [call for call in silent if "_CPU_INFO" not in call] == []
 
 
-def test_powers_of_ten_are_numbers():
+@pytest.mark.parametrize("text", ["1e-1", "1E-1", "1.e-1"])
+def test_powers_of_ten_are_numbers(text):
     """As papermill's -y, which is YAML, gives them: texts."""
-    for text in ("1e-1", "1E-1", "1.e-1"):
-        assert find_recipe("tiny", learning_rate=text).learning_rate == 0.1
-        assert find_recipe("tiny", **read_overrides([f"learning_rate={text}"])).learning_rate == 0.1
+    assert find_recipe("tiny", learning_rate=text).learning_rate == 0.1
+    assert find_recipe("tiny", **read_overrides([f"learning_rate={text}"])).learning_rate == 0.1
+
+
+def test_what_is_no_number_or_too_long_a_seed_is_refused():
+    with pytest.raises(ValueError, match="learning_rate = 'fast', wanted a valid number"):
+        find_recipe("tiny", learning_rate="fast")
+    with pytest.raises(ValueError, match=f"seed = {2**64}, wanted a number less than"):
+        Recipe(seed=2**64)
 
 
 def test_values_in_pythons_words_are_read():
@@ -59,13 +66,11 @@ def test_values_in_pythons_words_are_read():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
-    [("rotation", -1.0, "a number greater than or"), ("scale_probability", 1.5, "a number less th"),
-     ("learning_rate", "fast", "a valid number"), ("seed", 2**64, "a number less than")],
-)  # fmt: skip
-def test_impossible_values_are_refused(name, value, wanted):
-    with pytest.raises(ValueError, match=f"has {name} = {value!r}, wanted {wanted}"):
-        find_recipe("tiny", **{name: value})
+    "changes", [{"rotation": -1.0}, {"shift": -1.0}, {"scale_probability": 1.5}]
+)
+def test_impossible_augmentation_is_refused(changes):
+    with pytest.raises(ValueError, match="wanted a number (greater|less) than or equal to"):
+        find_recipe("tiny", **changes)
 
 
 def test_names_of_weights_and_folders_of_that_name(tmp_path, monkeypatch):
@@ -97,8 +102,10 @@ def told(capsys, main, *arguments):
     [
         ("result.json", b"{", "result.json is damaged or no JSON"),
         ("result.json", b"\xff", "result.json is damaged or no JSON"),
+        ("result.json", b"[]", "result.json has no recipe"),
         ("result.json", b"{}", "result.json has no recipe"),
         ("predictions.npz", b"text", "predictions.npz is damaged or no .npz"),
+        ("predictions.npz", b"", "predictions.npz is damaged or no .npz"),
         ("predictions.npz", b"PK\x03\x04", "predictions.npz is damaged or no .npz"),
     ],
 )

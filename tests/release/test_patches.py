@@ -77,6 +77,16 @@ def test_matches_pixel_by_pixel(count):
     assert wanted.max() > 100 and (off > 0.01).mean() < 5e-3
 
 
+def test_boxes_are_squares_of_whole_pixels():
+    joints = torch.full((1, 21, 2), 0.5)
+    joints[0, 8] = torch.tensor([0.5 + 20.9 / 256, 0.5 - 5 / 256])
+    boxes = 256 * released_boxes(joints, 256)[0]
+    np.testing.assert_allclose(boxes[BONES.index((8, 7))], [138.45, 125.5, 30, 30], atol=1e-4)
+    np.testing.assert_allclose(boxes[BONES.index((11, 10))], [128, 128, 15, 15], atol=1e-4)
+    small = 64 * released_boxes(joints, 64)[0]
+    np.testing.assert_allclose(small[BONES.index((8, 7)), 2:], [7, 7], atol=1e-5)  # int(1.5 * 5)
+
+
 @pytest.mark.parametrize(
     ("cut", "places"), [(crop_bone_patches, [3.0]), (released_patches, [3, 1e30, -1e30, torch.nan])]
 )
