@@ -77,10 +77,9 @@ results: ## keep the numbers and poses of runs/tiny under results/, where notebo
 claims: env ## train for every claim of the paper (results/claims.json; two to three hours on two cores)
 	$(PY) -m senorita_lib.experiments.ledger
 
-small: env ## make the weights that come with the package anew (an hour and a half on two cores, 5 GB)
-	$(PY) -m senorita_lib.datasets.synthetic data/hands19_synthetic_60k --train 60000 --test-per-split 200
-	$(PY) -m senorita_lib small --data data/hands19_synthetic_60k
-	$(PY) -m senorita_lib.weights runs/small/model_1 small
+small: env data ## make the weights that come with the package anew (four hours on two cores)
+	$(PY) -m senorita_lib small --set source=open handedness=True validation_share=0.1 --data $(DATA) --folder runs/open
+	$(PY) -m senorita_lib.weights runs/open small
 
 # Without .venv, as on a machine without package registries: make gpu-train PY=python3
 gpu-train: ## train a recipe on the synthetic stream in MINUTES (RECIPE=paper MINUTES=8 SET="model=2 batch=48")

@@ -23,11 +23,14 @@ def check_flags(**flags: object) -> None:
         flag(name, value)
 
 
-def is_left(left: object) -> bool:
-    """Whether a hand is a left one: a boolean, or the word that hand trackers give."""
-    if isinstance(left, str) and (word := left.strip().lower()) in ("left", "right"):
-        return word == "left"
-    return flag("left", left, "True or False, or 'left' or 'right'")
+def is_left(left: object) -> bool | None:
+    """Whether a hand is a left one: a boolean, or the word that hand trackers give.
+
+    None for "auto".
+    """
+    if isinstance(left, str) and (word := left.strip().lower()) in ("left", "right", "auto"):
+        return None if word == "auto" else word == "left"
+    return flag("left", left, "True or False, 'left', 'right' or 'auto'")
 
 
 def number(name: str, value: object) -> float:

@@ -4,7 +4,7 @@ Box → square → foreground → rough centre of mass → a box of 500 / avgZ *
 pixels within 100 mm of avgZ → centre of mass → a 200 mm cube → a 256 x 256 image in [-1, 1].
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
 from typing import Any, Literal, Self
@@ -92,6 +92,25 @@ class HandCrop(_CropGeometry):
     cube_centre: np.ndarray  # (3,): centre of mass, camera frame, mm
     camera: Camera = SR300
     steps: dict[str, Any] = field(default_factory=dict, repr=False)
+    # (2, 2), how the camera is turned about its axis (:mod:`senorita_lib.views`): box and
+    # cube_centre are then those of the turned camera. None: not at all.
+    turned: np.ndarray | None = None
+
+    def to_uvd(self, xyz: Array) -> Array:
+        """Camera frame (..., 3), mm, to uvd; [0, 1] within the cube."""
+        if self.turned is not None:
+            (a, b), (c, d) = self.turned.tolist()
+            x, y = xyz[..., 0], xyz[..., 1]
+            xyz = stack_last((a * x + c * y, b * x + d * y, xyz[..., 2]))
+        return super().to_uvd(xyz)
+
+    def lift(self, u: Array, v: Array, d: Array) -> tuple[Array, Array, Array]:
+        """:meth:`to_camera` of separate u, v and d, which may broadcast: x, y, z in mm."""
+        x, y, z = super().lift(u, v, d)
+        if self.turned is not None:
+            (a, b), (c, d) = self.turned.tolist()
+            x, y = a * x + b * y, c * x + d * y  # by the inverse: the matrix is orthogonal
+        return x, y, z
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,8 @@ class CropBatch(_CropGeometry):
         crops = list(crops)
         if not crops:
             raise ValueError("crops is empty, wanted at least one HandCrop")
+        if any(crop.turned is not None for crop in crops):
+            raise ValueError("crops has one of a turned camera, wanted those of crop_hand")
         if len({crop.camera for crop in crops}) > 1:
             raise ValueError("crops come from several cameras, wanted one")
         if len({crop.image.shape for crop in crops}) > 1:
@@ -178,30 +199,14 @@ def crop_checked(
     # The smallest square around the box: x, y, side in whole pixels.
     side = min(max(width, height), 2 * max(camera.width, camera.height))
     square = int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
-    square_depth = _cut(depth, *square)
-    rest, skipped = square_depth, []
-    while True:
-        level = threshold(rest)
-        front = _keep_front(rest, level)
-        rough_centre, coarse_z = _rough_centre(front, *square, centre)
-        exact_side = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
-        surface = (front > 0) & (np.abs(front.astype(np.float32) - coarse_z) <= CUBE_MM / 2)
-        least = min(_LEAST_SHARE * exact_side**2, _LEAST_FILLED * front.size)
-        if (count := np.count_nonzero(surface)) >= least:
-            break
-        skipped.append(coarse_z)
-        rest = np.where(surface, 0, rest)
-        if not rest.any():
-            found = f"box {_show(box)} holds no hand: {count} pixels at {coarse_z:.0f} mm"
-            raise HandNotFoundError(f"{found}, wanted {least:.0f} or more")
+    square_depth = cut_square(depth, *square)
+    front, rough_centre, coarse_z, steps = _find_surface(
+        square_depth, square, box, camera, threshold, centre
+    )
+    exact_side = side_px(coarse_z, camera)
     x, y = map(int, rough_centre[:2] - exact_side / 2)
     side = int(exact_side)
-    if side < 8 or side > 4 * max(camera.width, camera.height):
-        raise HandNotFoundError(
-            f"depth_mm has the hand at {coarse_z:.0f} mm, where it would be {side} px wide, "
-            f"wanted a hand {'nearer to' if side < 8 else 'farther from'} the camera"
-        )
-    box_depth = _cut(depth, x, y, side)
+    box_depth = cut_square(depth, x, y, side)
     hand = np.where(np.abs(box_depth.astype(np.float32) - coarse_z) <= CUBE_MM / 2, box_depth, 0)
     if foreground == "valley":  # the release thresholds a second time
         hand = _keep_front(hand, threshold(hand))
@@ -211,14 +216,72 @@ def crop_checked(
     moments = cv2.moments(mask.astype(np.uint8), binaryImage=True)
     u, v = moments["m10"] / count + x, moments["m01"] / count + y
     cube_centre = camera.unproject(np.array([u, v, hand.sum(dtype=np.float64) / count]))
-    steps = {
-        "square": square, "square_depth": square_depth, "threshold": level, "foreground": front,
+    steps |= {
+        "square": square, "square_depth": square_depth, "foreground": front,
         "rough_centre": rough_centre, "coarse_z": coarse_z, "box_depth": box_depth,
-        "hand_depth": hand, "skipped": skipped,
+        "hand_depth": hand,
     }  # fmt: skip
     corners = np.array([x, y, x + side, y + side], np.float32)
     image = _image(hand, mask, cube_centre[2], size)
     return HandCrop(image, corners, cube_centre.astype(np.float32), camera, steps)
+
+
+def box_middle(depth: np.ndarray, box: np.ndarray, camera: Camera) -> np.ndarray:
+    """Middle (3,) of the foreground in a box, camera frame, mm, of a checked frame and box.
+
+    The paper's crop looks in the square around the box, where an arm has more room.
+    Raises :class:`HandNotFoundError` if no hand is there, as :func:`crop_hand` does.
+    """
+    x1, y1, x2, y2 = (max(int(v), 0) for v in box)
+    inside = np.zeros_like(depth)
+    inside[y1:y2, x1:x2] = depth[y1:y2, x1:x2]
+    side = max(x2 - x1, y2 - y1)
+    x, y = (x1 + x2 - side) // 2, (y1 + y2 - side) // 2
+    window = cut_square(inside, x, y, side)
+    front = _find_surface(window, (x, y, side), box, camera, otsu_threshold, "mass")[0]
+    v, u = np.nonzero(front)
+    z = front[v, u].astype(np.float64)
+    near = np.abs(z - np.median(z)) <= CUBE_MM / 2
+    middle = u[near].mean() + x, v[near].mean() + y, z[near].mean()
+    return np.asarray(camera.unproject(np.array(middle)))
+
+
+def side_px(z: float, camera: Camera) -> float:
+    """How many pixels wide the paper's crop is at a depth, mm.
+
+    Raises :class:`HandNotFoundError` where a hand would be too small or too large to be seen.
+    """
+    exact = NOMINAL_MM / max(z, 1e-3) * SIDE_PX * camera.fx / SR300.fx
+    side = int(exact)
+    if side < 8 or side > 4 * max(camera.width, camera.height):
+        raise HandNotFoundError(
+            f"depth_mm has the hand at {z:.0f} mm, where it would be {side} px wide, "
+            f"wanted a hand {'nearer to' if side < 8 else 'farther from'} the camera"
+        )
+    return exact
+
+
+def _find_surface(
+    window: np.ndarray, place: tuple[int, int, int], box: Box, camera: Camera,
+    threshold: Callable[[np.ndarray], int], centre: Centre,
+) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:  # fmt: skip
+    """The foreground of a window, without what is too small for a hand: depth, u v z, and z."""
+    rest, skipped = window, list[float]()
+    while True:
+        level = threshold(rest)
+        front = _keep_front(rest, level)
+        rough_centre, coarse_z = _rough_centre(front, *place, centre)
+        surface = (front > 0) & (np.abs(front.astype(np.float32) - coarse_z) <= CUBE_MM / 2)
+        wide = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
+        least = min(_LEAST_SHARE * wide**2, _LEAST_FILLED * front.size)
+        if (count := np.count_nonzero(surface)) >= least:
+            side_px(coarse_z, camera)
+            return front, rough_centre, coarse_z, {"threshold": level, "skipped": skipped}
+        skipped.append(coarse_z)
+        rest = np.where(surface, 0, rest)
+        if not rest.any():
+            found = f"box {_show(box)} holds no hand: {count} pixels at {coarse_z:.0f} mm"
+            raise HandNotFoundError(f"{found}, wanted {least:.0f} or more")
 
 
 def otsu_threshold(depth: np.ndarray) -> int:
@@ -327,7 +390,7 @@ def _area(box: np.ndarray) -> np.ndarray:
     return np.asarray((box[:, 2:] - box[:, :2]).clip(0).prod(axis=1))
 
 
-def _cut(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
+def cut_square(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
     """A square window, 0 outside the image."""
     window = np.zeros((side, side), depth.dtype)
     top, bottom = max(y, 0), min(y + side, depth.shape[0])

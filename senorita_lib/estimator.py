@@ -1,7 +1,7 @@
 """Integral pose regression: ResNet, deconvolutions, soft-argmax (paper, section 2.2)."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from monai.networks.nets.resnet import ResNet
@@ -10,11 +10,29 @@ from torch import Tensor, nn
 from senorita_lib._arguments import want_tensor
 
 
+class Reading(NamedTuple):
+    """What an estimator reads from its input.
+
+    ``uvd`` (B, joints, 3) is the pose; ``spread`` (B, joints, 3) the standard deviations of the
+    heat maps, uvd frame, None of direct regression; ``left`` (B,) the logit of a left hand, None
+    without ``handedness``. The pose of a left hand is not read: mirror its image.
+    """
+
+    uvd: Tensor
+    spread: Tensor | None = None
+    left: Tensor | None = None
+
+
 def soft_argmax(logits: Tensor) -> Tensor:
     """Expected position under the softmax of a heat map (integral regression, Sun et al. 2018).
 
     Logits (B, joints, D, H, W) to (B, joints, 3), uvd frame; cell i of n counts as (i + 1/2) / n.
     """
+    return read_heatmaps(logits).uvd
+
+
+def read_heatmaps(logits: Tensor) -> Reading:
+    """:func:`soft_argmax`, and the standard deviations beside the expected positions."""
     want_tensor("logits", logits)
     if logits.ndim != 5:
         raise ValueError(f"logits have shape {tuple(logits.shape)}, wanted (B, joints, D, H, W)")
@@ -23,13 +41,16 @@ def soft_argmax(logits: Tensor) -> Tensor:
     heat = logits.flatten(2).softmax(dim=2, dtype=wide).view(logits.shape)
     plane = heat.sum(dim=2)  # so that the whole map is read twice, not three times
     marginals = plane.sum(dim=2), plane.sum(dim=3), heat.sum(dim=(3, 4))
-    return torch.stack([_expectation(marginal) for marginal in marginals], dim=-1)
+    moments = [_moments(marginal) for marginal in marginals]
+    uvd, variance = (torch.stack(part, dim=-1) for part in zip(*moments, strict=True))
+    return Reading(uvd, variance.detach().clamp(min=0).sqrt())
 
 
-def _expectation(marginal: Tensor) -> Tensor:
+def _moments(marginal: Tensor) -> tuple[Tensor, Tensor]:
     n = marginal.shape[-1]
-    cells = torch.arange(n, device=marginal.device, dtype=marginal.dtype)
-    return (marginal * ((cells + 0.5) / n)).sum(dim=-1)  # autocast would round a product @
+    cells = (torch.arange(n, device=marginal.device, dtype=marginal.dtype) + 0.5) / n
+    mean = (marginal * cells).sum(dim=-1)  # autocast would round a product @
+    return mean, (marginal * cells**2).sum(dim=-1) - mean**2
 
 
 def resnet(
@@ -58,14 +79,15 @@ class PoseEstimator(nn.Module):
     ``head_channels`` the width of the deconvolutions; ``depth_bins`` the heat maps' cells along d
     (along u and v they have a quarter of the image). The ``head`` is "integral" (paper), heat maps
     and their expectation, or "regression", the direct one of Sun et al. (2018): mean over the last
-    level's cells, one linear layer. ``backbone`` makes what lies below, called as :func:`resnet`.
+    level's cells, one linear layer. With ``handedness`` another linear layer on that mean tells
+    left from right hands. ``backbone`` makes what lies below, called as :func:`resnet`.
     """
 
     def __init__(
         self, in_channels: int = 3, *, block: Literal["bottleneck", "basic"] = "bottleneck",
         layers: Sequence[int] = (3, 4, 6, 3), widths: Sequence[int] = (64, 128, 256, 512),
         head_channels: int = 256, depth_bins: int = 64, joints: int = 21,
-        head: Literal["integral", "regression"] = "integral",
+        head: Literal["integral", "regression"] = "integral", handedness: bool = False,
         backbone: Callable[..., nn.Module] = resnet,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -81,26 +103,35 @@ class PoseEstimator(nn.Module):
             linear = nn.Linear(channels, joints * 3)
             self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
         self.apply(_xavier)
+        self.hand = nn.Linear(channels, 1) if handedness else None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The pose, (B, joints, 3), uvd frame, from an input (B, in_channels, S, S)."""
+        return self.read(inputs).uvd
+
+    def read(self, inputs: Tensor) -> Reading:
+        """The pose as of :meth:`forward`, with what else is read there."""
+        features = self._features(inputs)
+        output = self.head(features)
+        left = None if self.hand is None else self.hand(features.mean(dim=(2, 3)))[:, 0].float()
         if self.integral:
-            return soft_argmax(self.heatmaps(inputs))
+            maps = torch.unflatten(output, 1, (self.joints, self.depth_bins))
+            return read_heatmaps(maps)._replace(left=left)
         # From the middle of the crop, where untrained heat maps point too.
-        offset = self._head(inputs)
-        wide = torch.promote_types(offset.dtype, torch.float32)
-        return 0.5 + torch.unflatten(offset.to(wide), 1, (self.joints, 3))
+        wide = torch.promote_types(output.dtype, torch.float32)
+        return Reading(0.5 + torch.unflatten(output.to(wide), 1, (self.joints, 3)), None, left)
 
     def heatmaps(self, inputs: Tensor) -> Tensor:
         """Logits of the integral head's maps, (B, joints, depth_bins, S/4, S/4)."""
-        return torch.unflatten(self._head(inputs), 1, (self.joints, self.depth_bins))
+        output: Tensor = self.head(self._features(inputs))
+        return torch.unflatten(output, 1, (self.joints, self.depth_bins))
 
-    def _head(self, inputs: Tensor) -> Tensor:
+    def _features(self, inputs: Tensor) -> Tensor:
         want_tensor("inputs", inputs)
         if inputs.shape[1] != self.in_channels:
             raise ValueError(f"inputs have {inputs.shape[1]} channels, wanted {self.in_channels}")
-        outputs: Tensor = self.head(self.backbone(inputs))
-        return outputs
+        features: Tensor = self.backbone(inputs)
+        return features
 
 
 def _deconvolutions(channels: int, width: int, outputs: int) -> nn.Sequential:

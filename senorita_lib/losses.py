@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from senorita_lib.cropping import CropBatch
 from senorita_lib.refinement import Refinement
@@ -72,6 +73,15 @@ def step1_losses(
         return losses, losses["L_jt"]
     losses["L_3dske"] = volume_loss(cells * predicted_uvd - 0.5, cells * true_uvd - 0.5)
     return losses, losses["L_jt"] + weight * losses["L_3dske"]
+
+
+def handedness_loss(logits: Tensor, right: int) -> Tensor:
+    """Cross entropy of the logits (B,) of a left hand: the first ``right`` are right hands.
+
+    Both hands weigh the same, however many there are of each. Not in the paper.
+    """
+    of_right, of_left = F.softplus(logits[:right]), F.softplus(-logits[right:])
+    return (of_right.mean() + of_left.mean()) / 2
 
 
 def step2_terms(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from senorita_lib._arguments import check_flags
 from senorita_lib.cropping import CropBatch
-from senorita_lib.estimator import PoseEstimator
+from senorita_lib.estimator import PoseEstimator, Reading
 from senorita_lib.files import atomic_write, user_path
 from senorita_lib.recipes import Recipe
 from senorita_lib.refinement import BoneRefiner, Refinement
@@ -27,11 +27,15 @@ BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.peopl
 
 
 class Prediction(NamedTuple):
-    """The estimator's pose (B, 21, 3) as ``uvd`` and ``joints_mm``, and the refinement of it."""
+    """The estimator's pose (B, 21, 3) as ``uvd`` and ``joints_mm``, and the refinement of it.
+
+    ``reading`` is what else the estimator read.
+    """
 
     uvd: Tensor
     joints_mm: Tensor
     refinement: Refinement | None
+    reading: Reading
 
 
 class HandPoseNet(nn.Module):
@@ -56,14 +60,15 @@ class HandPoseNet(nn.Module):
     def forward(self, crops: CropBatch, refine: bool = True) -> Prediction:
         """Initial and, unless ``refine`` is false, refined pose."""
         check_flags(refine=refine)
-        uvd = self.estimator(build_input(crops, *self.inputs))
+        reading = self.estimator.read(build_input(crops, *self.inputs))
+        uvd = reading.uvd
         joints_mm = crops.to_camera(uvd)
         if not refine:
-            return Prediction(uvd, joints_mm, None)
+            return Prediction(uvd, joints_mm, None, reading)
         start = uvd, joints_mm
         if not self.recipe.refiner_gradient:
             start = uvd.detach(), joints_mm.detach()
-        return Prediction(uvd, joints_mm, self.refiner(crops.image, *start))
+        return Prediction(uvd, joints_mm, self.refiner(crops.image, *start), reading)
 
     def save(self, path: PathLike, half: bool = False) -> None:
         """Write weights and recipe as safetensors; with ``half`` as float16, in half the space."""
@@ -88,7 +93,7 @@ class HandPoseNet(nn.Module):
 
 def make_estimator(recipe: Recipe, in_channels: int, **others: Any) -> PoseEstimator:
     """A :class:`~senorita_lib.estimator.PoseEstimator` of a recipe's shape; it takes ``others``."""
-    names = ("block", "layers", "widths", "head_channels", "depth_bins", "head")
+    names = ("block", "layers", "widths", "head_channels", "depth_bins", "head", "handedness")
     return PoseEstimator(in_channels, **{name: getattr(recipe, name) for name in names}, **others)
 
 

@@ -1,23 +1,39 @@
 """One depth frame in, 21 joints in millimetres out."""
 
+import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Self
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from senorita_lib import cropping
 from senorita_lib._arguments import check_device, is_left
 from senorita_lib.camera import SR300, Camera
-from senorita_lib.cropping import NOMINAL_MM, SIDE_PX, Box, CropBatch, HandCrop, HandNotFoundError
+from senorita_lib.cropping import (
+    CUBE_MM,
+    NOMINAL_MM,
+    SIDE_PX,
+    Box,
+    CropBatch,
+    HandCrop,
+    HandNotFoundError,
+)
 from senorita_lib.files import user_path
-from senorita_lib.model import HandPoseNet
+from senorita_lib.model import HandPoseNet, Prediction
+from senorita_lib.views import Turn, crop_views, depth_window, upright
 from senorita_lib.weights import find_weights, known_weights
 
 # Least share of the square that a hand takes at its depth: a fist seen from its end shows a tenth.
 _LEAST_SHARE = 0.03
+_QUARTERS = 0.0, 90.0, 180.0, 270.0  # degrees
+_SURE = 0.65  # of a left hand: least error if two in three hands are right
+_BESIDE = torch.tensor([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]) * 15.0  # mm
+_LOST = 1.3  # times the spread after the search: with more the hand is not where it was
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,10 @@ class HandPose:
     initial_mm: np.ndarray  # (21, 3): the estimator's pose before refinement, camera frame, mm
     pixels: np.ndarray  # (21, 2): the refined joints in the image, pixel frame
     crop: HandCrop  # what the network saw
+    spread_mm: float  # of the heat maps, mean over joints, mm; NaN without heat maps
+    left: bool = False  # the hand that it was taken for
+    left_probability: float | None = None  # None where it was said, not found
+    searched_mm: float = float("nan")  # spread_mm of the pose that was last searched for
 
 
 class Predictor:
@@ -57,13 +77,15 @@ class Predictor:
         return cls(HandPoseNet.load(path), device)
 
     def predict(
-        self,
-        depth_mm: np.ndarray,
-        camera: Camera,
-        box: Box | None = None,
-        left: bool | str = False,
-    ) -> HandPose:
+        self, depth_mm: np.ndarray, camera: Camera, box: Box | None = None,
+        left: bool | str = "auto", last: HandPose | None = None,
+    ) -> HandPose:  # fmt: skip
         """The pose of the hand in a depth frame.
+
+        Weights of the paper's recipes see the paper's crop of the box. Those of a recipe with
+        ``source="open"`` see the hand turned by quarters about the middle of the box, then turned
+        so that its fingers point up, about the middle of the pose found before, and finally in
+        five neighbouring crops, whose mean is returned.
 
         Parameters
         ----------
@@ -73,31 +95,123 @@ class Predictor:
             Rough box around the hand, x1, y1, x2, y2, pixel frame; by default found.
         left
             Whether it is a left hand, or "left" or "right". The networks see a left one in a
-            mirror; ``crop`` stays mirrored.
+            mirror; ``crop.image`` stays mirrored. With "auto", weights that can tell hands do;
+            others, and those in doubt, take it for a right one.
+        last
+            The pose in the frame before: the hand is first looked for there, in one crop, as the
+            same hand; the search is only made if it is gone. Others than these weights ignore it.
 
         Raises
         ------
         ValueError
             If an argument cannot be used; :class:`.HandNotFoundError` if no hand is there.
         """
-        left, recipe, seen_by = is_left(left), self.model.recipe, camera
+        recipe = self.model.recipe
+        hand = is_left(left)
+        if hand is None and not recipe.handedness:
+            hand = False
         depth = cropping.checked_depth(depth_mm, camera)
+        searches = recipe.source == "open"
+        if searches and last is not None:
+            followed = last.left if hand is None else hand
+            with suppress(HandNotFoundError):
+                joints = np.asarray(last.joints_mm, np.float32)
+                pose = self._look(depth, camera, joints, followed, _BESIDE[:1])
+                if pose.spread_mm < _LOST * last.searched_mm:
+                    told = last.left_probability if hand is None else None
+                    return replace(pose, left_probability=told, searched_mm=last.searched_mm)
         box = cropping.checked_box(find_hand_box(depth, camera) if box is None else box, camera)
-        if left:
-            depth = depth[:, ::-1]
-            seen_by = replace(camera, cx=camera.width - 1 - camera.cx)
-            x1, y1, x2, y2 = box
-            box = np.array([camera.width - x2, y1, camera.width - x1, y2])
+        if searches:
+            return self._search(depth, camera, box, hand)
+        seen_by = camera
+        if hand:
+            depth, seen_by = depth[:, ::-1], replace(camera, cx=camera.width - 1 - camera.cx)
+            box = np.array([camera.width - box[2], box[1], camera.width - box[0], box[3]])
         how = recipe.foreground, recipe.centre, recipe.image_size
         crop = cropping.crop_checked(depth, box, seen_by, *how)
-        with torch.inference_mode():
-            prediction = self.model(CropBatch.stack([crop]).to(self.device))
-        mirror = np.array([-1 if left else 1, 1, 1], np.float32)
-        initial, joints = (
-            pose[0].float().cpu().numpy() * mirror
-            for pose in (prediction.joints_mm, prediction.refinement.joints_mm)
+        crops, turn = CropBatch.stack([crop]), Turn(torch.zeros(1), torch.tensor([bool(hand)]))
+        if hand:
+            crop = replace(crop, turned=turn.matrix()[0].numpy())
+        return _hand_pose(self._predict(crops), crops, turn, camera, crop)
+
+    def _search(
+        self, depth: np.ndarray, camera: Camera, box: np.ndarray, left: bool | None
+    ) -> HandPose:
+        """Find the roll, and which hand it is, and look there."""
+        hands = (False, True) if left is None else (left,)
+        middle, found = cropping.box_middle(depth, box, camera), []
+        for hand in hands:
+            turn = Turn(torch.tensor(_QUARTERS), torch.tensor([hand] * len(_QUARTERS)))
+            joints = self._see(depth, camera, middle, turn)[0]
+            # The one closest to what all together say.
+            apart = (joints - joints.quantile(0.5, dim=0)).norm(dim=-1).mean(dim=-1)
+            found.append(joints[apart.argmin()])
+        poses, logits = [], []
+        for hand, joints in zip(hands, found, strict=True):
+            turn = upright(joints[None], torch.tensor([hand]))
+            again, prediction, _ = self._see(depth, camera, joints.mean(dim=0).numpy(), turn)
+            poses.append(again[0].numpy())
+            if prediction.reading.left is not None:
+                logits.append(float(prediction.reading.left))
+        if left is not None:
+            return self._look(depth, camera, poses[0], left)
+        probability = 1 / (1 + math.exp((logits[1] - logits[0]) / 2))
+        left = probability > _SURE
+        pose = self._look(depth, camera, poses[left], left)
+        return replace(pose, left_probability=probability)
+
+    def _look(
+        self, depth: np.ndarray, camera: Camera, joints: np.ndarray, left: bool,
+        beside: Tensor = _BESIDE,
+    ) -> HandPose:  # fmt: skip
+        """The mean pose that is seen ``beside`` the middle of a first one, with its fingers up."""
+        roll = upright(torch.from_numpy(joints)[None], torch.tensor([left])).roll
+        turn = Turn(roll.expand(len(beside)), torch.tensor([left]).expand(len(beside)))
+        middle = joints.mean(axis=0)
+        _, prediction, crops = self._see(depth, camera, middle, turn, beside, refine=True)
+        image, box, centre = (
+            x[0].numpy() for x in (crops.image[:, 0], crops.box, crops.cube_centre)
         )
-        return HandPose(joints, initial, camera.project(joints)[:, :2], crop)
+        crop = HandCrop(image, box, centre, camera, turned=turn.matrix()[0].numpy())
+        return _hand_pose(prediction, crops, turn, camera, crop)
+
+    def _see(
+        self, depth: np.ndarray, camera: Camera, middle: np.ndarray, turn: Turn,
+        beside: Tensor = _BESIDE[:1], refine: bool = False,
+    ) -> tuple[Tensor, Prediction, CropBatch]:  # fmt: skip
+        """Initial poses (B, 21, 3), camera frame, that several turned cameras see at a point."""
+        count, size = len(turn.roll), self.model.recipe.image_size
+        window, box = depth_window(depth, camera, middle)
+        centre = (torch.from_numpy(np.float32(middle)) + beside).expand(count, 3)
+        parts = window.expand(count, -1, -1, -1), box.expand(count, -1)
+        crops = crop_views(*parts, camera, centre, turn, size)
+        prediction = self._predict(crops, refine)
+        return turn.apply(prediction.joints_mm.float().cpu(), back=True), prediction, crops
+
+    def _predict(self, crops: CropBatch, refine: bool = True) -> Prediction:
+        with torch.inference_mode():
+            prediction: Prediction = self.model(crops.to(self.device), refine=refine)
+        return prediction
+
+
+def _hand_pose(
+    prediction: Prediction, crops: CropBatch, turn: Turn, camera: Camera, crop: HandCrop
+) -> HandPose:
+    """The mean of what was predicted for crops of turned cameras, in the camera's own frame."""
+    assert prediction.refinement is not None
+    initial, joints = (
+        turn.apply(pose.float().cpu(), back=True).mean(dim=0).numpy()
+        for pose in (prediction.joints_mm, prediction.refinement.joints_mm)
+    )
+    spread = float("nan")
+    if prediction.reading.spread is not None:
+        width = (crops.box[:, 2] - crops.box[:, 0]) * crops.cube_centre[:, 2] / camera.fx
+        sides = torch.stack([width, width, torch.full_like(width, CUBE_MM)], dim=-1)
+        shares = prediction.reading.spread.float().cpu()
+        spread = float((shares * sides[:, None]).norm(dim=-1).mean())
+    left = bool(turn.mirrored is not None and turn.mirrored[0])
+    pixels = camera.project(joints)[:, :2]
+    return HandPose(joints, initial, pixels, crop, spread, left, searched_mm=spread)
 
 
 def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:

@@ -73,6 +73,7 @@ Positive = Annotated[int, Field(gt=0)]
 Batch = Annotated[int, Field(ge=2)]  # batch norms need two images
 PositiveFloat = Annotated[Number, Field(gt=0)]
 Weight = Annotated[Number, Field(ge=0)]
+Ingredient = Literal["bins", "shapes", "mesh", "things", "roll", "sensing"]
 Four = Annotated[tuple[Positive, ...], Strict(False), Field(min_length=4, max_length=4)]
 
 
@@ -88,8 +89,13 @@ class Recipe(BaseModel):
     model: Literal[1, 2, 3, 4] = 1
     seed: Seed = 0
 
-    # Training images: the frames of the data set, or synthetic frames made while training
-    source: Literal["files", "stream"] = "files"
+    # Training images: the frames of the data set, or synthetic ones made while training; "open" are
+    # those without held-back bins, seen at any place and roll and by any camera (training.views),
+    # whatever foreground, centre, rotation, scale and shift are.
+    source: Literal["files", "stream", "open"] = "files"
+    # What "open" leaves out, to see what it brings: held-back bins, continuous shapes, the mesh
+    # hand, things near the hand, full rolls, and the noise of other sensors.
+    without: Annotated[tuple[Ingredient, ...], Strict(False)] = ()
 
     # Step 1 starts from a network that was trained to find 16 keypoints of people, on so many
     # images; the paper does not give their number, so it is that of Step 1.
@@ -111,6 +117,8 @@ class Recipe(BaseModel):
     head_channels: Positive = 256
     depth_bins: Positive = 64
     head: Literal["integral", "regression"] = "integral"  # "regression": without heat maps
+
+    handedness: bool = False  # the estimator also tells left hands from right ones
 
     # Refiner
     patch_sizes: Annotated[
@@ -173,6 +181,13 @@ class Recipe(BaseModel):
         except ValidationError as error:
             owner = f"recipe {values.get('name', 'paper')!r}"
             raise ValueError(explain(error, owner, values, type(self).model_fields)) from None
+        owner = f"recipe {self.name!r} has source = {self.source!r}"
+        if self.source != "open" and (self.handedness or self.without):
+            raise ValueError(f"{owner} and handedness or without, wanted source = 'open'")
+        if self.source == "open" and any(
+            batch % 2 for batch in (self.batch, self.volume_batch, self.refine_batch)
+        ):  # half of a batch is also in the next
+            raise ValueError(f"{owner} and an odd batch, wanted even ones")
 
     def override(self, **changes: Any) -> "Recipe":
         """The recipe with some values replaced; raises ValueError as the class does."""

@@ -148,4 +148,12 @@ def test_stored_recipes_read_back():
         assert values.pop("pool")  # an option that is gone
         assert back.items() >= values.items()
     recipe, _ = read_weights(find_weights("small"), "senorita-hand 1")
-    assert recipe.precision == "bfloat16" and find_recipe("small").precision == "auto"
+    assert recipe.source == "open"
+
+
+def test_what_belongs_to_the_open_world_is_refused_elsewhere():
+    for changes in ({"handedness": True}, {"without": ["mesh"]}):
+        with pytest.raises(ValueError, match="source = 'files' and handedness or without, wanted"):
+            find_recipe("small", **changes)
+    with pytest.raises(ValueError, match="source = 'open' and an odd batch, wanted even ones"):
+        find_recipe("small", source="open", batch=5)

@@ -57,7 +57,7 @@ def overview_figure(model: HandPoseNet, frame: Frame) -> Figure:
 
 def _draw_estimator(page: Page, recipe: Recipe, seen: Flow) -> None:
     """A plane of each input, the mean of each stage's maps, the heat maps, the initial pose."""
-    inputs, names = seen.calls["estimator"].input, inputs_of(recipe.model)
+    inputs, names = seen.calls["estimator.backbone"].input, inputs_of(recipe.model)
     channels = CHANNELS | {"layers": recipe.depth_layers, "voxels": recipe.voxel_depth}
     planes = inputs.split([channels[name] for name in names], dim=1)
     for i, plane in reversed([*enumerate(planes)]):

@@ -65,7 +65,7 @@ def follow(model: HandPoseNet, frame: Frame) -> Flow:
     for name, module in model.named_modules():
         module.register_forward_hook(partial(keep, name))
     with torch.no_grad():
-        uvd, joints_mm, refined = model(crops)
+        uvd, joints_mm, refined, _ = model(crops)
     true = torch.as_tensor(frame.joints).to(crops.image)[None]
     return Flow(crops, calls, uvd, joints_mm, refined, true)
 

@@ -1,8 +1,10 @@
 """Where a training run's batches come from: a data set's crops, or the synthetic hand's stream.
 
-A batch depends on seed, stage and step alone. Each of several processes takes its part of it.
+A batch depends on seed, stage and step alone. Each of several processes takes its part of it; of
+the open world each sees its windows in ways of its own.
 """
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +17,7 @@ from senorita_lib.datasets.crops import CropSet
 from senorita_lib.datasets.synthetic.stream import Batch, SyntheticStream
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
+from senorita_lib.training.views import look
 
 Rows = npt.NDArray[np.int64]
 
@@ -33,7 +36,8 @@ class Batches:
         # Stage, step and batch at which the stream stands, and the stream.
         self._stream: tuple[tuple[int, int, int], Iterator[Batch]] | None = None
         for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
-            processes.rank_slice(getattr(recipe, name), name)
+            size = getattr(recipe, name)
+            processes.rank_slice(size // 2 if recipe.source == "open" else size, name)
         least = max(recipe.batch, recipe.volume_batch, recipe.refine_batch)
         if recipe.source == "files" and len(rows) < least:
             found = f"the data set has {len(rows)} training frames with a hand"
@@ -45,6 +49,10 @@ class Batches:
         ``batch`` is the size in all processes together.
         """
         recipe, part = self.recipe, processes.rank_slice(batch)
+        if recipe.source == "open":
+            rng = torch.Generator().manual_seed(seed_of(recipe.seed, stage, step, part.start))
+            windows = self._next_windows(stage, step, batch)
+            return look(*windows, recipe.image_size, rng, recipe.without)
         if recipe.source == "stream":
             crops, joints_mm = self._next_of_stream(stage, step, batch)
         else:
@@ -69,6 +77,29 @@ class Batches:
         crops, joints_mm = next(batches)
         self._stream = (stage, step + 1, batch), batches
         return crops.to(self.device), joints_mm.to(self.device)
+
+    def _next_windows(self, stage: int, step: int, batch: int) -> Batch:
+        """Windows of the open world: half of a batch is also in the next, seen otherwise."""
+        place = stage, step, batch
+        if self._stream is None or self._stream[0] != place:
+            stream = SyntheticStream(
+                batch // 2, seed=self.recipe.seed, split="open", start=(stage << 40) + step,
+                part=processes.rank_slice(batch // 2), workers=max((os.cpu_count() or 1) - 2, 1),
+                without=self.recipe.without,
+            )  # fmt: skip
+            self._stream = place, iter(stream)
+            self._last = next(self._stream[1])
+        batches = self._stream[1]
+        before, self._last = self._last, next(batches)
+        self._stream = (stage, step + 1, batch), batches
+        both = [torch.cat(pair) for pair in zip(_parts(before), _parts(self._last), strict=True)]
+        image, box, centre, joints_mm = (values.to(self.device) for values in both)
+        return CropBatch(image, box, centre, before[0].camera), joints_mm
+
+
+def _parts(batch: Batch) -> tuple[torch.Tensor, ...]:
+    crops, joints_mm = batch
+    return crops.image, crops.box, crops.cube_centre, joints_mm
 
 
 class Shuffled:

@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ import numpy as np
 import torch
 
 from senorita_lib._arguments import check_device, check_flags
+from senorita_lib.cropping import CropBatch
 from senorita_lib.datasets.crops import CropSet, load_crops
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
 from senorita_lib.files import atomic_write, read_json, user_path
 from senorita_lib.hand import joints_to_bones
-from senorita_lib.losses import step1_losses, step2_losses
+from senorita_lib.losses import handedness_loss, step1_losses, step2_losses
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_digest, weights_kind
 from senorita_lib.recipes import Recipe
 from senorita_lib.release.losses import adaptive_step2_losses
@@ -38,8 +39,12 @@ from senorita_lib.training.loop import has_converged as has_converged
 from senorita_lib.training.loop import learning_rate as learning_rate
 from senorita_lib.training.loop import pose_converged as pose_converged
 from senorita_lib.training.transfer import transfer
+from senorita_lib.training.views import open_crops
 
 _SAMPLES = 4  # validation frames whose poses the log keeps
+_MOST = 500  # crops of the open world to validate on
+_MIRRORED = 8  # one of so many images is also seen in a mirror, as a left hand
+_HAND_WEIGHT = 2.0
 _WORTH_COMPILING = 10_000 * 32**3  # images with eq. 4, times voxels
 
 VolumeLoss = Callable[..., torch.Tensor]
@@ -141,7 +146,7 @@ def train(
             trainer.init_from(start)
         trainer.run()
         if processes.is_first():
-            trainer.finish(rest[0] if rest else None)
+            trainer.finish((tests[0], rest[0]) if rest else None)
 
     def read() -> Run | None:
         path = folder / "result.json"
@@ -152,6 +157,13 @@ def train(
         return Run(folder, HandPoseNet.load(folder / "model.safetensors"), log, result)
 
     return run_once(folder, recipe, identity, read, run, progress)
+
+
+def with_left(crops: CropBatch, count: int) -> CropBatch:
+    """The crops, and behind them the first ``count`` of them in a mirror: left hands."""
+    image = torch.cat([crops.image, crops.image[:count].flip(-1)])
+    box, centre = (torch.cat([x, x[:count]]) for x in (crops.box, crops.cube_centre))
+    return replace(crops, image=image, box=box, cube_centre=centre)
 
 
 def crop_options(recipe: Recipe) -> dict[str, Any]:
@@ -178,7 +190,7 @@ class Trainer(Loop):
             )  # fmt: skip
         self.volume_loss = partial(volume_loss, size=(recipe.volume_size,) * 3, gamma=recipe.gamma)
         seen, held = split_rows(recipe, crops)
-        self.crops, self.validation = crops, crops.take(held)
+        self.crops, self.validation = crops, _held_crops(recipe, crops, held)
         self.batches = Batches(recipe, crops, seen, device)
         torch.manual_seed(recipe.seed)
         bones = joints_to_bones(crops.joints[crops.found])
@@ -203,6 +215,8 @@ class Trainer(Loop):
         """The estimator, in Step 2 also the refiner; only these require gradients."""
         refine = STAGES[self.stage] == "refine"
         self.model.refiner.requires_grad_(refine)
+        if self.model.estimator.hand is not None:  # Step 2 shows no left hands
+            self.model.estimator.hand.requires_grad_(not refine)
         groups = [{"params": list(self.model.estimator.parameters()), "factor": 1.0}]
         if refine:
             factor = self.recipe.refiner_rate_factor
@@ -213,8 +227,11 @@ class Trainer(Loop):
         """Losses of one batch, and what the stage minimises."""
         recipe, name = self.recipe, STAGES[self.stage]
         crops, joints_mm = self.batches(self.stage, step, batch)
+        told = recipe.handedness and name != "refine"
+        mirrored = max(1, len(crops) // _MIRRORED) if told else 0
+        seen = with_left(crops, mirrored) if mirrored else crops
         with self.autocast():
-            prediction = self.network(crops, refine=name == "refine")
+            prediction = self.network(seen, refine=name == "refine")
         if name == "refine":
             balanced = adaptive_step2_losses if recipe.balance == "adaptive" else step2_losses
             return balanced(
@@ -223,7 +240,12 @@ class Trainer(Loop):
             )  # fmt: skip
         volume = self.volume_loss if name == "volume" and recipe.volume_weight else None
         cells, weight = recipe.volume_size, recipe.volume_weight
-        return step1_losses(prediction.uvd, crops.to_uvd(joints_mm), volume, cells, weight)
+        uvd = prediction.uvd[: len(crops)]
+        losses, total = step1_losses(uvd, crops.to_uvd(joints_mm), volume, cells, weight)
+        if mirrored:
+            losses["L_hand"] = handedness_loss(prediction.reading.left, len(crops))
+            total = total + _HAND_WEIGHT * losses["L_hand"]
+        return losses, total
 
     def validate(self) -> Row:
         """Errors on the validation frames, and the poses of a few of them."""
@@ -234,7 +256,7 @@ class Trainer(Loop):
         sample = poses[_sample_rows(len(self.validation))]
         return row | {"sample_poses": sample.round(1).tolist()}
 
-    def finish(self, test: CropSet | None) -> None:
+    def finish(self, test: tuple[Hands19, CropSet] | None) -> None:
         """Test the network, if there are test frames, and write what the run's folder holds."""
         self.model.eval().save(self.folder / "model.safetensors")
         self.write_records()
@@ -254,11 +276,18 @@ class Trainer(Loop):
                 atomic_write(self.folder / "transfer.json", text)
             return
         earlier, own = HandPoseNet.load(path), self.model.state_dict()
+        weights = earlier.state_dict()
         # A refiner that was not trained is left out.
-        part = "" if earlier.recipe.refine_images else "estimator."
-        weights = {k: v for k, v in earlier.state_dict().items() if k.startswith(part)}
-        wanted = {name for name in own if name.startswith(part)}
-        for name in sorted(wanted | weights.keys()):
+        batches = (v for k, v in weights.items() if k.startswith("refiner.") and "num_batches" in k)
+        both = earlier.recipe.refine_images or any(batches)
+        tells = self.recipe.handedness and earlier.recipe.handedness
+        left_out = {"refiner.": not both, "estimator.hand.": not tells}
+        skipped = tuple(part for part, out in left_out.items() if out)
+        weights, wanted = (
+            {name: values for name, values in state.items() if not name.startswith(skipped)}
+            for state in (weights, own)
+        )
+        for name in sorted(wanted.keys() | weights.keys()):
             one, other = (tuple(s[name].shape) if name in s else "none" for s in (weights, own))
             if one != other:
                 found = f"{path} has {name} of shape {one}"
@@ -296,5 +325,12 @@ def sample_frames(
     """The validation frames whose poses the log of :func:`train` keeps as ``sample_poses``."""
     options = crop_options(recipe) | {"progress": progress, "cache": cache}
     crops = load_crops(Hands19(data, "train"), **options)
-    _, held = split_rows(recipe, crops)
-    return crops.take(held[_sample_rows(len(held))])
+    held = _held_crops(recipe, crops, split_rows(recipe, crops)[1])
+    return held.take(_sample_rows(len(held)))
+
+
+def _held_crops(recipe: Recipe, crops: CropSet, held: np.ndarray) -> CropSet:
+    """What a run validates on: the last training frames, or as many of the open world's."""
+    if recipe.source == "open":
+        return open_crops(min(len(held), _MOST), recipe.image_size, recipe.seed + 1)
+    return crops.take(held)

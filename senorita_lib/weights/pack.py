@@ -38,12 +38,11 @@ def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
     recipe = card["recipe"]
     rows = {label: card["errors"][key] for key, label in POSES.items()}
     seen = ", ".join(f"{images:,} ({stage})" for stage, images in card["images"].items())
-    minutes = sum(card["seconds"].values()) / 60
     table = format_table(rows, "mean joint error on synthetic test frames, mm")
     return (
         f"recipe {recipe['name']}, Model {recipe['model']}, seed {recipe['seed']}, "
         f"{card['bytes'] / 1e6:.1f} MB, sha256 {card['sha256'][:12]}…\n"
-        f"images seen: {seen}; {minutes:.0f} minutes on {card['device']}\n{table}"
+        f"images seen: {seen}\n{table}"
     )
 
 

@@ -6,7 +6,7 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from senorita_lib.commands import command
 from senorita_lib.datasets.files import DepthImageError, encode_depth, image_name, probe_depth
 from senorita_lib.datasets.hands19 import Frame, hand_box
 from senorita_lib.datasets.layouts import find_layout, write_annotations
-from senorita_lib.datasets.synthetic import handmodel, posing
-from senorita_lib.datasets.synthetic.posing import HandPose
+from senorita_lib.datasets.synthetic import handmodel, openworld, posing
+from senorita_lib.datasets.synthetic.posing import HandPose, pose_spheres
 from senorita_lib.datasets.synthetic.sensor import MOST_PIXELS, background, sense
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.datasets.workers import run_tasks
@@ -30,7 +30,8 @@ from senorita_lib.files import atomic_write, folder_lock, read_text, user_path
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
-SPLITS = ("train", *TEST_SPLITS)
+# "open" holds nothing back (:mod:`.openworld`): for weights that people use, not for tables.
+SPLITS = ("train", *TEST_SPLITS, "open")
 _SEEN = (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS)
 _UNSEEN = (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS)
 # Which of shape, viewpoint and articulation a split takes from those that training never sees.
@@ -43,20 +44,25 @@ _HELD_BACK = {
 class SyntheticHand:
     """Synthetic frames of a right hand; each depends on seed, split and index alone.
 
-    The camera has up to 1024 pixels a side.
+    The camera has up to 1024 pixels a side. ``without`` is what split "open" leaves out: see
+    :class:`senorita_lib.recipes.Recipe`.
     """
 
-    def __init__(self, seed: int = 0, camera: Camera = SR300) -> None:
+    def __init__(
+        self, seed: int = 0, camera: Camera = SR300, without: Collection[str] = ()
+    ) -> None:
         want_whole(seed=seed)
         if max(camera.width, camera.height) > MOST_PIXELS:
             has = f"{camera.width}x{camera.height}"
             raise ValueError(f"camera is {has}, wanted up to {MOST_PIXELS} px a side")
-        self.seed, self.camera = int(seed), camera
+        self.seed, self.camera, self.without = int(seed), camera, without
 
     def _draw(self, index: int, split: str) -> tuple[np.random.Generator, HandPose]:
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         rng = np.random.default_rng([self.seed, SPLITS.index(split), index])
+        if split == "open":
+            return rng, openworld.draw_pose(rng, self.camera, self.without)
         bins = [(_SEEN, _UNSEEN)[held][i] for i, held in enumerate(_HELD_BACK[split])]
         return rng, posing.draw_pose(rng, self.camera, *bins)
 
@@ -67,12 +73,23 @@ class SyntheticHand:
     def frame(self, index: int, split: str = "train") -> Frame:
         """One frame; the index counts from 0, and there is no last one.
 
-        The split is ``train``, ``interp``, ``shape``, ``artic``, ``viewp`` or ``extrap``.
+        The split is ``train``, ``interp``, ``shape``, ``artic``, ``viewp``, ``extrap`` or ``open``.
         """
         rng, pose = self._draw(index, split)
+        if split == "open":
+            depth = openworld.sensed(rng, self.camera, pose, self.without)
+            return self._frame(pose, depth, image_name(index), split)
         hand = self.surface(pose)
         scene = background(rng, self.camera, pose.joints, hand)
         return self._frame(pose, sense(rng, hand, scene), image_name(index), split)
+
+    def window(
+        self, index: int, width_mm: float, size: int
+    ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """A window of split "open" about the hand: depth (size, size), its box, the joints."""
+        rng, pose = self._draw(index, "open")
+        depth, box = openworld.window(rng, self.camera, pose, width_mm, size, self.without)
+        return depth, box, pose.joints.astype(np.float32)
 
     def alone(self, pose: HandPose) -> Frame:
         """The frame of a pose, without a background."""
@@ -87,11 +104,12 @@ class SyntheticHand:
 
     def surface(self, pose: HandPose) -> npt.NDArray[np.float32]:
         """Exact depth (height, width), mm, of hand and arm; ``inf`` elsewhere."""
-        centres, radii = pose_spheres(pose)
-        return render_depth(centres, radii, handmodel.PILLS, handmodel.WEDGES, self.camera)
+        return openworld.surface(pose, self.camera)
 
     def mask(self, pose: HandPose) -> npt.NDArray[np.bool_]:
-        """Pixels (height, width) that show the hand itself, not its arm."""
+        """Pixels (height, width) that show the hand itself, not its arm; of spheres only."""
+        if pose.mesh is not None:
+            raise ValueError("pose is of the mesh hand, wanted one of spheres")
         hulls = handmodel.PILLS, handmodel.HAND_WEDGES
         centres, radii = (values[: handmodel.N_HAND_SPHERES] for values in pose_spheres(pose))
         hand = render_depth(centres, radii, *hulls, self.camera)
@@ -105,7 +123,7 @@ class SyntheticTest:
         self.hands = SyntheticHand(seed)
         tests = [(split, i) for split in TEST_SPLITS for i in range(test_per_split)]
         # Shuffled, as in the challenge.
-        order = np.random.default_rng([seed, len(SPLITS)]).permutation(len(tests))
+        order = np.random.default_rng([seed, 6]).permutation(len(tests))
         self.places = [tests[i] for i in order]
 
     def __len__(self) -> int:
@@ -132,14 +150,6 @@ def describe_splits() -> str:
         bins = (((_SEEN, _UNSEEN)[held][i], held) for i, held in enumerate(held_back))
         rows[split] = [f"{len(values)} {('seen', 'unseen')[held]}" for values, held in bins]
     return "\n".join(f"{name:<8}" + "".join(f"{c:>16}" for c in row) for name, row in rows.items())
-
-
-def pose_spheres(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
-    """Sphere centres (n, 3), camera frame, and radii (n,), mm, of a posed hand."""
-    shape, upper_arm = handmodel.SHAPES[pose.shape], pose.upper_arm @ pose.rotation
-    arm = pose.wrist, pose.forearm, upper_arm, pose.sleeve
-    centres, radii = handmodel.hand_spheres(shape, pose.local, *arm)
-    return centres @ pose.rotation.T + pose.translation, radii
 
 
 _Settings = dict[str, int]

@@ -38,6 +38,7 @@ class HandShape:
     bones: np.ndarray  # (5, 4), lengths, mm, thumb to little finger, wrist to tip
     width: float  # of the palm, relative to the median hand
     thickness: float  # of the flesh around the bones, relative to the median hand
+    swell: float | np.ndarray = 1.0  # of each sphere, (N_SPHERES,), on top of the thickness
 
 
 def _hand_shapes() -> tuple[HandShape, ...]:
@@ -123,6 +124,7 @@ _NAMES = [f"{finger}_{part}" for finger in FINGERS for part in ("mcp", "pip", "d
     "elbow_u", "shoulder",
 ]  # fmt: skip
 _SPHERES = {name: number for number, name in enumerate(_NAMES)}
+N_SPHERES = len(_NAMES)
 
 
 def _numbers(*groups: str) -> npt.NDArray[np.int64]:
@@ -196,7 +198,7 @@ def hand_spheres(
         put(f"{name}_r", middle + half * wide * right, radius)
         put(f"{name}_u", middle - half * wide * right, radius)
     put("shoulder", middle + upper_arm, 42.0 * sleeve)
-    return centres, radii
+    return centres, radii * shape.swell
 
 
 def forearm_direction(wrist: np.ndarray) -> np.ndarray:

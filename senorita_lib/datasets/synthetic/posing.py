@@ -4,7 +4,7 @@ A pose is drawn for an articulation pattern and a set of viewpoint bins, so that
 hold some back; :func:`bent_fingers` and :func:`view_bin` read both bins back from joints alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -194,14 +194,23 @@ class HandPose:
     shape: int  # these three are its bins
     view: int
     pattern: int
+    hand: HandShape
     joints: np.ndarray  # (21, 3), camera frame, mm
     local: np.ndarray  # (21, 3), hand frame, mm
-    wrist: np.ndarray  # (2,), as in HandAngles
+    angles: HandAngles  # of one hand
     forearm: float  # length, mm; it keeps the elbow away from the camera
     upper_arm: np.ndarray  # (3,), from elbow to shoulder, camera frame, mm
     sleeve: float  # factor by which a sleeve thickens the arm
     rotation: np.ndarray  # (3, 3)
     translation: np.ndarray  # (3,), mm
+    mesh: Mapping[str, float] | None = None  # targets of :mod:`.meshhand`; by default spheres
+
+
+def pose_spheres(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
+    """Sphere centres (n, 3), camera frame, and radii (n,), mm, of a posed hand."""
+    arm = pose.angles.wrist, pose.forearm, pose.upper_arm @ pose.rotation, pose.sleeve
+    centres, radii = handmodel.hand_spheres(pose.hand, pose.local, *arm)
+    return centres @ pose.rotation.T + pose.translation, radii
 
 
 def turned(pose: HandPose, degrees: float) -> HandPose:
@@ -225,19 +234,30 @@ def draw_pose(
 ) -> HandPose:  # fmt: skip
     """Draw a pose out of the given bins."""
     number = int(rng.choice(shapes))
-    shape = SHAPES[number]
     weights = np.array([_WEIGHTS.get(p, 1.0) for p in patterns])
     pattern = int(rng.choice(patterns, p=weights / weights.sum()))
-    target, angles = draw_view(rng, views), draw_angles(rng, pattern, 24)
+    return pose_hand(rng, camera, SHAPES[number], number, pattern, draw_view(rng, views))
+
+
+def pose_hand(
+    rng: np.random.Generator, camera: Camera, shape: HandShape, number: int, pattern: int,
+    target: np.ndarray, any_arm: bool = False,
+) -> HandPose:  # fmt: skip
+    """Bend the fingers of a hand, turn its palm to ``target`` (3, 3) and put it somewhere.
+
+    The arm comes from below or from behind where that can be, or from ``any_arm`` of all sides.
+    """
+    angles = draw_angles(rng, pattern, 24)
     local = handmodel.hand_joints(shape, angles)
     deep = overlap(shape, local)
     shallow = deep < 3.0
-    local = local[shallow.argmax() if shallow.any() else deep.argmin()]  # the first of them
+    best = int(shallow.argmax() if shallow.any() else deep.argmin())  # the first of them
+    local = local[best]
     rotation = target @ palm_frame(local).T
     # Take the first of the drawn wrists whose arm comes from below or from behind.
     arms = handmodel.forearm_direction(angles.wrist) @ rotation.T
     score = np.minimum(arms[:, 1] - 0.25, 0) + np.minimum(arms[:, 2] + 0.25, 0)
-    chosen = int(score.argmax())
+    chosen = 0 if any_arm else int(score.argmax())
     arm, turned = arms[chosen], local @ rotation.T
     translation = place_hand(rng, camera, turned)
     room = translation[2] - 230.0
@@ -245,8 +265,9 @@ def draw_pose(
     upper_arm = np.array([0.35, 0.1, 0.75]) + rng.normal(size=3) * [0.4, 0.4, 0.15]
     joints = turned + translation
     sleeve = rng.uniform(1.0, 1.35) if rng.uniform() < 0.5 else 1.0
+    drawn = HandAngles(angles.fingers[best], angles.thumb[best], angles.wrist[chosen])
     return HandPose(
-        number, int(view_bin(joints)), pattern, joints, local, angles.wrist[chosen], forearm,
+        number, int(view_bin(joints)), pattern, shape, joints, local, drawn, forearm,
         upper_arm * 300, sleeve, rotation, translation,
     )  # fmt: skip
 

@@ -2,19 +2,23 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import count
 from types import ModuleType
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from senorita_lib.cropping import Centre, CropBatch, Foreground, HandCrop
 from senorita_lib.datasets.crops import crop_frame
 from senorita_lib.datasets.synthetic.frames import SPLITS, SyntheticHand, want_whole
+
+# Room for crops of 221 mm that are turned and moved; 1.7 mm a pixel.
+WINDOW_MM, WINDOW_PX = 320.0, 192
 
 Batch = tuple[CropBatch, torch.Tensor]
 
@@ -27,17 +31,21 @@ class SyntheticStream(IterableDataset[Batch]):
     first is number ``start``. ``part`` are the rows of each to make, for one of several processes
     that share it. ``size``, ``foreground`` and ``centre`` are as for
     :func:`senorita_lib.cropping.crop_hand`. ``workers`` are by default all cores but two.
+
+    Of split "open" the batches are windows of ``WINDOW_PX`` px about the hand: their ``image`` is
+    depth, mm, 0 where nothing is, and their ``cube_centre`` the mean of the joints; ``without`` is
+    as for :class:`~senorita_lib.datasets.SyntheticHand`.
     """
 
     def __init__(
         self, batch: int = 64, *, seed: int = 0, split: str = "train", size: int = 256,
         foreground: Foreground = "otsu", centre: Centre = "mass", workers: int | None = None,
-        start: int = 0, part: slice = slice(None),
+        start: int = 0, part: slice = slice(None), without: Collection[str] = (),
     ) -> None:  # fmt: skip
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         want_whole(batch=batch, seed=seed, start=start)
-        self.hands, self.split, self.start = SyntheticHand(seed), split, start
+        self.hands, self.split, self.start = SyntheticHand(seed, without=without), split, start
         self.options: dict[str, Any] = {"size": size, "foreground": foreground, "centre": centre}
         self.rows, self.stride = range(batch)[part], batch
         self.workers = max((os.cpu_count() or 1) - 2, 0) if workers is None else workers
@@ -49,6 +57,11 @@ class SyntheticStream(IterableDataset[Batch]):
         return CropBatch.stack(crops), torch.stack(joints)
 
     def _crop(self, index: int) -> tuple[HandCrop, torch.Tensor]:
+        if self.split == "open":
+            depth, box, joints = self.hands.window(index, WINDOW_MM, WINDOW_PX)
+            middle = joints.mean(axis=0)
+            window = HandCrop(depth.astype(np.float32), box, middle, self.hands.camera)
+            return window, torch.from_numpy(joints)
         frame = self.hands.frame(index, self.split)
         assert frame.joints is not None
         crop = crop_frame(frame.depth, frame.box, self.hands.camera, **self.options)

@@ -1,0 +1,156 @@
+"""What weights do with other flesh, sensors, rolls and hands than the protocol's.
+
+``python -m senorita_lib.experiments.generalisation small`` prints the table.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from senorita_lib.camera import SR300, Camera
+from senorita_lib.commands import command
+from senorita_lib.cropping import HandNotFoundError
+from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.datasets.synthetic.frames import SyntheticTest
+from senorita_lib.datasets.synthetic.handmodel import palm_frame
+from senorita_lib.datasets.synthetic.meshtest import TESTS
+from senorita_lib.evaluation import TEST_SPLITS
+from senorita_lib.predictor import Predictor
+
+_AWAY = 0.5  # least part of a palm's direction along the optical axis
+_DIRECTIONS = {"up": 45.0, "sideways": 135.0, "down": 181.0}  # fingers' angle to up, at most
+
+SETS = "splits", *TESTS
+View = tuple[Frame, Camera]
+
+
+def turned(frame: Frame, camera: Camera) -> View:
+    """A frame of a camera that is rolled by 90 degrees: what was right is up."""
+    depth, last = np.rot90(frame.depth), camera.width - 1
+    x1, y1, x2, y2 = frame.box
+    seen_by = Camera(camera.fy, camera.fx, camera.cy, last - camera.cx, camera.height, camera.width)
+    joints = np.asarray(frame.joints)[:, [1, 0, 2]] * np.array([1, -1, 1], np.float32)
+    box = np.array([y1, last - x2 + 1, y2, last - x1 + 1])
+    return replace(frame, depth=depth, box=box, joints=joints), seen_by
+
+
+def mirrored(frame: Frame, camera: Camera) -> View:
+    """A frame of a right hand as one of a left hand."""
+    x1, y1, x2, y2 = frame.box
+    box = np.array([camera.width - x2, y1, camera.width - x1, y2])
+    joints = np.asarray(frame.joints) * np.array([-1, 1, 1], np.float32)
+    seen_by = replace(camera, cx=camera.width - 1 - camera.cx)
+    return replace(frame, depth=frame.depth[:, ::-1], box=box, joints=joints), seen_by
+
+
+def halved(frame: Frame, camera: Camera) -> View:
+    """A frame of a camera with half as many pixels a side."""
+    parts = camera.fx / 2, camera.fy / 2, camera.cx / 2, camera.cy / 2
+    seen_by = Camera(*parts, camera.width // 2, camera.height // 2)
+    return replace(frame, depth=frame.depth[::2, ::2], box=frame.box / 2), seen_by
+
+
+CONDITIONS: dict[str, Callable[[Frame, Camera], View]] = {
+    "": lambda *view: view,
+    "rolled by 90°": turned,
+    "rolled by 180°": lambda *view: turned(*turned(*view)),
+    "half resolution": halved,
+    "left hands": mirrored,
+}
+
+
+def measure(predictor: Predictor, views: Sequence[View], left: bool = False) -> pd.DataFrame:
+    """Errors of labelled frames, all of right or all of ``left`` hands, one row each.
+
+    Columns: ``split``; ``fingers``, where they point: up, sideways or down; ``arm``, whether it
+    comes towards the camera; ``error_mm``, mean over the joints, and ``initial_mm`` before
+    refinement, the hand told; ``outside``, the share of joints outside the cube that the network
+    saw, and ``centre_mm``, from its middle to the joints' mean. Of weights that tell hands, too,
+    ``left``, the probability of a left one, and ``own_mm``, the error with the hand that they
+    take it for. Without a prediction all are NaN.
+    """
+    rows = []
+    for frame, camera in views:
+        joints = np.asarray(frame.joints, float)
+        along = palm_frame(joints)[1, 1]
+        angle = np.degrees(np.arccos(np.clip(-along, -1, 1)))
+        fingers = next(name for name, most in _DIRECTIONS.items() if angle < most)
+        # The fingers point away from the camera, and the arm comes from its side.
+        arm = "towards the camera" if palm_frame(joints)[2, 1] > _AWAY else ""
+        row: dict[str, str | float] = {"split": frame.split, "fingers": fingers, "arm": arm}
+        rows.append(row)
+        try:
+            pose = predictor.predict(frame.depth, camera, frame.box, left=left)
+            uvd, middle = pose.crop.to_uvd(joints), pose.crop.to_camera(np.full(3, 0.5))
+            row |= {
+                "error_mm": _error(pose.joints_mm, joints),
+                "initial_mm": _error(pose.initial_mm, joints),
+                "outside": float(((uvd < 0) | (uvd > 1)).any(axis=-1).mean()),
+                "centre_mm": float(np.linalg.norm(middle - joints.mean(axis=0))),
+            }
+            if predictor.model.recipe.handedness:
+                pose = predictor.predict(frame.depth, camera, frame.box)
+                assert pose.left_probability is not None
+                row |= {"left": pose.left_probability, "own_mm": _error(pose.joints_mm, joints)}
+        except HandNotFoundError:
+            continue
+    return pd.DataFrame(rows)
+
+
+def _error(found: np.ndarray, joints: np.ndarray) -> float:
+    return float(np.linalg.norm(found - joints, axis=1).mean())
+
+
+def test_set(name: str, count: int) -> list[View]:
+    """About ``count`` frames of ``splits``, all five, or of a set of the mesh hand."""
+    if name == "splits":
+        frames = SyntheticTest(-(-count // len(TEST_SPLITS)))
+        return [(frames[i], SR300) for i in range(len(frames))]
+    test = TESTS[name]
+    return [(test.frame(i), test.camera) for i in range(count)]
+
+
+def table(predictor: Predictor, name: str, views: Sequence[View]) -> pd.DataFrame:
+    """Means of :func:`measure` by condition, and of the plain frames by split and direction."""
+    rows: dict[str, pd.Series] = {}
+    for condition, change in CONDITIONS.items():
+        left = condition == "left hands"
+        errors = measure(predictor, [change(*view) for view in views], left)
+        rows[f"{name} {condition}".strip()] = _summary(errors, left)
+        if not condition:
+            for column, before in ("split", ""), ("fingers", "fingers "), ("arm", "arm "):
+                for value, some in errors.groupby(column):
+                    if value and 0 < len(some) < len(errors):
+                        rows[f"{name}, {before}{value!s}"] = _summary(some, left)
+    return pd.DataFrame(rows).T
+
+
+def _summary(errors: pd.DataFrame, left: bool) -> pd.Series:
+    means = errors.drop(columns=["split", "fingers", "arm", "left"], errors="ignore").mean()
+    counts: dict[str, float] = {"frames": len(errors), "missing": errors["error_mm"].isna().sum()}
+    if "left" in errors:  # hands that look more like the other one
+        counts["other, %"] = 100 * ((errors["left"] > 0.5) != left).mean()
+    counts["outside, %"] = 100 * means.pop("outside")
+    return pd.concat([pd.Series(counts), means])
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: print the table of some weights."""
+    parser = argparse.ArgumentParser(
+        prog="python -m senorita_lib.experiments.generalisation", description=__doc__
+    )
+    parser.add_argument("weights", help="as for Predictor.load")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=["splits", "mesh"])
+    parser.add_argument("--count", type=int, default=200, help="frames of each set")
+    chosen = parser.parse_args(arguments)
+    predictor = Predictor.load(chosen.weights)
+    for name in chosen.sets:
+        print(table(predictor, name, test_set(name, chosen.count)).round(1).to_string())
+
+
+if __name__ == "__main__":
+    main()

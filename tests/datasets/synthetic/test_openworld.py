@@ -1,0 +1,87 @@
+"""The open world: nothing held back, labels that lie in the flesh, windows that show the hand."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from senorita_lib.camera import SR300
+from senorita_lib.datasets import SyntheticHand, SyntheticStream
+from senorita_lib.datasets.synthetic import openworld, posing
+from senorita_lib.datasets.synthetic.handmodel import MEDIAN_BONES, palm_frame
+from senorita_lib.datasets.synthetic.stream import WINDOW_MM, WINDOW_PX
+
+COUNT = 300
+
+
+@pytest.fixture(scope="module")
+def poses():
+    return [SyntheticHand(2).pose(i, "open") for i in range(COUNT)]
+
+
+def test_every_view_pattern_and_size_occurs(poses):
+    joints = np.stack([pose.joints for pose in poses])
+    assert len(np.unique(posing.view_bin(joints))) == posing.N_VIEWS
+    assert len({pose.pattern for pose in poses}) == posing.N_PATTERNS
+    up = palm_frame(joints)[:, 1, 1]  # where the fingers point: -1 is up
+    assert (up < -0.7).mean() > 0.4 and (up > 0.3).mean() > 0.05
+    size = np.array([pose.hand.bones.mean() for pose in poses]) / MEDIAN_BONES.mean()
+    assert size.min() < 0.85 and size.max() > 1.15 and abs(size.mean() - 1) < 0.03
+    swell = np.stack([pose.hand.swell for pose in poses])
+    assert 0.04 < np.log(swell[:, :20]).std() < 0.12
+
+
+def test_joints_lie_in_the_flesh(poses):
+    spheres = [pose for pose in poses if pose.mesh is None]  # test_meshhand has the others'
+    assert 100 < len(spheres) < 200
+    for pose in spheres[:40]:
+        centres, radii = posing.pose_spheres(pose)
+        gap = np.linalg.norm(pose.joints[:, None] - centres, axis=-1) - radii
+        assert (gap.min(axis=1)[1:] < 0.5).all()
+
+
+def test_windows_show_the_hand(poses):
+    """At a joint's pixel there is flesh around it, or something in front."""
+    hidden = []
+    for i in range(60):
+        depth, box, joints = SyntheticHand(2).window(i, WINDOW_MM, WINDOW_PX)
+        again = SyntheticHand(2).window(i, WINDOW_MM, WINDOW_PX)
+        np.testing.assert_array_equal(depth, again[0])
+        np.testing.assert_array_equal(joints, np.float32(poses[i].joints))
+        assert depth.shape == (WINDOW_PX, WINDOW_PX) and depth.dtype == np.uint16
+        uv = (SR300.project(joints)[:, :2] - box[:2]) / (box[2:] - box[:2])
+        assert ((uv > 0) & (uv < 1)).all()
+        column, row = (uv * WINDOW_PX).astype(int).T
+        seen = depth[row, column] > 0
+        gap = joints[seen, 2] - depth[row, column][seen]
+        assert (gap > -12).mean() > 0.8
+        hidden.append(np.mean(gap > 40))
+    assert np.mean(hidden) < 0.25
+
+
+def test_what_lies_outside_the_frame_is_not_seen():
+    rng = np.random.default_rng(0)
+    pose = SyntheticHand(2).pose(0, "open")
+    moved = replace(
+        pose, joints=pose.joints + [-400, 0, 0], translation=pose.translation + [-400, 0, 0]
+    )
+    depth, box = openworld.window(rng, SR300, moved, WINDOW_MM, WINDOW_PX)
+    outside = box[0] + (box[2] - box[0]) * (np.arange(WINDOW_PX) + 0.5) / WINDOW_PX < -0.5
+    assert outside.any() and not depth[:, outside].any()
+
+
+def test_the_stream_gives_windows():
+    stream = SyntheticStream(3, seed=2, split="open", workers=0)
+    (first, joints), (second, _) = islice(stream, 2)
+    assert first.image.shape == (3, 1, WINDOW_PX, WINDOW_PX) and joints.shape == (3, 21, 3)
+    depth, box, true = SyntheticHand(2).window(4, WINDOW_MM, WINDOW_PX)
+    np.testing.assert_array_equal(second.image[1, 0], depth)
+    np.testing.assert_array_equal(second.box[1], box)
+    np.testing.assert_array_equal(second.cube_centre[1], true.mean(axis=0))
+
+
+def test_frames_are_whole_pictures():
+    frame = SyntheticHand(2).frame(3, "open")
+    assert frame.depth.shape == (480, 640) and frame.split == "open"
+    np.testing.assert_array_equal(frame.joints, np.float32(SyntheticHand(2).pose(3, "open").joints))

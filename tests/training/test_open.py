@@ -1,0 +1,92 @@
+"""Training on the open world: the same batches wherever a run resumes, and both hands told."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import QUICK
+
+from senorita_lib.camera import SR300
+from senorita_lib.datasets import Hands19, SyntheticHand
+from senorita_lib.datasets.crops import load_crops
+from senorita_lib.model import HandPoseNet
+from senorita_lib.predictor import Predictor
+from senorita_lib.training import stages
+from senorita_lib.training.batches import Batches
+from senorita_lib.training.views import open_crops
+
+pytestmark = pytest.mark.slow
+OPEN = QUICK.override(source="open", handedness=True, pose_images=16, volume_images=8,
+                      refine_images=8, batch=8)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(small_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("open")
+    return stages.train(OPEN, small_data, folder / "run", progress=False)
+
+
+def test_batches_depend_on_stage_and_step_alone(small_data):
+    crops = load_crops(Hands19(small_data, "train"), progress=False, **stages.crop_options(OPEN))
+    rows = np.arange(40)
+    first, resumed = (Batches(OPEN, crops, rows, "cpu") for _ in range(2))
+    seen = [first(0, step, 8) for step in range(3)]
+    again, joints = resumed(0, 2, 8)
+    assert torch.equal(again.image, seen[2][0].image) and torch.equal(joints, seen[2][1])
+    # Half of a batch is in the next one too, seen from elsewhere.
+    bones = [(joints[:, 3] - joints[:, 0]).norm(dim=-1) for _, joints in seen]
+    torch.testing.assert_close(bones[0][4:], bones[1][:4])
+    assert not torch.equal(seen[0][0].image[4:], seen[1][0].image[:4])
+
+
+def test_joints_lie_in_most_crops():
+    held = open_crops(64, 64, seed=5)
+    uvd = held.batch(np.arange(64))[0].to_uvd(torch.from_numpy(held.joints))
+    assert ((uvd > 0) & (uvd < 1)).float().mean() > 0.85
+    assert (np.float32(held.images) > -1).mean() > 0.08
+
+
+def test_all_stages_run_and_both_hands_are_tried(run, small_data):
+    assert any("L_hand" in row for row in run.log)
+    sample = stages.sample_frames(OPEN, small_data, progress=False)
+    assert np.isfinite(sample.joints).all() and set(sample.splits) == {"OPEN"}
+    predictor, frame = Predictor.load(run.folder), SyntheticHand(3).frame(0)
+    told = predictor.predict(frame.depth, SR300, frame.box)
+    said = predictor.predict(frame.depth, SR300, frame.box, left=told.left)
+    np.testing.assert_array_equal(told.joints_mm, said.joints_mm)
+    assert 0 < told.left_probability < 1 and said.left_probability is None
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_the_search_is_the_same_in_a_mirror_and_turned(run, left):
+    """A mirrored frame, and one upside down, give the pose mirrored and upside down."""
+    predictor, frame = Predictor.load(run.folder), SyntheticHand(3).frame(1)
+    pose = predictor.predict(frame.depth, SR300, frame.box, left=left)
+    camera = stages.replace(SR300, cx=639 - SR300.cx)
+    x1, y1, x2, y2 = frame.box
+    mirrored = predictor.predict(
+        frame.depth[:, ::-1], camera, (640 - x2, y1, 640 - x1, y2), left=not left
+    )
+    np.testing.assert_allclose(mirrored.joints_mm * [-1, 1, 1], pose.joints_mm, atol=2)
+    camera = stages.replace(camera, cy=479 - SR300.cy)
+    turned = predictor.predict(
+        frame.depth[::-1, ::-1], camera, (640 - x2, 480 - y2, 640 - x1, 480 - y1), left=left
+    )
+    np.testing.assert_allclose(turned.joints_mm * [-1, -1, 1], pose.joints_mm, atol=2)
+    uvd = pose.crop.to_uvd(pose.initial_mm)
+    assert ((uvd >= 0) & (uvd <= 1)).all() and pose.left == left and pose.spread_mm > 0
+
+
+def test_a_clip_is_followed_with_one_look_a_frame(run, monkeypatch):
+    predictor, frame = Predictor.load(run.folder), SyntheticHand(3).frame(1)
+    first = predictor.predict(frame.depth, SR300, frame.box)
+    seen = []
+    forward = HandPoseNet.forward
+    monkeypatch.setattr(
+        HandPoseNet, "forward",
+        lambda model, crops, refine=True: seen.append(len(crops)) or forward(model, crops, refine),
+    )  # fmt: skip
+    predictor.predict(frame.depth, SR300, frame.box, last=first)
+    assert seen == [1]
+    seen.clear()
+    predictor.predict(frame.depth, SR300, frame.box, last=stages.replace(first, searched_mm=0.1))
+    assert seen == [1, 4, 4, 1, 1, 5]  # both hands, each turned by quarters, then upright
