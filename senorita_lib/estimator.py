@@ -43,14 +43,15 @@ def read_heatmaps(logits: Tensor) -> Reading:
     marginals = plane.sum(dim=2), plane.sum(dim=3), heat.sum(dim=(3, 4))
     moments = [_moments(marginal) for marginal in marginals]
     uvd, variance = (torch.stack(part, dim=-1) for part in zip(*moments, strict=True))
-    return Reading(uvd, variance.detach().clamp(min=0).sqrt())
+    return Reading(uvd, variance.clamp(min=0).sqrt())
 
 
 def _moments(marginal: Tensor) -> tuple[Tensor, Tensor]:
     n = marginal.shape[-1]
     cells = (torch.arange(n, device=marginal.device, dtype=marginal.dtype) + 0.5) / n
     mean = (marginal * cells).sum(dim=-1)  # autocast would round a product @
-    return mean, (marginal * cells**2).sum(dim=-1) - mean**2
+    with torch.no_grad():  # nothing is trained by it
+        return mean, (marginal * cells**2).sum(dim=-1) - mean**2
 
 
 def resnet(
