@@ -1,5 +1,6 @@
 """The synthetic hand as an endless stream of crops."""
 
+import atexit
 import os
 import sys
 from collections.abc import Collection, Iterator
@@ -79,6 +80,7 @@ class SyntheticStream(IterableDataset[Batch]):
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         if worker:
             cv2.setNumThreads(1)
+            atexit.register(os._exit, 0)  # threads of native libraries may abort a worker's exit
         return map(self.batch, count(self.start + first, step))
 
 
