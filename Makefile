@@ -77,7 +77,7 @@ results: ## keep the numbers and poses of runs/tiny under results/, where notebo
 claims: env ## train for every claim of the paper (results/claims.json; two to three hours on two cores)
 	$(PY) -m senorita_lib.experiments.ledger
 
-small: env data ## make the weights that come with the package anew (four hours on two cores)
+small: env data ## make the weights that come with the package anew (hours on two cores)
 	$(PY) -m senorita_lib small --set source=open handedness=True validation_share=0.1 --data $(DATA) --folder runs/open
 	$(PY) -m senorita_lib.weights runs/open small
 

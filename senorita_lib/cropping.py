@@ -251,7 +251,7 @@ def side_px(z: float, camera: Camera) -> float:
 
     Raises :class:`HandNotFoundError` where a hand would be too small or too large to be seen.
     """
-    exact = NOMINAL_MM / max(z, 1e-3) * SIDE_PX * camera.fx / SR300.fx
+    exact = _exact_side(max(z, 1e-3), camera)
     side = int(exact)
     if side < 8 or side > 4 * max(camera.width, camera.height):
         raise HandNotFoundError(
@@ -259,6 +259,10 @@ def side_px(z: float, camera: Camera) -> float:
             f"wanted a hand {'nearer to' if side < 8 else 'farther from'} the camera"
         )
     return exact
+
+
+def _exact_side(z: float, camera: Camera) -> float:
+    return NOMINAL_MM / z * SIDE_PX * camera.fx / SR300.fx
 
 
 def _find_surface(
@@ -272,10 +276,8 @@ def _find_surface(
         front = _keep_front(rest, level)
         rough_centre, coarse_z = _rough_centre(front, *place, centre)
         surface = (front > 0) & (np.abs(front.astype(np.float32) - coarse_z) <= CUBE_MM / 2)
-        wide = NOMINAL_MM / coarse_z * SIDE_PX * camera.fx / SR300.fx
-        least = min(_LEAST_SHARE * wide**2, _LEAST_FILLED * front.size)
+        least = min(_LEAST_SHARE * _exact_side(coarse_z, camera) ** 2, _LEAST_FILLED * front.size)
         if (count := np.count_nonzero(surface)) >= least:
-            side_px(coarse_z, camera)
             return front, rough_centre, coarse_z, {"threshold": level, "skipped": skipped}
         skipped.append(coarse_z)
         rest = np.where(surface, 0, rest)

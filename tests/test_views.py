@@ -1,5 +1,7 @@
 """Crops at a given place and roll: they show what the paper's crop shows, turned and mirrored."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,25 +39,27 @@ def test_upright_and_at_the_papers_place_it_is_the_papers_crop(frame):
     assert width == pytest.approx(WIDTH_MM, rel=0.1)
 
 
-@pytest.mark.parametrize("roll", [0.0, 37.0, 180.0])
+@pytest.mark.parametrize("roll", [0.0, 37.0, 90.0, 180.0])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_joints_keep_their_pixels_and_depths(frame, roll, mirrored):
+@pytest.mark.parametrize("camera", [SR300, replace(SR300, fy=0.7 * SR300.fy)])
+def test_joints_keep_their_pixels_and_depths(roll, mirrored, camera):
     """The depth that the crop shows at a joint's uv is the frame's at the joint's pixel."""
+    frame = SyntheticHand(seed=4, camera=camera).frame(11)
     joints = torch.from_numpy(frame.joints)[None]
     turn = Turn(torch.tensor([roll]), torch.tensor([mirrored]))
-    crops = view(frame, frame.joints.mean(axis=0), turn, size=256)
+    crops = view(frame, frame.joints.mean(axis=0), turn, size=256, camera=camera)
     uvd = crops.to_uvd(turn.apply(joints))[0].numpy()
     image = crops.image[0, 0].numpy()
     z = crops.cube_centre[0, 2].item() - 100 * image
     seen = 0
-    for (u, v, _), (x, y, _) in zip(uvd, SR300.project(frame.joints), strict=True):
+    for (u, v, _), (x, y, _) in zip(uvd, camera.project(frame.joints), strict=True):
         row, column, true = int(v * 256), int(u * 256), frame.depth[round(y), round(x)]
         near = frame.depth[round(y) - 2 : round(y) + 3, round(x) - 2 : round(x) + 3]
         if true and np.ptp(near) < 6 and image[row, column] > -1:
             assert abs(z[row, column] - true) < 6
             seen += 1
     assert seen > 8
-    crop = HandCrop(image, *(x[0].numpy() for x in (crops.box, crops.cube_centre)),
+    crop = HandCrop(image, *(x[0].numpy() for x in (crops.box, crops.cube_centre)), camera,
                     turned=turn.matrix()[0].numpy())  # fmt: skip
     np.testing.assert_allclose(crop.to_uvd(frame.joints), uvd, atol=1e-4)
     np.testing.assert_allclose(crop.to_camera(uvd), frame.joints, atol=0.05)

@@ -57,12 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m senorita_lib.experiments.ingredients", description=__doc__
     )
     parser.add_argument("start", help="weights to start from: model.safetensors")
-    parser.add_argument("--trials", default=",".join(TRIALS), help="some of them, by commas")
+    parser.add_argument("--trials", nargs="+", choices=TRIALS, default=list(TRIALS))
     parser.add_argument("--count", type=int, default=200, help="frames of each test set")
     chosen = parser.parse_args(arguments)
     start, data = user_path(chosen.start), write_synthetic(project_path("data/hands19_synthetic"))
     rows: dict[str, dict[str, float]] = {}
-    for trial in chosen.trials.split(","):
+    for trial in chosen.trials:
         folder = project_path("runs/ingredients") / trial
         run = train(recipe_of(trial), data, folder, start=start, checkpoint_seconds=60)
         kept = folder / f"errors_{chosen.count}.json"

@@ -1,5 +1,7 @@
 """Training on the open world: the same batches wherever a run resumes, and both hands told."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -61,13 +63,13 @@ def test_the_search_is_the_same_in_a_mirror_and_turned(run, left):
     """A mirrored frame, and one upside down, give the pose mirrored and upside down."""
     predictor, frame = Predictor.load(run.folder), SyntheticHand(3).frame(1)
     pose = predictor.predict(frame.depth, SR300, frame.box, left=left)
-    camera = stages.replace(SR300, cx=639 - SR300.cx)
+    camera = replace(SR300, cx=639 - SR300.cx)
     x1, y1, x2, y2 = frame.box
     mirrored = predictor.predict(
         frame.depth[:, ::-1], camera, (640 - x2, y1, 640 - x1, y2), left=not left
     )
     np.testing.assert_allclose(mirrored.joints_mm * [-1, 1, 1], pose.joints_mm, atol=2)
-    camera = stages.replace(camera, cy=479 - SR300.cy)
+    camera = replace(camera, cy=479 - SR300.cy)
     turned = predictor.predict(
         frame.depth[::-1, ::-1], camera, (640 - x2, 480 - y2, 640 - x1, 480 - y1), left=left
     )
@@ -88,5 +90,5 @@ def test_a_clip_is_followed_with_one_look_a_frame(run, monkeypatch):
     predictor.predict(frame.depth, SR300, frame.box, last=first)
     assert seen == [1]
     seen.clear()
-    predictor.predict(frame.depth, SR300, frame.box, last=stages.replace(first, searched_mm=0.1))
+    predictor.predict(frame.depth, SR300, frame.box, last=replace(first, searched_mm=0.1))
     assert seen == [1, 4, 4, 1, 1, 5]  # both hands, each turned by quarters, then upright

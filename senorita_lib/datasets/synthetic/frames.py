@@ -123,6 +123,7 @@ class SyntheticTest:
         self.hands = SyntheticHand(seed)
         tests = [(split, i) for split in TEST_SPLITS for i in range(test_per_split)]
         # Shuffled, as in the challenge.
+        # 6: as many splits as there were when the order was fixed.
         order = np.random.default_rng([seed, 6]).permutation(len(tests))
         self.places = [tests[i] for i in order]
 

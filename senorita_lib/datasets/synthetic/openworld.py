@@ -74,7 +74,7 @@ def surface(pose: HandPose, camera: Camera) -> Depth:
 
 
 _MESH_SHARE = 0.5
-# Not all that the mesh has: the rest are kept for tests.
+# As in the test set "mesh"; some of those of "third" are kept for it.
 _TARGETS = "male", "old", "fat", "thin", "strong", "weak", "slim_fingers", "strong_arm"
 
 

@@ -197,7 +197,7 @@ class HandPose:
     hand: HandShape
     joints: np.ndarray  # (21, 3), camera frame, mm
     local: np.ndarray  # (21, 3), hand frame, mm
-    angles: HandAngles  # of one hand
+    angles: HandAngles  # of this pose
     forearm: float  # length, mm; it keeps the elbow away from the camera
     upper_arm: np.ndarray  # (3,), from elbow to shoulder, camera frame, mm
     sleeve: float  # factor by which a sleeve thickens the arm
