@@ -68,12 +68,12 @@ def test_the_search_is_the_same_in_a_mirror_and_turned(run, left):
     mirrored = predictor.predict(
         frame.depth[:, ::-1], camera, (640 - x2, y1, 640 - x1, y2), left=not left
     )
-    np.testing.assert_allclose(mirrored.joints_mm * [-1, 1, 1], pose.joints_mm, atol=2)
+    np.testing.assert_allclose(mirrored.joints_mm * [-1, 1, 1], pose.joints_mm, atol=0.1)
     camera = replace(camera, cy=479 - SR300.cy)
     turned = predictor.predict(
         frame.depth[::-1, ::-1], camera, (640 - x2, 480 - y2, 640 - x1, 480 - y1), left=left
     )
-    np.testing.assert_allclose(turned.joints_mm * [-1, -1, 1], pose.joints_mm, atol=2)
+    np.testing.assert_allclose(turned.joints_mm * [-1, -1, 1], pose.joints_mm, atol=0.1)
     uvd = pose.crop.to_uvd(pose.initial_mm)
     assert ((uvd >= 0) & (uvd <= 1)).all() and pose.left == left and pose.spread_mm > 0
 
