@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from conftest import ROOT, SHARED
 
+from senorita_lib.boxes import find_hand_box
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets import Hands19, SyntheticHand
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.experiments.generalisation import measure
-from senorita_lib.predictor import Predictor, find_hand_box
+from senorita_lib.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from senorita_lib.augmentation import Draws, augment
+from senorita_lib.boxes import find_hand_box
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch, HandCrop, crop_hand, otsu_threshold
 from senorita_lib.estimator import soft_argmax
-from senorita_lib.predictor import find_hand_box
 from senorita_lib.release.foreground import valley_threshold
 from senorita_lib.renderer import render_skeleton
 from senorita_lib.representations import project_points, voxelize

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from senorita_lib import evaluation, hand, renderer, submission
+from senorita_lib.boxes import find_hand_box
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch, HandNotFoundError, crop_hand
 from senorita_lib.datasets import Hands19, SyntheticHand
 from senorita_lib.datasets.hands19 import hand_box
 from senorita_lib.estimator import PoseEstimator, soft_argmax
-from senorita_lib.predictor import Predictor, find_hand_box
+from senorita_lib.predictor import Predictor
 from senorita_lib.refinement import BoneRefiner, crop_bone_patches
 from senorita_lib.renderer import plain_volumes, render_skeleton, skeleton_volume_loss
 from senorita_lib.representations import build_input

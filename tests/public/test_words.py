@@ -12,11 +12,12 @@ from conftest import ROOT
 from safetensors.torch import save_file
 
 from senorita_lib import cropping, submission
+from senorita_lib.boxes import find_hand_box
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import SyntheticHand, crops, write_synthetic
 from senorita_lib.experiments import tables
 from senorita_lib.hand import bones_to_joints
-from senorita_lib.predictor import Predictor, find_hand_box
+from senorita_lib.predictor import Predictor
 from senorita_lib.recipes import Recipe, find_recipe, read_overrides
 
 
