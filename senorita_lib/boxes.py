@@ -1,49 +1,154 @@
-"""Where the hand is in a depth frame, when nobody says so."""
+"""Where the hand is in a depth frame, when nobody says so: at one of the ends of what is near.
+
+The frame is thinned out, walls and tables are taken away, and what is left is a graph of
+neighbouring points. Its ends, by the way along the surface, are where hands may be (Plagemann et
+al., ICRA 2010); the likeliest one is near, short, and does not leave the image.
+"""
+
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
 
-from senorita_lib.camera import SR300, Camera
-from senorita_lib.cropping import NOMINAL_MM, SIDE_PX, HandNotFoundError, checked_depth
+from senorita_lib.camera import Camera
+from senorita_lib.cropping import HandNotFoundError, checked_depth, side_px
 
-# Least share of the square that a hand takes at its depth: a fist seen from its end shows a tenth.
-_LEAST_SHARE = 0.03
+_CELLS = 160  # across the image, at most twice as many
+_LEAST_MM2 = 1500.0  # of surface; a fist seen from its end shows more
+_JUMP_MM = 25.0  # between neighbouring cells of two surfaces
+_FLAT_MM = 12.0  # how far a cell may lie off a wall or table
+_WIDE_MM = 80.0  # a wall's standard deviation in its narrower direction; of hand and arm 40
+_WALL_CELLS = 0.2  # least share of the image; arms bent in a plane have less
+_HAND_MM = 150.0  # from the end along the surface: most of a hand, or a fist and its wrist
+_ENDS, _PARTS = 5, 6  # most ends of a surface, most surfaces
+_BEHIND_MM = 600.0  # farther than the nearest surface by this: background
+_SAME_MM = 45.0  # ends closer than this are one
 
 
 def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:
     """A box x1, y1, x2, y2, pixel frame, around the hand, as wide as a hand is at its depth.
 
-    Hand and arm must be what is nearest to the camera. Raises ``ValueError`` if ``depth_mm``
-    cannot be used, :class:`.HandNotFoundError` if no surface is large enough.
+    It is the first of :func:`hand_candidates`, which see for what is raised.
     """
-    depth = checked_depth(depth_mm, camera)
-    found, tries = "no depth", 40  # of 50 mm each: strays may lie 2 m before the hand
-    while tries and (near := depth[depth > 0]).size:
-        tries -= 1
-        few = min(50, near.size // 2)  # stray pixels may lie nearer
-        front = int(np.partition(near, few)[few])
-        mask = ((depth > 0) & (depth < front + 150)).astype(np.uint8)
-        _, labels = cv2.connectedComponents(mask)
-        nearest = np.bincount(labels[mask.astype(bool) & (depth < front + 50)])
-        blob = labels == nearest.argmax()
-        points = np.argwhere(blob)[:, ::-1].astype(np.float32)
-        side = SIDE_PX * NOMINAL_MM / float(np.median(depth[blob])) * camera.fx / SR300.fx
-        stray = (depth > 0) & (depth < front + 50)
-        if len(points) >= _LEAST_SHARE * side * side:
-            stray &= ~blob
-            if not stray[depth <= front].any():  # they would move the front
-                break
-        elif found == "no depth":
-            found = f"{len(points)} connected pixels nearest, at {front} mm"
-        depth = np.where(stray, 0, depth)
-    else:
-        raise HandNotFoundError(f"depth_mm has {found}, wanted a hand")
-    # An arm comes in over the image's border, or from below; the hand is at its other end.
-    limits = np.array([camera.width, camera.height]) - 4
-    root = points[((points < 3) | (points > limits)).any(axis=1)]
-    if not len(root):
-        root = points[points[:, 1] > points[:, 1].max() - 3]
-    away = np.linalg.norm(points - root.mean(axis=0), axis=1)
-    points = points[np.linalg.norm(points - points[away.argmax()], axis=1) < 0.8 * side]
-    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    point = hand_candidates(checked_depth(depth_mm, camera), camera)[0]
+    centre, side = camera.project(point)[:2], side_px(point[2], camera)
     return np.concatenate([centre - side / 2, centre + side / 2])
+
+
+def hand_candidates(depth: np.ndarray, camera: Camera) -> np.ndarray:
+    """Points (n, 3), camera frame, mm, about which the hand may be, the likeliest first.
+
+    ``depth`` is a checked frame, uint16 mm. Raises :class:`.HandNotFoundError` if it has no surface
+    as large as a hand.
+    """
+    step = max(1, camera.width // _CELLS)
+    first = step // 2
+    # The median takes stray pixels away.
+    z = cv2.medianBlur(np.ascontiguousarray(depth[first::step, first::step]), 3).astype(float)
+    if not z.any():
+        near = (
+            f"only stray pixels nearest, at {depth[depth > 0].min()} mm"
+            if depth.any()
+            else "no depth"
+        )
+        raise HandNotFoundError(f"depth_mm has {near}, wanted a hand")
+    v, u = (np.arange(n)[:, None] * step + first for n in z.shape)
+    xyz = np.stack(np.broadcast_arrays(*camera.lift(u.T, v, z)), axis=-1)
+    cells = _without_walls(xyz, z > 0)
+    points, number = xyz[cells], np.full(z.shape, -1)
+    number[cells] = np.arange(len(points))
+    graph = _graph(points, number)
+    rows, columns = np.nonzero(cells)
+    last = np.array(z.shape) - 1
+    at_border = (rows == 0) | (columns == 0) | (rows == last[0]) | (columns == last[1])
+    cell_mm = points[:, 2] * step / np.sqrt(camera.fx * camera.fy)
+    found, costs = [], []
+    for part in _surfaces(graph, points[:, 2], cell_mm**2):
+        for hand in _ends(graph[part][:, part], points[part]):
+            end = part[hand]
+            found.append(points[end].mean(axis=0))
+            length = np.sqrt(np.linalg.eigvalsh(np.cov(points[end].T, bias=True))[-1])
+            leaving = cell_mm[end][at_border[end]].sum()
+            # Fitted: ``python -m senorita_lib.experiments.boxes --fit``.
+            costs.append(points[end, 2].min() / 75 + leaving / 21 + length / 6)
+    if not found:
+        largest = f"no surface as large as a hand, nearest at {z[z > 0].min():.0f} mm"
+        raise HandNotFoundError(f"depth_mm has {largest}, wanted a hand")
+    kept: list[np.ndarray] = []
+    for index in np.argsort(costs):
+        if all(np.linalg.norm(found[index] - other) > _SAME_MM for other in kept):
+            kept.append(found[index])
+    return np.stack(kept)
+
+
+def _without_walls(xyz: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """The cells without large planes and what is behind them: 1 / z is linear in u and v."""
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        rows, columns = np.nonzero(cells)
+        if len(rows) < _WALL_CELLS * cells.size:
+            break
+        points = xyz[rows, columns]
+        grid = np.stack([columns, rows, np.ones_like(rows)], axis=1).astype(float)
+        inverse = 1 / points[:, 2]
+        triples = rng.integers(len(rows), size=(150, 3))
+        triples = triples[np.abs(np.linalg.det(grid[triples])) > 1]
+        if not len(triples):
+            break
+        planes = np.linalg.solve(grid[triples], inverse[triples][..., None])[..., 0]
+        some = rng.integers(len(rows), size=1500)
+        off = (inverse[some] - planes @ grid[some].T) * points[some, 2] ** 2
+        best = planes[(np.abs(off) < _FLAT_MM).sum(axis=1).argmax()]
+        off = (inverse - grid @ best) * points[:, 2] ** 2  # mm before the plane
+        on = np.abs(off) < _FLAT_MM
+        if on.sum() < _WALL_CELLS * cells.size:
+            break
+        if np.linalg.eigvalsh(np.cov(points[on].T))[1] < _WIDE_MM**2:
+            break
+        cells = cells.copy()
+        cells[rows[off < _FLAT_MM], columns[off < _FLAT_MM]] = False
+    return cells
+
+
+def _graph(points: np.ndarray, number: np.ndarray) -> csr_array:
+    """Distances of neighbouring points (n, 3), mm; ``number`` has their places in the image."""
+    pairs = []
+    for here, there in (
+        (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]),
+        (np.s_[:-1, :-1], np.s_[1:, 1:]), (np.s_[:-1, 1:], np.s_[1:, :-1]),
+    ):  # fmt: skip
+        pair = np.stack([number[here].ravel(), number[there].ravel()])
+        pairs.append(pair[:, (pair >= 0).all(axis=0)])
+    a, b = np.concatenate(pairs, axis=1)
+    apart = points[a] - points[b]
+    close = np.abs(apart[:, 2]) < _JUMP_MM
+    lengths = np.linalg.norm(apart[close], axis=1)
+    return coo_array((lengths, (a[close], b[close])), shape=(len(points),) * 2).tocsr()
+
+
+def _surfaces(graph: csr_array, z: np.ndarray, mm2: np.ndarray) -> Iterator[np.ndarray]:
+    """The points of each connected surface that is large and near enough."""
+    count, label = connected_components(graph, directed=False)
+    area = np.bincount(label, mm2, count)
+    large = [i for i in np.argsort(-area)[:_PARTS] if area[i] > _LEAST_MM2]
+    parts = [np.flatnonzero(label == i) for i in large]
+    fronts = [np.quantile(z[part], 0.05) for part in parts]
+    for part, front in zip(parts, fronts, strict=True):
+        if front < min(fronts) + _BEHIND_MM:
+            yield part
+
+
+def _ends(graph: csr_array, points: np.ndarray) -> Iterator[np.ndarray]:
+    """Which points of a surface are at each of its ends: the one farthest from all before it."""
+    middle = np.linalg.norm(points - points.mean(axis=0), axis=1).argmin()
+    end = dijkstra(graph, directed=False, indices=middle).argmax()
+    nearest = np.full(len(points), np.inf)
+    for _ in range(_ENDS):
+        away = dijkstra(graph, directed=False, indices=end)
+        yield away < _HAND_MM
+        nearest = np.minimum(nearest, away)
+        end = nearest.argmax()
+        if nearest[end] < 0.9 * _HAND_MM:
+            break

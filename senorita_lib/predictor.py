@@ -12,7 +12,7 @@ from torch import Tensor
 
 from senorita_lib import cropping
 from senorita_lib._arguments import check_device, is_left
-from senorita_lib.boxes import find_hand_box
+from senorita_lib.boxes import find_hand_box, hand_candidates
 from senorita_lib.camera import Camera
 from senorita_lib.cropping import (
     CUBE_MM,
@@ -27,6 +27,7 @@ from senorita_lib.views import Turn, crop_views, depth_window, upright
 from senorita_lib.weights import find_weights, known_weights
 
 _QUARTERS = 0.0, 90.0, 180.0, 270.0  # degrees
+_PLACES = 3  # of a frame without a box: the hand is at one of them in 98 of 100
 _SURE = 0.65  # of a left hand: least error if two in three hands are right
 _BESIDE = torch.tensor([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]) * 15.0  # mm
 _LOST = 1.3  # times the spread after the search: with more the hand is not where it was
@@ -116,9 +117,11 @@ class Predictor:
                 if pose.spread_mm < _LOST * last.searched_mm:
                     told = last.left_probability if hand is None else None
                     return replace(pose, left_probability=told, searched_mm=last.searched_mm)
+        if searches and box is None:
+            return self._search(depth, camera, hand_candidates(depth, camera)[:_PLACES], hand)
         box = cropping.checked_box(find_hand_box(depth, camera) if box is None else box, camera)
         if searches:
-            return self._search(depth, camera, box, hand)
+            return self._search(depth, camera, cropping.box_middle(depth, box, camera)[None], hand)
         seen_by = camera
         if hand:
             depth, seen_by = depth[:, ::-1], replace(camera, cx=camera.width - 1 - camera.cx)
@@ -131,29 +134,35 @@ class Predictor:
         return _hand_pose(self._predict(crops), crops, turn, camera, crop)
 
     def _search(
-        self, depth: np.ndarray, camera: Camera, box: np.ndarray, left: bool | None
+        self, depth: np.ndarray, camera: Camera, places: np.ndarray, left: bool | None
     ) -> HandPose:
-        """Find the roll, and which hand it is, and look there."""
+        """Find the place, the roll, and which hand it is, and look there."""
         hands = (False, True) if left is None else (left,)
-        middle, found = cropping.box_middle(depth, box, camera), []
-        for hand in hands:
-            turn = Turn(torch.tensor(_QUARTERS), torch.tensor([hand] * len(_QUARTERS)))
-            joints = self._see(depth, camera, middle, turn)[0]
-            # The one closest to what all together say.
-            apart = (joints - joints.quantile(0.5, dim=0)).norm(dim=-1).mean(dim=-1)
-            found.append(joints[apart.argmin()])
-        poses, logits = [], []
-        for hand, joints in zip(hands, found, strict=True):
+        found: list[tuple[float, dict[bool, Tensor]]] = []
+        for place in places:
+            doubts, poses = [], {}
+            for hand in hands:
+                turn = Turn(torch.tensor(_QUARTERS), torch.tensor([hand] * len(_QUARTERS)))
+                joints, prediction, crops = self._see(depth, camera, place, turn)
+                # The one closest to what all together say.
+                apart = (joints - joints.quantile(0.5, dim=0)).norm(dim=-1).mean(dim=-1)
+                poses[hand] = joints[apart.argmin()]
+                spread = _spread_mm(prediction, crops, camera)
+                doubts.append(float(apart.mean() + spread.nan_to_num().mean()))
+            found.append((min(doubts), poses))
+        _, first = min(found, key=lambda seen: seen[0])
+        again, logits = {}, []
+        for hand, joints in first.items():
             turn = upright(joints[None], torch.tensor([hand]))
-            again, prediction, _ = self._see(depth, camera, joints.mean(dim=0).numpy(), turn)
-            poses.append(again[0].numpy())
+            seen, prediction, _ = self._see(depth, camera, joints.mean(dim=0).numpy(), turn)
+            again[hand] = seen[0].numpy()
             if prediction.reading.left is not None:
                 logits.append(float(prediction.reading.left))
         if left is not None:
-            return self._look(depth, camera, poses[0], left)
+            return self._look(depth, camera, again[left], left)
         probability = 1 / (1 + math.exp((logits[1] - logits[0]) / 2))
         left = probability > _SURE
-        pose = self._look(depth, camera, poses[left], left)
+        pose = self._look(depth, camera, again[left], left)
         return replace(pose, left_probability=probability)
 
     def _look(
@@ -199,12 +208,17 @@ def _hand_pose(
         turn.apply(pose.float().cpu(), back=True).mean(dim=0).numpy()
         for pose in (prediction.joints_mm, prediction.refinement.joints_mm)
     )
-    spread = float("nan")
-    if prediction.reading.spread is not None:
-        width = (crops.box[:, 2] - crops.box[:, 0]) * crops.cube_centre[:, 2] / camera.fx
-        sides = torch.stack([width, width, torch.full_like(width, CUBE_MM)], dim=-1)
-        shares = prediction.reading.spread.float().cpu()
-        spread = float((shares * sides[:, None]).norm(dim=-1).mean())
+    spread = float(_spread_mm(prediction, crops, camera).mean())
     left = bool(turn.mirrored is not None and turn.mirrored[0])
     pixels = camera.project(joints)[:, :2]
     return HandPose(joints, initial, pixels, crop, spread, left, searched_mm=spread)
+
+
+def _spread_mm(prediction: Prediction, crops: CropBatch, camera: Camera) -> Tensor:
+    """The heat maps' spread (B, 21), mm; NaN without heat maps."""
+    if prediction.reading.spread is None:
+        return torch.full(prediction.uvd.shape[:2], torch.nan)
+    width = (crops.box[:, 2] - crops.box[:, 0]) * crops.cube_centre[:, 2] / camera.fx
+    sides = torch.stack([width, width, torch.full_like(width, CUBE_MM)], dim=-1)
+    spread: Tensor = (prediction.reading.spread.float().cpu() * sides[:, None]).norm(dim=-1)
+    return spread
