@@ -1,9 +1,11 @@
 """The whole network of a recipe, and the file in which its weights are exchanged."""
 
 import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -44,6 +46,7 @@ class HandPoseNet(nn.Module):
     def __init__(self, recipe: Recipe, bone_lengths: Tensor) -> None:
         super().__init__()
         self.recipe = recipe
+        self.calibration: tuple[float, ...] = ()  # of a predictor's confidence, if it was measured
         self.inputs = recipe.model, recipe.depth_layers, recipe.voxel_depth
         second = second_stem_channels(*self.inputs) if recipe.fusion == "stems" else 0
         channels = input_channels(*self.inputs)
@@ -76,7 +79,8 @@ class HandPoseNet(nn.Module):
         weights = self.state_dict()
         if half:
             weights = {name: _as_half(name, tensor) for name, tensor in weights.items()}
-        write_weights(path, HAND_FORMAT, self.recipe, weights)
+        kept = {"calibration": json.dumps(self.calibration)} if self.calibration else {}
+        write_weights(path, HAND_FORMAT, self.recipe, weights, kept)
 
     @classmethod
     def load(cls, path: PathLike) -> Self:
@@ -88,6 +92,7 @@ class HandPoseNet(nn.Module):
         except RuntimeError as error:
             line = str(error).splitlines()[1].strip()
             raise ValueError(f"{path} does not fit its own recipe: {line}") from None
+        model.calibration = tuple(json.loads(_metadata(path).get("calibration", "[]")))
         return model.eval()
 
 
@@ -97,10 +102,13 @@ def make_estimator(recipe: Recipe, in_channels: int, **others: Any) -> PoseEstim
     return PoseEstimator(in_channels, **{name: getattr(recipe, name) for name in names}, **others)
 
 
-def write_weights(path: PathLike, kind: str, recipe: Recipe, weights: dict[str, Tensor]) -> None:
+def write_weights(
+    path: PathLike, kind: str, recipe: Recipe, weights: dict[str, Tensor],
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> None:  # fmt: skip
     """Write tensors by name as safetensors of format ``kind``."""
     tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
-    atomic_write(path, save(tensors, {"format": kind, "recipe": recipe.to_json()}))
+    atomic_write(path, save(tensors, {"format": kind, "recipe": recipe.to_json(), **metadata}))
 
 
 def read_weights(path: PathLike, kind: str) -> tuple[Recipe, dict[str, Tensor]]:
@@ -133,12 +141,16 @@ def weights_digest(path: PathLike) -> str:
 
 def weights_kind(path: PathLike) -> str | None:
     """The format that a file of weights says it has; raises as :func:`read_weights`."""
+    return _metadata(path).get("format")
+
+
+def _metadata(path: PathLike) -> dict[str, str]:
     path = user_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there, wanted weights that training wrote")
     try:
         with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("format")
+            return file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or no safetensors file ({error})") from None
 

@@ -2,8 +2,10 @@
 
 import math
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -30,7 +32,19 @@ _QUARTERS = 0.0, 90.0, 180.0, 270.0  # degrees
 _PLACES = 3  # of a frame without a box: the hand is at one of them in 98 of 100
 _SURE = 0.65  # of a left hand: least error if two in three hands are right
 _BESIDE = torch.tensor([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]) * 15.0  # mm
+_MOST_MM = 200.0  # expected error: all that is known then is that there is no pose
 _LOST = 1.3  # times the spread after the search: with more the hand is not where it was
+
+
+def weights_path(checkpoint: str | os.PathLike[str]) -> Path:
+    """The file that :meth:`Predictor.load` reads, see there."""
+    path = user_path(checkpoint)
+    run = path / "model.safetensors"
+    if run.is_file() or (path.is_dir() and str(checkpoint) not in known_weights()):
+        return run
+    if not path.suffix and not path.is_file():
+        return find_weights(str(checkpoint))
+    return path
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,8 @@ class HandPose:
     pixels: np.ndarray  # (21, 2): the refined joints in the image, pixel frame
     crop: HandCrop  # what the network saw
     spread_mm: float  # of the heat maps, mean over joints, mm; NaN without heat maps
+    confidence_mm: np.ndarray  # (21,): expected error of each joint, mm; NaN if not calibrated
+    evidence_mm: np.ndarray  # (2, 21): what that rests on: spread, and how far crops disagree, mm
     left: bool = False  # the hand that it was taken for
     left_probability: float | None = None  # None where it was said, not found
     searched_mm: float = float("nan")  # spread_mm of the pose that was last searched for
@@ -65,13 +81,7 @@ class Predictor:
         name of weights counts if it holds a run.
         Raises ``FileNotFoundError`` without such a file or name, ``ValueError`` if it is damaged.
         """
-        path = user_path(checkpoint)
-        run = path / "model.safetensors"
-        if run.is_file() or (path.is_dir() and str(checkpoint) not in known_weights()):
-            path = run
-        elif not path.suffix and not path.is_file():
-            path = find_weights(str(checkpoint))
-        return cls(HandPoseNet.load(path), device)
+        return cls(HandPoseNet.load(weights_path(checkpoint)), device)
 
     def predict(
         self, depth_mm: np.ndarray, camera: Camera, box: Box | None = None,
@@ -131,7 +141,7 @@ class Predictor:
         crops, turn = CropBatch.stack([crop]), Turn(torch.zeros(1), torch.tensor([bool(hand)]))
         if hand:
             crop = replace(crop, turned=turn.matrix()[0].numpy())
-        return _hand_pose(self._predict(crops), crops, turn, camera, crop)
+        return _hand_pose(self._predict(crops), crops, turn, camera, crop, self.model.calibration)
 
     def _search(
         self, depth: np.ndarray, camera: Camera, places: np.ndarray, left: bool | None
@@ -178,7 +188,7 @@ class Predictor:
             x[0].numpy() for x in (crops.image[:, 0], crops.box, crops.cube_centre)
         )
         crop = HandCrop(image, box, centre, camera, turned=turn.matrix()[0].numpy())
-        return _hand_pose(prediction, crops, turn, camera, crop)
+        return _hand_pose(prediction, crops, turn, camera, crop, self.model.calibration)
 
     def _see(
         self, depth: np.ndarray, camera: Camera, middle: np.ndarray, turn: Turn,
@@ -200,18 +210,37 @@ class Predictor:
 
 
 def _hand_pose(
-    prediction: Prediction, crops: CropBatch, turn: Turn, camera: Camera, crop: HandCrop
-) -> HandPose:
+    prediction: Prediction, crops: CropBatch, turn: Turn, camera: Camera, crop: HandCrop,
+    calibration: Sequence[float],
+) -> HandPose:  # fmt: skip
     """The mean of what was predicted for crops of turned cameras, in the camera's own frame."""
     assert prediction.refinement is not None
-    initial, joints = (
-        turn.apply(pose.float().cpu(), back=True).mean(dim=0).numpy()
+    first, each = (
+        turn.apply(pose.float().cpu(), back=True)
         for pose in (prediction.joints_mm, prediction.refinement.joints_mm)
     )
-    spread = float(_spread_mm(prediction, crops, camera).mean())
-    left = bool(turn.mirrored is not None and turn.mirrored[0])
-    pixels = camera.project(joints)[:, :2]
-    return HandPose(joints, initial, pixels, crop, spread, left, searched_mm=spread)
+    joints = each.mean(dim=0)
+    spread = _spread_mm(prediction, crops, camera).mean(dim=0)
+    evidence = torch.stack([spread, (each - joints).norm(dim=-1).mean(dim=0)]).numpy()
+    left, mean = bool(turn.mirrored is not None and turn.mirrored[0]), float(spread.mean())
+    found, initial = joints.numpy(), first.mean(dim=0).numpy()
+    pixels, expected = camera.project(found)[:, :2], _expected(calibration, evidence, len(each) > 1)
+    return HandPose(found, initial, pixels, crop, mean, expected, evidence, left, searched_mm=mean)
+
+
+def evidence_terms(evidence: np.ndarray) -> np.ndarray:
+    """What the logarithm of expected errors is linear in: (21, 4) for evidence (2, 21), mm."""
+    spread, apart = np.maximum(evidence, 1e-3)
+    mean = np.full_like(spread, np.log(spread.mean()))
+    return np.stack([np.ones_like(spread), np.log(spread), mean, np.log(apart + 0.5)], axis=1)
+
+
+def _expected(calibration: Sequence[float], evidence: np.ndarray, several: bool) -> np.ndarray:
+    """Expected errors (21,), mm; one crop alone has no second row of evidence."""
+    if not calibration:
+        return np.full(evidence.shape[1], np.nan)
+    powers = calibration[:4] if several else (*calibration[4:], 0.0)
+    return np.asarray(np.exp(evidence_terms(evidence) @ powers).clip(max=_MOST_MM))
 
 
 def _spread_mm(prediction: Prediction, crops: CropBatch, camera: Camera) -> Tensor:

@@ -32,7 +32,7 @@ def show_widget(widget: ipywidgets.Widget, sentence: str) -> None:
     display(widget._repr_mimebundle_() | {"text/plain": sentence}, raw=True)
 
 
-class _Live:
+class Live:
     """A plotly figure that is drawn again whenever a control moves."""
 
     def __init__(self, draw: Callable[[], Plot], controls: Iterable[Any]) -> None:
@@ -74,7 +74,7 @@ def _changes(old: Plot, new: Plot) -> Plot:
 
 def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
     """The crop of each frame step by step, in the paper's way and the release's."""
-    number = _slider(0, 0, len(frames) - 1, "frame")
+    number = slider(0, 0, len(frames) - 1, "frame")
     step = _picker([(name, i) for i, name in enumerate(crop.STEPS)], "step")
     foreground = _choice("foreground", "otsu", "valley")
     centre = _choice("centre", "mass", "box")
@@ -89,7 +89,7 @@ def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
         return crop.crop_step_plot(steps[step.value], frame.name)
 
     controls = number, step, foreground, centre
-    return _column(*controls, _Live(draw, controls).figure)
+    return column(*controls, Live(draw, controls).figure)
 
 
 def pose_input(
@@ -122,8 +122,8 @@ def channel_title(name: str, channel: int, layers: int = LAYERS) -> str:
 def input_explorer(hands: SyntheticHand, pose: HandPose, layers: int = LAYERS) -> ipywidgets.VBox:
     """The inputs of a synthetic hand: choose one, go through its channels, turn the hand."""
     name = _choice("input", *CHANNELS)
-    channel = _slider(0, 0, CHANNELS["depth"] - 1, "channel")
-    turn = _slider(0, -60, 60, "turn (°)")  # farther, a hand near the camera would reach behind it
+    channel = slider(0, 0, CHANNELS["depth"] - 1, "channel")
+    turn = slider(0, -60, 60, "turn (°)")  # farther, a hand near the camera would reach behind it
 
     @lru_cache(maxsize=1)  # other channels of the same input are at hand
     def channels(name: str, angle: float) -> torch.Tensor:
@@ -135,7 +135,7 @@ def input_explorer(hands: SyntheticHand, pose: HandPose, layers: int = LAYERS) -
         plot["layout"]["title"]["text"] = channel_title(name.value, channel.value, layers)
         return plot
 
-    live = _Live(draw, (channel, turn))
+    live = Live(draw, (channel, turn))
 
     def change_input(change: dict[str, Any]) -> None:
         count = (CHANNELS | {"layers": layers})[change["new"]]
@@ -144,14 +144,14 @@ def input_explorer(hands: SyntheticHand, pose: HandPose, layers: int = LAYERS) -
             channel.value = count // 2 if count > 3 else 0  # a middle slice has most in it
 
     name.observe(change_input, "value")
-    return _column(name, channel, turn, live.figure)
+    return column(name, channel, turn, live.figure)
 
 
 def gallery_explorer(views: dict[str, HandView]) -> ipywidgets.VBox:
     """Predicted and true hands to be turned, with a slider that chooses one by its name."""
     hand = _picker(list(views), "hand")
-    live = _Live(lambda: hand_plot(hand.value, views[hand.value]), [hand])
-    return _column(hand, live.figure)
+    live = Live(lambda: hand_plot(hand.value, views[hand.value]), [hand])
+    return column(hand, live.figure)
 
 
 def posed_volumes(*degrees: Sequence[float], size: int = 32, **options: Any) -> np.ndarray:
@@ -170,11 +170,11 @@ def skeleton_explorer(
     the release) and ``turn``, degrees, as in :func:`posed_hand`, are where the sliders start. Of
     ``size`` cells along each side, those above ``threshold`` are drawn.
     """
-    bends = [_slider(value, -15, 90) for value in OPEN]
-    spreads = [_slider(APART[0], 0, 60)]  # away from the palm, the others towards the thumb
-    spreads += [_slider(value, -25, 25) for value in APART[1:]]
+    bends = [slider(value, -15, 90) for value in OPEN]
+    spreads = [slider(APART[0], 0, 60)]  # away from the palm, the others towards the thumb
+    spreads += [slider(value, -25, 25) for value in APART[1:]]
     ranges = ((180, "left, right"), (80, "down, up"), (90, "in plane"))
-    views = [_slider(v, -most, most, name) for v, (most, name) in zip(turn, ranges, strict=True)]
+    views = [slider(v, -most, most, name) for v, (most, name) in zip(turn, ranges, strict=True)]
     # The exponent's steps meet both gammas: the browser shows the nearest step.
     gammas = {"squared": gamma, "euclidean": 200 / size * gamma}
     units = {"squared": "γ (1/cell²)", "euclidean": "γ (1/cell)"}
@@ -194,7 +194,7 @@ def skeleton_explorer(
         plot["layout"] |= {"width": 440, "height": 500}
         return plot
 
-    live = _Live(draw, (*bends, *spreads, *views, fall_off, ends))
+    live = Live(draw, (*bends, *spreads, *views, fall_off, ends))
 
     def change_distance(change: dict[str, Any]) -> None:
         with live.one_redraw():
@@ -227,7 +227,8 @@ def skeleton_explorer(
 _AUTO, _LABEL = {"width": "auto"}, {"description_width": "80px"}
 
 
-def _slider(value: int, low: int, high: int, label: str = "") -> ipywidgets.IntSlider:
+def slider(value: int, low: int, high: int, label: str = "") -> ipywidgets.IntSlider:
+    """A slider of whole numbers, with its label and its value beside it."""
     look = {"description": label, "style": _LABEL if label else {}, "layout": _AUTO}
     return ipywidgets.IntSlider(value, min=low, max=high, **look)
 
@@ -247,8 +248,9 @@ def _head(text: str, colour: str = "inherit") -> ipywidgets.HTML:
     return ipywidgets.HTML(f"<b style='color:{colour}'>{text}</b>")
 
 
-def _column(*widgets: ipywidgets.Widget) -> ipywidgets.VBox:
-    return ipywidgets.VBox(widgets, layout={"width": "580px"})
+def column(*widgets: ipywidgets.Widget, width: int = 580) -> ipywidgets.VBox:
+    """Widgets below each other, of so many px."""
+    return ipywidgets.VBox(widgets, layout={"width": f"{width}px"})
 
 
 def _grid(children: Sequence[ipywidgets.Widget], columns: str) -> ipywidgets.GridBox:

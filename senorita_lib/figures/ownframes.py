@@ -1,0 +1,140 @@
+"""Poses over depth frames of any camera: a picture, a plot to turn, a box to drag."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from matplotlib.figure import Figure
+
+from senorita_lib.camera import Camera
+from senorita_lib.figures import style
+from senorita_lib.figures.crop import CropStep, crop_step_plot
+from senorita_lib.figures.scenes import hand_line, placed, upright_scene
+from senorita_lib.figures.style import JOINT_COLOURS, Plot
+from senorita_lib.figures.widgets import Live, column, slider
+from senorita_lib.hand import JOINT_NAMES
+from senorita_lib.predictor import HandPose, Predictor
+
+_NEARER, _FARTHER, _REACH = 150, 350, 130  # mm from the hand's middle: colours, and the scene
+
+
+def pose_title(pose: HandPose | None) -> str:
+    """Which hand it was taken for, and how far its joints are expected to be off."""
+    if pose is None:
+        return "no hand found"
+    hand = "left hand" if pose.left else "right hand"
+    if pose.left_probability is not None:
+        hand += f" (P(left) = {pose.left_probability:.2f})"
+    expected = float(np.mean(pose.confidence_mm))
+    return hand if np.isnan(expected) else f"{hand}, expected error {expected:.0f} mm"
+
+
+def pose_figure(depth: np.ndarray, pose: HandPose) -> Figure:
+    """A pose over its depth frame, from the front and the side, and each joint's expected error."""
+    wide = {"width_ratios": [1.1, 1, 1, 0.8]}
+    figure, axes = style.new_figure(1, 4, width=11, height=3.2, gridspec_kw=wide)
+    image, front, side, bars = axes[0]
+    low, high = _limits(depth, pose)
+    style.draw_depth(image, np.clip(depth, 0, high), pose_title(pose), False, (low, high))
+    style.draw_hand(image, pose.pixels, width=1.4, dots=4, halo=True)
+    u, v = pose.pixels.mean(axis=0)
+    half = 1.2 * max(np.ptp(pose.pixels, axis=0))
+    image.set(xlim=(u - half, u + half), ylim=(v + half, v - half))
+    around = pose.joints_mm - pose.joints_mm.mean(axis=0)
+    for cell, (x, y), title in ((front, (0, 1), "from the front"), (side, (2, 1), "from the side")):
+        style.draw_hand(cell, around[:, [x, y]], dots=6)
+        cell.set(xlim=(-_REACH, _REACH), ylim=(_REACH, -_REACH), aspect="equal")
+        cell.set_title(f"{title} (mm)", fontsize=9)
+    order = np.arange(21)
+    bars.barh(order, np.nan_to_num(pose.confidence_mm), color=JOINT_COLOURS)
+    bars.set_yticks(order, JOINT_NAMES, fontsize=6)
+    bars.set(ylim=(20.6, -0.6))
+    bars.set_title("expected error (mm)", fontsize=9)
+    style.tidy(bars, "x")
+    return figure
+
+
+def _limits(depth: np.ndarray, pose: HandPose | None) -> tuple[int, int]:
+    if pose is None:
+        seen = depth[depth > 0]
+        return (int(seen.min()), int(seen.max()) + 1) if len(seen) else (1, 2)
+    middle = int(pose.joints_mm[:, 2].mean())
+    return max(1, middle - _NEARER), middle + _FARTHER
+
+
+def pose_plot(depth: np.ndarray, pose: HandPose | None, name: str) -> Plot:
+    """A frame with a pose in pixels, and the pose in 3D beside it, to be turned.
+
+    The halo of each joint is its expected error; the pointer reads joint and error.
+    """
+    limits = _limits(depth, pose)
+    joints = None if pose is None else pose.pixels
+    shown = np.minimum(depth, limits[1])
+    plot = crop_step_plot(CropStep(pose_title(pose), shown, limits, joints=joints), name)
+    around = np.full((21, 3), np.nan, np.float32)
+    sizes, words = np.zeros(21), list(JOINT_NAMES)
+    if pose is not None:
+        around = pose.joints_mm - pose.joints_mm.mean(axis=0)
+        sizes = np.nan_to_num(pose.confidence_mm)
+        words = [f"{n}: ±{mm:.0f} mm" for n, mm in zip(JOINT_NAMES, sizes, strict=True)]
+    halo: Plot = {"size": (1.2 * sizes + 4).tolist(), "color": list(JOINT_COLOURS), "opacity": 0.25}
+    halo = {
+        "type": "scatter3d", **placed(around), "mode": "markers", "text": words,
+        "hoverinfo": "text", "showlegend": False, "marker": halo,
+    }  # fmt: skip
+    plot["data"] += [hand_line(around), halo]
+    scene = upright_scene([(-_REACH, _REACH)] * 3, unit="mm", zoom=1.2)
+    plot["layout"]["xaxis"] |= {"domain": [0, 0.55]}
+    plot["data"][0]["showscale"] = False
+    plot["layout"] |= {
+        "width": 960, "height": 440, "uirevision": "kept",
+        "scene": scene | {"domain": {"x": [0.58, 1]}},
+    }  # fmt: skip
+    return plot
+
+
+def clip_player(
+    frames: Sequence[np.ndarray], poses: Sequence[HandPose | None], milliseconds: int = 120
+) -> ipywidgets.VBox:
+    """A clip with a slider and a play button; the hand in 3D moves beside it."""
+    number = slider(0, 0, len(frames) - 1, "frame")
+    player = ipywidgets.Play(min=0, max=len(frames) - 1, interval=milliseconds)
+    ipywidgets.jslink((player, "value"), (number, "value"))
+
+    def draw() -> Plot:
+        return pose_plot(frames[number.value], poses[number.value], f"frame {number.value}")
+
+    return column(player, number, Live(draw, [number]).figure, width=980)
+
+
+def box_explorer(
+    depth: np.ndarray, predictor: Predictor, camera: Camera, box: Sequence[float] | np.ndarray,
+    left: bool | str = "auto",
+) -> ipywidgets.VBox:  # fmt: skip
+    """A frame with a box to drag and to stretch at its corners: the pose follows."""
+    corners = dict(zip(("x0", "y0", "x1", "y1"), np.asarray(box, float).tolist(), strict=True))
+
+    def draw() -> Plot:
+        x1, x2 = sorted((corners["x0"], corners["x1"]))
+        y1, y2 = sorted((corners["y0"], corners["y1"]))
+        try:
+            pose, why = predictor.predict(depth, camera, (x1, y1, x2, y2), left), ""
+        except ValueError as error:  # an answer, too
+            pose, why = None, str(error)
+        plot = pose_plot(depth, pose, why or f"box {x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}")
+        line = {"color": "white", "width": 2}
+        plot["layout"]["shapes"] = [{"type": "rect", **corners, "line": line, "editable": True}]
+        return plot
+
+    live = Live(draw, [])
+    live.figure._config = live.figure._config | {"edits": {"shapePosition": True}}
+
+    def moved(layout: Any, shapes: Any) -> None:
+        new = {name: float(shapes[0][name]) for name in corners}
+        if new != corners:
+            corners.update(new)
+            live.redraw()
+
+    live.figure.layout.on_change(moved, "shapes")
+    return column(live.figure, width=980)
