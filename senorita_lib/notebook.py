@@ -2,6 +2,7 @@
 
 import ast
 import os
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -80,8 +81,7 @@ def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
             return value
         if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
             raise ValueError("the path of a folder")
-        given = info.field_name in (info.context or ())
-        path = user_path(value) if given else project_path(value)
+        path, given = _resolved(value, info)
         above = next(p for p in (path, *path.parents) if p.exists())
         if not above.is_dir():
             raise ValueError(f"a folder, but {above} is a file")
@@ -91,6 +91,28 @@ def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
         return str(path) if given else value
 
     return Annotated[Any, PlainValidator(check)]
+
+
+def existing(*but: str) -> Any:
+    """Check for the path of a file or folder that is there, or one of the words in ``but``."""
+
+    def check(value: Any, info: pydantic.ValidationInfo) -> Any:
+        if value in but:
+            return value
+        if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+            raise ValueError("the path of a file or a folder")
+        path, given = _resolved(value, info)
+        if not path.exists():
+            raise ValueError(f"an existing file or folder, but {path} is none")
+        return str(path) if given else value
+
+    return Annotated[Any, PlainValidator(check)]
+
+
+def _resolved(value: str | os.PathLike[str], info: pydantic.ValidationInfo) -> tuple[Path, bool]:
+    """The path, and whether papermill was given it."""
+    given = info.field_name in (info.context or ())
+    return (user_path(value) if given else project_path(value)), given
 
 
 def _injected_names(inputs: object) -> set[str]:

@@ -1,13 +1,21 @@
 """Poses over depth frames of any camera: a picture, a plot to turn, a box to drag."""
 
-from collections.abc import Sequence
+import textwrap
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ipywidgets
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from senorita_lib import recordings
 from senorita_lib.camera import Camera
+from senorita_lib.cropping import HandNotFoundError
+from senorita_lib.datasets.hands19 import hand_box
 from senorita_lib.figures import style
 from senorita_lib.figures.crop import CropStep, crop_step_plot
 from senorita_lib.figures.scenes import hand_line, placed, upright_scene
@@ -35,12 +43,7 @@ def pose_figure(depth: np.ndarray, pose: HandPose) -> Figure:
     wide = {"width_ratios": [1.1, 1, 1, 0.8]}
     figure, axes = style.new_figure(1, 4, width=11, height=3.2, gridspec_kw=wide)
     image, front, side, bars = axes[0]
-    low, high = _limits(depth, pose)
-    style.draw_depth(image, np.clip(depth, 0, high), pose_title(pose), False, (low, high))
-    style.draw_hand(image, pose.pixels, width=1.4, dots=4, halo=True)
-    u, v = pose.pixels.mean(axis=0)
-    half = 1.2 * max(np.ptp(pose.pixels, axis=0))
-    image.set(xlim=(u - half, u + half), ylim=(v + half, v - half))
+    _draw(image, depth, pose, pose_title(pose))
     around = pose.joints_mm - pose.joints_mm.mean(axis=0)
     for cell, (x, y), title in ((front, (0, 1), "from the front"), (side, (2, 1), "from the side")):
         style.draw_hand(cell, around[:, [x, y]], dots=6)
@@ -53,6 +56,26 @@ def pose_figure(depth: np.ndarray, pose: HandPose) -> Figure:
     bars.set_title("expected error (mm)", fontsize=9)
     style.tidy(bars, "x")
     return figure
+
+
+def clip_figure(depths: Sequence[np.ndarray], poses: Sequence[HandPose | None],
+                titles: Sequence[str]) -> Figure:  # fmt: skip
+    """Frames of a clip side by side, each with its pose."""
+    figure, axes = style.new_figure(1, len(depths), width=1.9 * len(depths), height=2.1)
+    for cell, *shown in zip(axes[0], depths, poses, titles, strict=True):
+        _draw(cell, *shown)
+    return figure
+
+
+def _draw(axes: Axes, depth: np.ndarray, pose: HandPose | None, title: str) -> None:
+    """A frame about the hand, and its pose; all of it where there is none."""
+    low, high = _limits(depth, pose)
+    style.draw_depth(axes, np.clip(depth, 0, high), title, False, (low, high))
+    if pose is not None:
+        style.draw_hand(axes, pose.pixels, width=1.4, dots=4, halo=True)
+        u, v = pose.pixels.mean(axis=0)
+        half = 1.1 * np.ptp(pose.pixels, axis=0).max()
+        axes.set(xlim=(u - half, u + half), ylim=(v + half, v - half))
 
 
 def _limits(depth: np.ndarray, pose: HandPose | None) -> tuple[int, int]:
@@ -109,32 +132,103 @@ def clip_player(
 
 
 def box_explorer(
-    depth: np.ndarray, predictor: Predictor, camera: Camera, box: Sequence[float] | np.ndarray,
-    left: bool | str = "auto",
+    depth: np.ndarray, predictor: Predictor, camera: Camera, left: bool | str = "auto",
+    scale: float = 1.0,
 ) -> ipywidgets.VBox:  # fmt: skip
-    """A frame with a box to drag and to stretch at its corners: the pose follows."""
-    corners = dict(zip(("x0", "y0", "x1", "y1"), np.asarray(box, float).tolist(), strict=True))
+    """A frame with a box to drag and to stretch at its corners: the pose follows.
+
+    A file that is dropped on the button takes the frame's place, its unit ``scale`` mm.
+    """
+    frame, corners, words = depth, dict.fromkeys(("x0", "y0", "x1", "y1"), 0.0), ""
+
+    def find_box() -> None:
+        nonlocal words
+        try:
+            found = hand_box(predictor.predict(frame, camera, left=left).joints_mm, camera)
+            corners.update(zip(corners, map(float, found), strict=True))
+        except ValueError as error:  # an answer, too
+            words = str(error)
 
     def draw() -> Plot:
         x1, x2 = sorted((corners["x0"], corners["x1"]))
         y1, y2 = sorted((corners["y0"], corners["y1"]))
+        name = words or f"box {x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}"
         try:
-            pose, why = predictor.predict(depth, camera, (x1, y1, x2, y2), left), ""
-        except ValueError as error:  # an answer, too
-            pose, why = None, str(error)
-        plot = pose_plot(depth, pose, why or f"box {x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}")
-        line = {"color": "white", "width": 2}
-        plot["layout"]["shapes"] = [{"type": "rect", **corners, "line": line, "editable": True}]
-        return plot
+            pose = None if words else predictor.predict(frame, camera, (x1, y1, x2, y2), left)
+        except ValueError as error:
+            pose, name = None, str(error)
+        return pose_plot(frame, pose, "<br>".join(textwrap.wrap(name, 110)))
 
+    find_box()
     live = Live(draw, [])
     live.figure._config = live.figure._config | {"edits": {"shapePosition": True}}
+    line = {"color": "white", "width": 2}
 
-    def moved(layout: Any, shapes: Any) -> None:
+    def place_box() -> None:
+        live.figure.layout.shapes = [{"type": "rect", **corners, "line": line, "editable": True}]
+
+    def moved(_: object, shapes: Any) -> None:
         new = {name: float(shapes[0][name]) for name in corners}
         if new != corners:
             corners.update(new)
             live.redraw()
 
+    def read(change: dict[str, Any]) -> None:
+        nonlocal frame, words
+        (file,) = change["new"]
+        words = ""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / file["name"]
+            path.write_bytes(file["content"])
+            try:
+                frame = recordings.read_depth(path, scale)
+                find_box()
+            except (ValueError, OSError) as error:
+                words = str(error).replace(f"{folder}/", "")
+        live.redraw()
+        place_box()
+
+    place_box()
     live.figure.layout.on_change(moved, "shapes")
-    return column(live.figure, width=980)
+    kinds = ",".join(recordings.KINDS)
+    upload = ipywidgets.FileUpload(description="frame", accept=kinds, multiple=False)
+    upload.observe(read, "value")
+    return column(upload, live.figure, width=980)
+
+
+def live_view(
+    predictor: Predictor, frames: Iterable[tuple[np.ndarray, Camera]], left: bool | str = "auto"
+) -> float:
+    """Show the pose in each frame as it comes, the hand followed; return frames a second.
+
+    Display, prediction and camera take turns; a second of it is for the first drawing.
+    """
+    from IPython.display import display
+
+    last: HandPose | None = None
+    shown: list[Any] = []
+    count, start = 0, time.monotonic()
+    for depth, camera in frames:
+        try:
+            last = predictor.predict(depth, camera, left=left, last=last)
+        except HandNotFoundError:
+            last = None
+        shown[:] = [depth, last, f"frame {count}"]
+        if not count:
+            live = Live(lambda: pose_plot(*shown), [])
+            display(live.figure)
+            start = time.monotonic()
+        else:
+            live.redraw()
+        count += 1
+    return max(count - 1, 0) / max(time.monotonic() - start, 1e-6)
+
+
+def reliability_figure(expected: Sequence[float], error: Sequence[float]) -> Figure:
+    """Mean errors, mm, of joints in bins by what was expected of them; true ones lie on the line."""
+    figure, ((axes,),) = style.new_figure(width=4.2, height=3.4)
+    most = 1.05 * max(*expected, *error)
+    axes.plot([0, most], [0, most], ":", color=style.GREY)
+    axes.plot(expected, error, "o-", ms=5)
+    axes.set(xlabel="expected error (mm)", ylabel="error (mm)", xlim=(0, most), ylim=(0, most))
+    return figure
