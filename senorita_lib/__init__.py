@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from senorita_lib.camera import SR300, Camera
+    from senorita_lib.camera import CAMERAS, SR300, Camera
     from senorita_lib.cropping import HandCrop, crop_hand
     from senorita_lib.datasets.hands19 import Hands19
     from senorita_lib.datasets.synthetic.frames import SyntheticHand, write_synthetic
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from senorita_lib.training.stages import train
 
 __all__ = [
-    "BONES", "JOINT_NAMES", "SR300", "BoneRefiner", "Camera", "HandCrop", "HandPose",
+    "BONES", "CAMERAS", "JOINT_NAMES", "SR300", "BoneRefiner", "Camera", "HandCrop", "HandPose",
     "HandPoseNet", "Hands19", "PoseEstimator", "Predictor", "Recipe", "SkeletonVolumeLoss",
     "SyntheticHand", "build_input", "check_submission", "crop_hand", "find_recipe",
     "mean_joint_error", "render_skeleton", "skeleton_volume_loss", "success_curve", "train",
@@ -53,7 +53,7 @@ __all__ = [
 
 # Where each name is defined; it is imported when it is asked for, and torch with it.
 _HOME = {
-    "camera": ("SR300", "Camera"), "cropping": ("HandCrop", "crop_hand"),
+    "camera": ("CAMERAS", "SR300", "Camera"), "cropping": ("HandCrop", "crop_hand"),
     "datasets.hands19": ("Hands19",),
     "datasets.synthetic.frames": ("SyntheticHand", "write_synthetic"),
     "estimator": ("PoseEstimator",), "evaluation": ("mean_joint_error", "success_curve"),

@@ -134,7 +134,7 @@ class Predictor:
             return self._search(depth, camera, cropping.box_middle(depth, box, camera)[None], hand)
         seen_by = camera
         if hand:
-            depth, seen_by = depth[:, ::-1], replace(camera, cx=camera.width - 1 - camera.cx)
+            depth, seen_by = depth[:, ::-1], camera.mirrored()
             box = np.array([camera.width - box[2], box[1], camera.width - box[0], box[3]])
         how = recipe.foreground, recipe.centre, recipe.image_size
         crop = cropping.crop_checked(depth, box, seen_by, *how)

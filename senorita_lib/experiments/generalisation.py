@@ -42,8 +42,7 @@ def mirrored(frame: Frame, camera: Camera) -> View:
     x1, y1, x2, y2 = frame.box
     box = np.array([camera.width - x2, y1, camera.width - x1, y2])
     joints = np.asarray(frame.joints) * np.array([-1, 1, 1], np.float32)
-    seen_by = replace(camera, cx=camera.width - 1 - camera.cx)
-    return replace(frame, depth=frame.depth[:, ::-1], box=box, joints=joints), seen_by
+    return replace(frame, depth=frame.depth[:, ::-1], box=box, joints=joints), camera.mirrored()
 
 
 def halved(frame: Frame, camera: Camera) -> View:
