@@ -60,7 +60,7 @@ lint: env ## ruff, over code and notebooks, and mypy
 	$(PY) -m mypy
 
 lab: env data ## open the notebooks in JupyterLab (ARGS="--no-browser" on a remote machine, "--allow-root" as root)
-	cd notebooks && ../$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/01_data_cropping.ipynb $(ARGS)
+	@$(PY) -m senorita_lib.console lab $(ARGS)
 
 bench: env ## every benchmark in turn
 	@set -e; for script in $(filter-out benchmarks/gpu_train.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) $$script; done

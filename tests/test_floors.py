@@ -14,11 +14,11 @@ FLOORS = (
      "augmentation", "boxes", "evaluation", "submission", "recipes", "sensing", "views"},
     {"release"},
     {"model", "datasets"},
-    {"training", "predictor", "weights"},
+    {"training", "predictor", "weights", "recordings", "checks"},
     {"people"},
     {"experiments"},
     {"figures", "notebook"},
-    {"__main__"},
+    {"__main__", "console"},
 )  # fmt: skip
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

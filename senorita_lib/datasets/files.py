@@ -28,10 +28,12 @@ def image_name(number: int) -> str:
     return f"image_D{number:08d}.png"
 
 
-def read_depth(path: str | os.PathLike[str]) -> npt.NDArray[np.uint16]:
-    """Read a depth image, (480, 640), mm, 0 where nothing returned.
+def read_depth(
+    path: str | os.PathLike[str], size: tuple[int, int] | None = (WIDTH, HEIGHT)
+) -> npt.NDArray[np.uint16]:
+    """Read a depth image, (height, width) of a ``size`` or of any, mm, 0 where nothing returned.
 
-    A :class:`DepthImageError` says what is not a whole 16-bit image of 640x480 with one channel.
+    A :class:`DepthImageError` says what is not a whole 16-bit image of one channel and that size.
     """
     path = user_path(path)
     try:
@@ -39,7 +41,7 @@ def read_depth(path: str | os.PathLike[str]) -> npt.NDArray[np.uint16]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing, wanted a depth image") from None
     # OpenCV decodes a truncated PNG without a word, as zeros: look at its ends first.
-    _check_ends(path, data[:_HEAD], data[-8:], len(data))
+    _check_ends(path, data[:_HEAD], data[-8:], len(data), size)
     depth = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if depth is None:
         raise DepthImageError(f"{path} is damaged, wanted a whole PNG", "truncated")
@@ -52,10 +54,13 @@ def probe_depth(path: str | os.PathLike[str]) -> None:
         head = file.read(_HEAD)
         length = file.seek(0, os.SEEK_END)
         file.seek(max(length - 8, 0))
-        _check_ends(path, head, file.read(), length)
+        _check_ends(path, head, file.read(), length, (WIDTH, HEIGHT))
 
 
-def _check_ends(path: str | os.PathLike[str], head: bytes, tail: bytes, length: int) -> None:
+def _check_ends(
+    path: str | os.PathLike[str], head: bytes, tail: bytes, length: int,
+    size: tuple[int, int] | None,
+) -> None:  # fmt: skip
     if len(head) < _HEAD or head[:8] != b"\x89PNG\r\n\x1a\n" or tail[:4] != b"IEND":
         what = f"{path} is truncated or no PNG ({length} bytes), wanted a whole one"
         raise DepthImageError(what, "truncated")
@@ -64,8 +69,9 @@ def _check_ends(path: str | os.PathLike[str], head: bytes, tail: bytes, length: 
     if (bits, channels) != (16, 1):
         what = f"{path} has {bits} bits and {channels} channels"
         raise DepthImageError(f"{what}, wanted 16 bits and one channel, depth in mm", "bits")
-    if (width, height) != (WIDTH, HEIGHT):
-        raise DepthImageError(f"{path} is {width}x{height}, wanted {WIDTH}x{HEIGHT} pixels", "size")
+    if size and (width, height) != size:
+        wanted = f"wanted {size[0]}x{size[1]} pixels"
+        raise DepthImageError(f"{path} is {width}x{height}, {wanted}", "size")
 
 
 def encode_depth(depth: npt.NDArray[np.uint16]) -> bytes:

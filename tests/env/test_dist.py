@@ -78,12 +78,14 @@ def test_small_predicts_from_the_wheel_away_from_the_clone(dist, tmp_path):
     # read the .pth files, so the clone stays out of sight.
     (packages / "shared.pth").write_text(f"{Path(torch.__file__).parents[1]}\n")
 
-    done = subprocess.run(
-        [python, "-W", "error", "-c", USE],
-        cwd=tmp_path, env=outside, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    call = {"cwd": tmp_path, "env": outside, "capture_output": True, "text": True, "check": False}
+    done = subprocess.run([python, "-W", "error", "-c", USE], **call)
     assert done.returncode == 0, done.stderr
     place, version, error = done.stdout.splitlines()
     assert packages in Path(place).parents
     assert version == senorita_lib.__version__
     assert float(error) < 30  # mm; a constant pose has 48
+    senorita = python.with_name("senorita")
+    assert "senorita predict frame.png" in subprocess.run([senorita, "--help"], **call).stdout
+    lab = subprocess.run([senorita, "lab"], **call)
+    assert lab.returncode == 1 and "wanted a clone of the kit's repository" in lab.stderr

@@ -1,0 +1,130 @@
+"""Depth frames in files, clips of them, and poses in files that other programs read."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+import senorita_lib
+from senorita_lib._arguments import number, show
+from senorita_lib.camera import Camera
+from senorita_lib.datasets import files
+from senorita_lib.files import user_path
+from senorita_lib.hand import JOINT_NAMES
+from senorita_lib.predictor import HandPose
+
+KINDS = ".png", ".tif", ".tiff", ".npy"
+
+
+def read_depth(path: str | os.PathLike[str], scale: float = 1.0) -> np.ndarray:
+    """The depth (H, W), mm, in a PNG or TIFF of 16 bits, a TIFF of floats, or NumPy's ``.npy``.
+
+    ``scale`` is the mm of one unit of the file. Raises ``OSError`` if the file cannot be read,
+    ``ValueError`` if it holds no depth image.
+    """
+    path, scale = user_path(path), number("scale", scale)
+    if not (math.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale is {show(scale)}, wanted mm per unit, above 0")
+    kind = path.suffix.lower()
+    if kind not in KINDS:
+        raise ValueError(f"{path} is no file of a known kind, wanted {', '.join(KINDS)}")
+    depth: np.ndarray | None
+    if kind == ".png":
+        depth = files.read_depth(path, size=None)
+    elif not path.is_file():
+        raise FileNotFoundError(f"{path} is missing, wanted a depth image")
+    else:
+        depth = _load(path)
+        if depth is None:
+            raise ValueError(f"{path} is damaged, wanted a whole {kind}")
+        if depth.ndim != 2 or depth.dtype.kind not in "uif" or depth.dtype.itemsize < 2:
+            found = f"{path} has {depth.dtype} of shape {depth.shape}"
+            raise ValueError(f"{found}, wanted one channel of 16 bits or more")
+    return depth if scale == 1 else depth.astype(np.float32) * np.float32(scale)
+
+
+def _load(path: Path) -> np.ndarray | None:
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (ValueError, EOFError, cv2.error):
+        return None
+
+
+def clip_files(*paths: str | os.PathLike[str]) -> list[Path]:
+    """Frames in the order of their names, 9 before 10: files, and what is in folders."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if user_path(path).is_dir():
+            names = (file.name for file in user_path(path).iterdir())
+            inside = [n for n in names if Path(n).suffix.lower() in KINDS and n[0] != "."]
+            if not inside:
+                raise FileNotFoundError(f"{path} holds no frames, wanted {', '.join(KINDS)}")
+            found += [path / name for name in inside]
+        else:
+            found.append(path)
+    return sorted(found, key=_natural)
+
+
+def _natural(path: Path) -> list[str | int]:
+    parts = re.split("([0-9]+)", str(path))  # text and numbers in turn
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
+
+
+def read_clip(*paths: str | os.PathLike[str], scale: float = 1.0) -> Iterator[np.ndarray]:
+    """:func:`read_depth` of :func:`clip_files`, one after the other."""
+    return (read_depth(path, scale) for path in clip_files(*paths))
+
+
+def pose_record(name: str, pose: HandPose) -> dict[str, Any]:
+    """A pose as numbers and lists, for JSON: mm, camera frame, and px, to a thousandth."""
+    record = {
+        "file": name, "left": pose.left, "left_probability": _rounded(pose.left_probability),
+        "spread_mm": _rounded(pose.spread_mm), "joints_mm": _rounded(pose.joints_mm),
+        "pixels": _rounded(pose.pixels),
+    }  # fmt: skip
+    if (confidence := getattr(pose, "confidence_mm", None)) is not None:
+        record["confidence_mm"] = _rounded(confidence)
+    return record
+
+
+def _rounded(values: Any) -> Any:
+    """Plain numbers, or lists of them; None for NaN, which JSON does not have."""
+    if values is None or (np.ndim(values) == 0 and math.isnan(values)):
+        return None
+    numbers = np.round(np.asarray(values, float), 3)
+    if numbers.ndim and np.isnan(numbers).any():
+        return [_rounded(value) for value in numbers]
+    return numbers.tolist()
+
+
+def poses_table(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Records of :func:`pose_record`, one row a joint: its name, x, y, z, mm, and u, v, px."""
+    tables = []
+    for record in records:
+        table = pd.DataFrame(record["joints_mm"], columns=["x_mm", "y_mm", "z_mm"])
+        table[["u_px", "v_px"]] = record["pixels"]
+        table.insert(0, "joint", JOINT_NAMES)
+        table.insert(0, "file", record["file"])
+        rest = {k: v for k, v in record.items() if k not in ("file", "joints_mm", "pixels")}
+        tables.append(table.assign(**rest))
+    return pd.concat(tables, ignore_index=True)
+
+
+def poses_json(records: Sequence[dict[str, Any]], **about: Any) -> str:
+    """Records of :func:`pose_record` as JSON, with the joints' names and what else is told."""
+    return json.dumps({**about, "joints": JOINT_NAMES, "frames": records}, allow_nan=False) + "\n"
+
+
+def provenance(camera: Camera, weights: str) -> dict[str, Any]:
+    """What poses come from: this release of the kit, its weights, the camera."""
+    return {"kit": senorita_lib.__version__, "weights": weights, "camera": asdict(camera)}

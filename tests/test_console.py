@@ -1,0 +1,163 @@
+"""The command `senorita`, on frames in files as people have them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from skeletons import run_python
+
+from senorita_lib import console
+from senorita_lib.camera import SR300
+from senorita_lib.datasets import SyntheticHand
+from senorita_lib.hand import JOINT_NAMES
+from senorita_lib.predictor import Predictor
+from senorita_lib.recordings import clip_files, read_clip, read_depth
+
+FRAME = SyntheticHand(seed=11).frame(1, "interp")
+BOX = [str(v) for v in FRAME.box]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where one works: a clip of a hand, of no hand, and of the hand again."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip").mkdir()
+    for name, depth in (("f2", FRAME.depth), ("f9", 0 * FRAME.depth), ("f10", FRAME.depth)):
+        cv2.imwrite(f"clip/{name}.png", depth)
+    (tmp_path / "clip" / "notes.txt").touch()
+    return tmp_path
+
+
+def fail(capsys, *arguments):
+    """The sentence that a call ends with."""
+    with pytest.raises(SystemExit) as stopped:
+        console.main(arguments)
+    assert stopped.value.code == 1
+    sentence = capsys.readouterr().err.splitlines()[-1]
+    return sentence
+
+
+def predict(*arguments):
+    console.main(["predict", *map(str, arguments), "--camera", "sr300"])
+
+
+@pytest.fixture(scope="module")
+def pose():
+    return Predictor.load("small").predict(FRAME.depth, SR300, FRAME.box, left="right")
+
+
+def test_one_frame_as_a_table(folder, capsys, pose):
+    predict("clip/f2.png", "--box", *BOX, "--right")
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head == "clip/f2.png: right hand"
+    assert [row.split()[0] for row in rows] == list(JOINT_NAMES)
+    shown = np.array([row.split()[1:] for row in rows], float)
+    np.testing.assert_allclose(shown[:, :3], pose.joints_mm, atol=0.051)
+    np.testing.assert_allclose(shown[:, 3:], pose.pixels, atol=0.051)
+    predict("clip/f2.png", "--box", *BOX)
+    assert " hand (left: " in capsys.readouterr().out
+
+
+def test_units_and_kinds_of_files(folder, pose):
+    units = (FRAME.depth.astype(np.uint16) * 8).clip(max=65535)
+    near = FRAME.depth < 8000
+    np.save("u.npy", FRAME.depth.astype(float) / 1000)
+    for kind in ("png", "tif"):
+        cv2.imwrite(f"u.{kind}", units)
+        np.testing.assert_array_equal(read_depth(f"u.{kind}", 0.125)[near], FRAME.depth[near])
+    cv2.imwrite("f.tiff", FRAME.depth.astype(np.float32))
+    np.testing.assert_array_equal(read_depth("f.tiff"), FRAME.depth)
+    predict("u.npy", "--scale", 1000, "--box", *BOX, "--right", "--json", "u.json")
+    (found,) = json.loads((folder / "u.json").read_text())["frames"]
+    np.testing.assert_allclose(found["joints_mm"], pose.joints_mm, atol=0.01)
+
+
+def test_a_clip_in_natural_order_as_json_csv_and_pictures(folder, capsys):
+    assert [path.name for path in clip_files("clip")] == ["f2.png", "f9.png", "f10.png"]
+    assert [depth.any() for depth in read_clip("clip")] == [True, False, True]
+    outputs = "--json", "out.json", "--csv", "out.csv", "--draw", "drawn"
+    predict("clip", "--box", *BOX, "--left", *outputs)
+    said = capsys.readouterr()
+    assert "clip/f9.png is left out: " in said.err
+    assert not said.out
+    told = json.loads((folder / "out.json").read_text())
+    assert told["joints"] == list(JOINT_NAMES) and told["weights"] == "small" and told["kit"]
+    assert told["camera"]["fx"] == SR300.fx
+    first, second = told["frames"]
+    assert (first["file"], second["file"]) == ("clip/f2.png", "clip/f10.png")
+    assert first["left"] is True and first["left_probability"] is None and first["spread_mm"] > 0
+    # The same frame after one without a hand: searched anew, so the same pose.
+    assert first["joints_mm"] == second["joints_mm"]
+    table = pd.read_csv("out.csv")
+    assert len(table) == 2 * 21 and table["camera"][0].startswith("475.06")
+    columns = ["x_mm", "y_mm", "z_mm"]
+    np.testing.assert_allclose(table[columns].iloc[21:], second["joints_mm"])
+    assert list(table["joint"][:21]) == list(JOINT_NAMES)
+    pictures = sorted(path.name for path in (folder / "drawn").iterdir())
+    assert pictures == ["f10.png", "f2.png"]
+    drawn = cv2.imread("drawn/f2.png")
+    assert drawn.shape == (480, 640, 3)
+    u, v = np.round(first["pixels"][9]).astype(int)  # a joint of a finger, in its colour
+    patch = drawn[v - 1 : v + 2, u - 1 : u + 2].reshape(-1, 3).astype(int)
+    assert (np.ptp(patch, axis=1) > 40).any()
+
+
+def test_errors_are_one_sentence(folder, capsys):
+    cv2.imwrite("grey.png", np.zeros((480, 640), np.uint8))
+    cv2.imwrite("small.png", FRAME.depth[::2, ::2])
+    np.save("colour.npy", np.zeros((480, 640, 3), np.uint16))
+    (folder / "cut.npy").write_bytes((folder / "colour.npy").read_bytes()[:90])
+    (folder / "a.jpg").touch()
+    (folder / "empty").mkdir()
+    camera = "--camera", "sr300"
+    for frame, sentence in {
+        "none.png": "none.png is missing", "grey.png": "8 bits and 1 channels, wanted 16",
+        "small.png": "small.png: depth_mm has shape (240, 320), wanted (480, 640)",
+        "colour.npy": "wanted one channel of 16 bits", "cut.npy": "cut.npy is damaged",
+        "a.jpg": "a.jpg is no file of a known kind", "empty": "empty holds no frames",
+        "none.tif": "none.tif is missing", "clip/f9.png": "none of 1 frames has a hand",
+    }.items():  # fmt: skip
+        assert sentence in fail(capsys, "predict", frame, *camera)
+    frame = "clip/f2.png"
+    assert "wanted fx,fy" in fail(capsys, "predict", frame, "--camera", "sr3000")
+    assert "scale is 0.0" in fail(capsys, "predict", frame, *camera, "--scale", "0")
+    assert "box (9, 9, 9, 9) is empty" in fail(capsys, "predict", frame, *camera, "--box", *"9999")
+    assert "no/such is missing" in fail(capsys, "predict", frame, *camera, "--csv", "no/such/a.csv")
+    assert "wanted weights" in fail(capsys, "predict", frame, *camera, "--weights", "big")
+    assert "same name" in fail(capsys, "predict", frame, "clip", *camera, "--draw", "d")
+    assert "command is 'predicts', wanted" in fail(capsys, "predicts")
+    assert not {path.name for path in folder.iterdir()} & {"no", "d", "drawn"}
+
+
+def test_check_train_and_tables_are_the_modules_own(capsys, tmp_path):
+    assert "wanted" in fail(capsys, "check", str(tmp_path))
+    assert "boxes.txt is missing" in fail(capsys, "check", "nothing.zip", "boxes.txt")
+    assert "recipe is 'teeny', wanted one of" in fail(capsys, "train", "teeny")
+    console.main(["tables"])
+    assert "Table 2. Ensemble" in capsys.readouterr().out
+
+
+def test_help_comes_without_torch():
+    code = "import sys; from senorita_lib.console import main; main({}); "
+    code += "assert not set('torch numpy cv2'.split()) & sys.modules.keys()"
+    said = run_python(code.format([])).stdout
+    assert said == run_python(code.format(["--help"])).stdout
+    for command in ("predict", "check", "train", "tables", "lab"):
+        assert f"\n  {command} " in said
+
+
+@pytest.mark.slow
+def test_lab_opens_the_clones_notebooks(tmp_path):
+    pytest.importorskip("jupyterlab")
+    call = [sys.executable, "-m", "senorita_lib.console", "lab", "--version"]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        call, cwd=tmp_path, env=path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout[0].isdigit()
