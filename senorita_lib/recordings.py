@@ -4,7 +4,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import pandas as pd
 import senorita_lib
 from senorita_lib._arguments import number, show
 from senorita_lib.camera import Camera
+from senorita_lib.cropping import Box, HandNotFoundError
 from senorita_lib.datasets import files
 from senorita_lib.files import user_path
 from senorita_lib.hand import JOINT_NAMES
-from senorita_lib.predictor import HandPose
+from senorita_lib.predictor import HandPose, Predictor
 
+_OF_JOINTS = "file", "joints_mm", "pixels", "confidence_mm"
 KINDS = ".png", ".tif", ".tiff", ".npy"
 
 
@@ -80,21 +82,30 @@ def _natural(path: Path) -> list[str | int]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
-def read_clip(*paths: str | os.PathLike[str], scale: float = 1.0) -> Iterator[np.ndarray]:
-    """:func:`read_depth` of :func:`clip_files`, one after the other."""
-    return (read_depth(path, scale) for path in clip_files(*paths))
+def predict_clip(
+    predictor: Predictor, depths: Iterable[np.ndarray], camera: Camera, box: Box | None = None,
+    left: bool | str = "auto",
+) -> Iterator[HandPose | None]:  # fmt: skip
+    """The pose in each frame of a clip, the hand followed from one to the next.
+
+    None where no hand is found; it is then searched anew. ``box`` is where to search.
+    """
+    last = None
+    for depth in depths:
+        try:
+            last = predictor.predict(depth, camera, box, left, last)
+        except HandNotFoundError:
+            last = None
+        yield last
 
 
 def pose_record(name: str, pose: HandPose) -> dict[str, Any]:
     """A pose as numbers and lists, for JSON: mm, camera frame, and px, to a thousandth."""
-    record = {
+    return {
         "file": name, "left": pose.left, "left_probability": _rounded(pose.left_probability),
         "spread_mm": _rounded(pose.spread_mm), "joints_mm": _rounded(pose.joints_mm),
-        "pixels": _rounded(pose.pixels),
+        "pixels": _rounded(pose.pixels), "confidence_mm": _rounded(pose.confidence_mm),
     }  # fmt: skip
-    if (confidence := getattr(pose, "confidence_mm", None)) is not None:
-        record["confidence_mm"] = _rounded(confidence)
-    return record
 
 
 def _rounded(values: Any) -> Any:
@@ -113,9 +124,10 @@ def poses_table(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
     for record in records:
         table = pd.DataFrame(record["joints_mm"], columns=["x_mm", "y_mm", "z_mm"])
         table[["u_px", "v_px"]] = record["pixels"]
+        table["confidence_mm"] = record["confidence_mm"]
         table.insert(0, "joint", JOINT_NAMES)
         table.insert(0, "file", record["file"])
-        rest = {k: v for k, v in record.items() if k not in ("file", "joints_mm", "pixels")}
+        rest = {k: v for k, v in record.items() if k not in _OF_JOINTS}
         tables.append(table.assign(**rest))
     return pd.concat(tables, ignore_index=True)
 

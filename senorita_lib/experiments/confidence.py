@@ -76,7 +76,7 @@ def reliability(seen: pd.DataFrame) -> dict[str, Any]:
     """Means of expected and true errors, mm, in ten bins by expectation, and rank correlations."""
     seen = seen[~seen["followed"]]
     bins = pd.qcut(seen["expected"], _BINS, labels=False)
-    means = seen.groupby(bins)[["expected", "error"]].mean().round(2)
+    means = seen.groupby(bins)[["expected", "error"]].mean().astype(float).round(2)
     frames = seen.groupby("frame")[["expected", "error"]].mean()
     joints_rank, frames_rank = (
         round(float(spearmanr(table["expected"], table["error"]).statistic), 3)

@@ -38,7 +38,7 @@ def pose_title(pose: HandPose | None) -> str:
     return hand if np.isnan(expected) else f"{hand}, expected error {expected:.0f} mm"
 
 
-def pose_figure(depth: np.ndarray, pose: HandPose) -> Figure:
+def pose_panel(depth: np.ndarray, pose: HandPose) -> Figure:
     """A pose over its depth frame, from the front and the side, and each joint's expected error."""
     wide = {"width_ratios": [1.1, 1, 1, 0.8]}
     figure, axes = style.new_figure(1, 4, width=11, height=3.2, gridspec_kw=wide)
@@ -62,8 +62,8 @@ def clip_figure(depths: Sequence[np.ndarray], poses: Sequence[HandPose | None],
                 titles: Sequence[str]) -> Figure:  # fmt: skip
     """Frames of a clip side by side, each with its pose."""
     figure, axes = style.new_figure(1, len(depths), width=1.9 * len(depths), height=2.1)
-    for cell, *shown in zip(axes[0], depths, poses, titles, strict=True):
-        _draw(cell, *shown)
+    for cell, depth, pose, title in zip(axes[0], depths, poses, titles, strict=True):
+        _draw(cell, depth, pose, title)
     return figure
 
 
@@ -225,7 +225,7 @@ def live_view(
 
 
 def reliability_figure(expected: Sequence[float], error: Sequence[float]) -> Figure:
-    """Mean errors, mm, of joints in bins by what was expected of them; true ones lie on the line."""
+    """Mean errors, mm, of joints in bins by what was expected of them, against the diagonal."""
     figure, ((axes,),) = style.new_figure(width=4.2, height=3.4)
     most = 1.05 * max(*expected, *error)
     axes.plot([0, most], [0, most], ":", color=style.GREY)
