@@ -36,9 +36,9 @@ _UNITS = {
 # 190 to 850 mm away, 480 mm mostly. Only what is outside in both is in another unit.
 _RADIUS_MM, _AWAY_MM = 36.0, 480.0
 _SLIM_MM, _THICK_MM, _CLOSE_MM, _DISTANT_MM = 11.0, 60.0, 200.0, 900.0
-_LEAST_MM, _DEEP_ENOUGH_MM, _DEEP_MM = 60.0, 260.0, 60.0  # no camera sees nearer; see below
-# The background lies 0.05 of half the box or more farther out than the hand in 99 of 100 boxes;
-# what is behind the box's middle was -0.03 at least, and in frames upside down in depth -0.2.
+_LEAST_MM, _RELIEF_MM, _DEEP_MM = 60.0, 260.0, 60.0  # no camera sees nearer; see below
+# What is near lies farther from the box's middle than what is far, in half boxes; right frames:
+# 0.03 at most.
 _OUTSIDE = 0.1
 _HOLLOW = 0.1  # how much more a surface bulges the other way round; right frames: 0.05 at most
 _FILLED, _FLAT_MM = 0.9, 8.0  # hands fill 0.81 of a box at most, and are 2 to 30 mm off a plane
@@ -105,7 +105,7 @@ def check_frame(depth_mm: np.ndarray, camera: Camera, box: Box | None = None) ->
         corners = None if box is None else checked_box(box, camera)
     except ValueError as error:
         return Report((Finding("box", str(error), "draw the box around the hand, in pixels"),))
-    if found := check_scale(raw, camera, corners):
+    if found := _check_scale(raw, camera, corners):
         return Report((found,), corners)
     try:
         depth = checked_depth(raw, camera)
@@ -117,6 +117,26 @@ def check_frame(depth_mm: np.ndarray, camera: Camera, box: Box | None = None) ->
     except ValueError as error:
         findings = [Finding("values", str(error), "give depths in mm, 0 where there is none")]
     return Report(tuple(sorted(findings, key=lambda f: f.severity)), corners)
+
+
+def refuse_scale(depth: np.ndarray, camera: Camera, box: np.ndarray | None) -> None:
+    """``ValueError`` for a checked frame whose depths are surely in no mm, which looks right."""
+    if found := _check_scale(depth, camera, box, quick=True):
+        raise ValueError(f"{found.message}: {found.advice}")
+
+
+def explained(sentence: str, depth_mm: np.ndarray, camera: Camera, box: Box | None) -> str:
+    """An error's sentence, with the worst finding of its frame."""
+    try:
+        worst = check_frame(depth_mm, camera, box).findings[:1]
+    except ValueError:  # another argument is wrong
+        return sentence
+    for finding in worst:
+        more = finding.advice
+        if finding.name not in ("transposed", "shape", "8 bit", "box", "values", "no hand"):
+            more = f"{finding.message}: {more}"
+        return sentence if more in sentence else f"{sentence}; {more}"
+    return sentence
 
 
 def _array(raw: np.ndarray, camera: Camera) -> Finding | None:
@@ -132,30 +152,33 @@ def _array(raw: np.ndarray, camera: Camera) -> Finding | None:
         message = f"depth_mm is {raw.dtype}, {np.unique(raw).size} different values"
         advice = "read the image with cv2.IMREAD_UNCHANGED, and do not convert it to 8 bit"
         return Finding("8 bit", message, advice)
-    if not _cleaned(raw).any():
-        message = f"depth_mm has no depth: 0 of {raw.size} pixels are finite and above 0"
-        return Finding("empty", message, "check that the camera delivers depth")
     return None
 
 
-def check_scale(raw: np.ndarray, camera: Camera, box: np.ndarray | None) -> Finding | None:
-    """Whether depths (camera.height, camera.width) are not in mm, or are the wrong way round."""
-    values = _cleaned(raw)
+def _check_scale(
+    raw: np.ndarray, camera: Camera, box: np.ndarray | None, quick: bool = False
+) -> Finding | None:
+    """Whether depths (camera.height, camera.width) are not in mm, or are the wrong way round.
+
+    Without a background the way round takes time: not if ``quick``.
+    """
+    values = np.nan_to_num(raw.astype(np.float32), nan=0, posinf=0, neginf=0).clip(0)
     try:
         place = _find_box(values, camera) if box is None else box
         z, mask = _foreground(values, camera, place)
+        # A hand that is very near is as deep as far things are apart.
+        near = _LEAST_MM < z < _RELIEF_MM
+        wrong = "" if near else _inverted(values, camera, place, box is not None, quick)
     except HandNotFoundError:
         return None
-    # A hand that is very near is as deep as far things are apart.
-    far = not _LEAST_MM < z < _DEEP_ENOUGH_MM
-    if far and (inverted := _inverted(values, camera, place, given=box is not None)):
-        return inverted
+    if wrong:
+        wrong = f"depth_mm looks like disparity, where far things have small numbers: {wrong}"
+        advice = "convert it: depth is focal length in px times baseline in mm, divided by it"
+        return Finding("inverted", wrong, advice)
     radius = _radius(mask) * z / camera.fx
-    if mask.mean() > _FILLED:
-        return None  # a wall, of any size
-    large = radius > _THICK_MM and z > _DISTANT_MM
     slim = 2 * _SLIM_MM if values.max() <= 255 else _SLIM_MM  # what 8 bit hold
-    if not large and not (radius < slim and z < _CLOSE_MM):
+    wide, narrow = radius > _THICK_MM and z > _DISTANT_MM, radius < slim and z < _CLOSE_MM
+    if mask.mean() > _FILLED or not (wide or narrow):  # a wall may have any size
         return None
     sizes = np.log([radius / _RADIUS_MM, z / _AWAY_MM])
     unit = min(_UNITS, key=lambda unit: ((sizes + np.log(unit)) ** 2).sum())
@@ -166,38 +189,24 @@ def check_scale(raw: np.ndarray, camera: Camera, box: np.ndarray | None) -> Find
     return Finding("units", message, f"multiply by the camera's depth scale, {unit:g} mm")
 
 
-def _inverted(
-    values: np.ndarray, camera: Camera, box: np.ndarray, given: bool
-) -> Finding | None:  # fmt: skip
-    advice = "convert to depth: focal length in px times baseline in mm, divided by disparity"
-    looks = "depth_mm looks like disparity, where far things have small numbers"
+def _inverted(values: np.ndarray, camera: Camera, box: np.ndarray, given: bool, quick: bool) -> str:
+    """What tells that near things have the larger numbers; empty if nothing does."""
     window = _inside(values, box)
-    scaled = np.rint(window * (NOMINAL_MM / np.median(window[window > 0])))
-    scaled = scaled.clip(0, 65535).astype(np.uint16)
+    scaled = _as_mm(window, float(np.median(window[window > 0])))
     level = otsu_threshold(scaled)
     near, far = (scaled > 0) & (scaled <= level), scaled > level
     if given and level and min(near.mean(), far.mean()) > 0.03:
         rows, columns = (np.abs(np.linspace(-1, 1, n)) for n in scaled.shape)
         out = np.maximum(rows[:, None], columns)
-        if (outer := float(out[far].mean() - out[near].mean())) < -_OUTSIDE:
-            behind = f"the box's middle is behind its border, by {-outer:.2f} of half a box"
-            return Finding("inverted", f"{looks}: {behind}", advice)
-        return None
-    try:
-        turned = np.where(values > 0, 1 / np.where(values > 0, values, 1), 0)
-        more = _bulge(turned, camera) - _bulge(values, camera)
-    except HandNotFoundError:
-        return None
-    if more > _HOLLOW:
-        hollow = f"its surface bulges by {more:.2f} of its radius more the other way round"
-        return Finding("inverted", f"{looks}: {hollow}", advice)
-    return None
-
-
-def _cleaned(raw: np.ndarray) -> np.ndarray:
-    """Depths of any unit as float32, 0 where there is none."""
-    values = np.nan_to_num(raw.astype(np.float32), nan=0, posinf=0, neginf=0)
-    return np.where(values > 0, values, 0)
+        outer = float(out[near].mean() - out[far].mean())
+        behind = f"the box's middle is behind its border, by {outer:.2f} of half a box"
+        return behind if outer > _OUTSIDE else ""
+    if quick:
+        return ""
+    turned = np.divide(1, values, out=np.zeros_like(values), where=values > 0)
+    more = _bulge(turned, camera) - _bulge(values, camera)
+    hollow = f"its surface bulges by {more:.2f} of its radius more the other way round"
+    return hollow if more > _HOLLOW else ""
 
 
 def _as_mm(values: np.ndarray, level: float) -> np.ndarray:
@@ -206,7 +215,9 @@ def _as_mm(values: np.ndarray, level: float) -> np.ndarray:
 
 
 def _find_box(values: np.ndarray, camera: Camera) -> np.ndarray:
-    """:func:`.find_hand_box`, whatever the unit: of what is nearest."""
+    """:func:`.find_hand_box`, whatever the unit."""
+    if not values.any():
+        raise HandNotFoundError("depth_mm has no depth, wanted a hand")
     return find_hand_box(_as_mm(values, float(np.quantile(values[values > 0], 0.05))), camera)
 
 
@@ -215,9 +226,7 @@ def _inside(values: np.ndarray, box: np.ndarray) -> np.ndarray:
     return values[y1:y2, x1:x2]
 
 
-def _foreground(
-    values: np.ndarray, camera: Camera, box: np.ndarray
-) -> tuple[float, np.ndarray]:  # fmt: skip
+def _foreground(values: np.ndarray, camera: Camera, box: np.ndarray) -> tuple[float, np.ndarray]:
     """Depth of the front surface in a box, in the unit of ``values``, and its largest part."""
     window = _inside(values, box)
     if not window.any():
@@ -237,15 +246,10 @@ def _parts(mask: np.ndarray) -> list[np.ndarray]:
     return [labels == i for i in order[:3]] or [mask]
 
 
-def _depths_within(mask: np.ndarray) -> np.ndarray:
-    """How far each pixel is from the outline, px."""
-    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-
-
 def _radius(mask: np.ndarray) -> float:
     """Radius of the widest circle inside, px."""
-    return float(_depths_within(mask).max())
+    padded = np.pad(mask.astype(np.uint8), 1)
+    return float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max())
 
 
 def _bulge(values: np.ndarray, camera: Camera) -> float:
@@ -279,68 +283,75 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
     x2, y2 = np.minimum(box[2:], [width, height]).astype(int)
     middle = box_middle(depth, np.array([x1, y1, x2, y2]), camera)
     z, (u, v) = middle[2], camera.project(middle)[:2]
-    pixel, side = z / camera.fx, side_px(z, camera)  # mm
+    pixel, side = z / camera.fx, side_px(z, camera)  # mm, px
     window = depth[y1:y2, x1:x2].astype(np.float32)
     near = (window > 0) & (np.abs(window - z) <= CUBE_MM / 2)
-    parts = _parts(near)
-    hand, found = parts[0], list[Finding]()
-
-    def warn(name: str, message: str, advice: str) -> None:
-        found.append(Finding(name, message, advice, "warning"))
-
     rows, columns = np.nonzero(near)
-    plane = np.stack([columns, rows, np.ones_like(rows)], axis=1)
+    plane = np.stack([columns, rows, np.ones_like(rows)], axis=1)  # of 1 / z
     inverse = plane @ np.linalg.lstsq(plane, 1 / window[near], rcond=None)[0]
     off = float(np.median(np.abs(1 / inverse - window[near])))
     if near.mean() > _FILLED and off < _FLAT_MM:
         flat = f"a flat surface fills {near.mean():.0%} of the box, {off:.1f} mm off a plane"
         advice = "hold the hand in front of it, and draw the box around the hand"
         return [Finding("wall", flat, advice)]
-    if z < _NEAREST_MM:
-        warn("near", f"the hand is {z:.0f} mm away", f"hold it beyond {_NEAREST_MM:.0f} mm")
-    if z > _FARTHEST_MM or side < _FEWEST_PX:
-        seen = f"the hand is {z:.0f} mm away, where it is about {side:.0f} px wide"
-        warn("far", seen, f"hold it nearer, at {_AWAY_MM:.0f} mm, say")
+
+    hand, *others = _parts(near)
+    second = max((_radius(p) for p in others if p.sum() * pixel**2 > _SECOND_MM2), default=0)
     span = max(box[2] - box[0], box[3] - box[1]) * pixel
-    if not _NARROW_MM < span < _WIDE_MM:
-        wide = f"the box is {span:.0f} mm wide at the hand's depth"
-        warn("box size", wide, "draw it around the hand alone, 100 to 250 mm wide")
     reach = 2 * int(np.ceil(8 / pixel)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    padded = cv2.copyMakeBorder(near.astype(np.uint8), *4 * [reach], cv2.BORDER_CONSTANT)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[reach:-reach, reach:-reach]
+    closed = cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = max(outlines, key=cv2.contourArea)
     filled = cv2.drawContours(np.zeros_like(closed), [outline], -1, 1, cv2.FILLED) > 0
-    if (holes := float((window == 0)[filled].mean())) > _HOLES:
-        lost = f"{holes:.0%} of the hand's outline has no depth"
-        warn("holes", lost, "avoid sunlight and dark or shiny gloves, and clean the lens")
-    touched = [hand[-1].sum(), hand[0].sum(), hand[:, -1].sum(), hand[:, 0].sum()]
-    at_border = y2 >= height - 1, y1 <= 1, x2 >= width - 1, x1 <= 1
-    rows, columns = np.nonzero(hand)
-    extents = np.ptp(rows), np.ptp(rows), np.ptp(columns), np.ptp(columns)
-    for count, border, extent in zip(touched, at_border, extents, strict=True):
-        if border and count * pixel > _THROUGH_MM and extent * pixel < _VISIBLE_MM:
-            seen = f"only {extent * pixel:.0f} mm of the hand are in the image, at its border"
-            warn("cut", seen, "hold the hand in the middle of the image")
-            break
-    others = [p for p in parts[1:] if p.sum() * pixel**2 > _SECOND_MM2]
-    if wide := [_radius(p) * pixel for p in others if _radius(p) * pixel > _SECOND_MM]:
-        both = f"a second thing, {2 * wide[0]:.0f} mm wide, is in the box at the hand's depth"
-        warn("two hands", both, "draw the box around one hand")
-    place = round(u - side / 2), round(v - side / 2), round(side)
-    crop = cut_square(depth, *place).astype(np.float32)
-    border = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]])
+    holes = float((window == 0)[filled].mean())
+    # At each side of the box: how much of the hand, and how far from there its other end is, mm.
+    sides = [pixel * line.sum() for line in (hand[0], hand[-1], hand[:, 0], hand[:, -1])]
+    extent = np.repeat([pixel * np.ptp(places) for places in np.nonzero(hand)], 2)
+    at_border = np.array([y1 <= 1, y2 >= height - 1, x1 <= 1, x2 >= width - 1])
+    visible = extent[at_border & (np.array(sides) > _THROUGH_MM)].min(initial=np.inf)
+    crop = cut_square(depth, round(u - side / 2), round(v - side / 2), round(side))
+    border = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]]).astype(float)
     behind = float(((border > 0) & (np.abs(border - z) <= CUBE_MM / 2)).mean())
-    if behind > _BEHIND:
-        close = f"{behind:.0%} of the crop's border is within {CUBE_MM / 2:.0f} mm of the hand"
-        warn("background", close, "hold the hand farther from body, table or wall")
-    through = max(min(touched[:2]), min(touched[2:])) * pixel
-    if given and through > _THROUGH_MM:
+    warnings = {
+        "near": (
+            z < _NEAREST_MM, f"the hand is {z:.0f} mm away", f"hold it beyond {_NEAREST_MM:.0f} mm",
+        ),
+        "far": (
+            z > _FARTHEST_MM or side < _FEWEST_PX,
+            f"the hand is {z:.0f} mm away, where it is about {side:.0f} px wide",
+            f"hold it nearer, at {_AWAY_MM:.0f} mm, say",
+        ),
+        "box size": (
+            not _NARROW_MM < span < _WIDE_MM,
+            f"the box is {span:.0f} mm wide at the hand's depth",
+            "draw it around the hand alone, 100 to 250 mm wide",
+        ),
+        "holes": (
+            holes > _HOLES, f"{holes:.0%} of the hand's outline has no depth",
+            "avoid sunlight and dark or shiny gloves, and clean the lens",
+        ),
+        "cut": (
+            visible < _VISIBLE_MM,
+            f"only {visible:.0f} mm of the hand are in the image, at its border",
+            "hold the hand in the middle of the image",
+        ),
+        "two hands": (
+            second * pixel > _SECOND_MM,
+            f"a second thing, {2 * second * pixel:.0f} mm wide, is beside the hand in the box",
+            "draw the box around one hand",
+        ),
+        "background": (
+            behind > _BEHIND,
+            f"{behind:.0%} of the crop's border is within {CUBE_MM / 2:.0f} mm of the hand",
+            "hold the hand farther from body, table or wall",
+        ),
+    }  # fmt: skip
+    found = [Finding(n, text, to_do, "warning") for n, (so, text, to_do) in warnings.items() if so]
+    if given and max(min(sides[:2]), min(sides[2:])) > _THROUGH_MM:
         end = find_hand_box(depth, camera)
         away = np.linalg.norm((end[:2] + end[2:] - box[:2] - box[2:]) / 2) * pixel
-        if away > _BESIDE_MM:
-            arm = f"what is in the box goes on for {away:.0f} mm, and passes through it"
-            advice = f"draw the box around the arm's end, {end.astype(int).tolist()}, say"
-            found.append(Finding("arm", f"{arm}, as an arm does", advice))
+        arm = f"what is in the box passes through it, and a hand is {away:.0f} mm from there"
+        advice = f"draw the box around the hand, {end.astype(int).tolist()}, say"
+        found += [Finding("arm", arm, advice)] if away > _BESIDE_MM else []
     return found
