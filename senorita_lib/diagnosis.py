@@ -30,7 +30,7 @@ from senorita_lib.cropping import (
 # What depths are counted in by mistake, mm, and who does so.
 _UNITS = {
     1000.0: "metres", 10.0: "centimetres or 8 bit", 0.25: "camera units of 0.25 mm (L515)",
-    0.125: "camera units of 0.125 mm (SR300, SR305)", 0.1: "units of 0.1 mm (D405, OpenNI)",
+    0.125: "camera units of 0.125 mm (SR300, SR305) or 0.1 mm (D405)",
 }  # fmt: skip
 # The widest circle in a hand or its arm has a radius of 14 to 61 mm, 36 mm mostly, and a hand is
 # 190 to 850 mm away, 480 mm mostly. Only what is outside in both is in another unit.
@@ -186,7 +186,7 @@ def _check_scale(
         f"depth_mm looks like {_UNITS[unit]}: what is nearest is {2 * radius:.3g} mm wide at "
         f"{z:.4g} mm, and a palm or an arm is about {2 * _RADIUS_MM:.0f} mm wide"
     )
-    return Finding("units", message, f"multiply by the camera's depth scale, {unit:g} mm")
+    return Finding("units", message, f"multiply by the camera's depth scale, {unit:g} mm or so")
 
 
 def _inverted(values: np.ndarray, camera: Camera, box: np.ndarray, given: bool, quick: bool) -> str:
