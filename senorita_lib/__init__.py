@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from senorita_lib.cropping import HandCrop, crop_hand
     from senorita_lib.datasets.hands19 import Hands19
     from senorita_lib.datasets.synthetic.frames import SyntheticHand, write_synthetic
+    from senorita_lib.diagnosis import check_frame
     from senorita_lib.estimator import PoseEstimator
     from senorita_lib.evaluation import mean_joint_error, success_curve
     from senorita_lib.hand import BONES, JOINT_NAMES
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BONES", "CAMERAS", "JOINT_NAMES", "SR300", "BoneRefiner", "Camera", "HandCrop", "HandPose",
     "HandPoseNet", "Hands19", "PoseEstimator", "Predictor", "Recipe", "SkeletonVolumeLoss",
-    "SyntheticHand", "build_input", "check_submission", "crop_hand", "find_recipe",
+    "SyntheticHand", "build_input", "check_frame", "check_submission", "crop_hand", "find_recipe",
     "mean_joint_error", "render_skeleton", "skeleton_volume_loss", "success_curve", "train",
     "write_submission", "write_synthetic",
 ]  # fmt: skip
@@ -56,7 +57,8 @@ _HOME = {
     "camera": ("CAMERAS", "SR300", "Camera"), "cropping": ("HandCrop", "crop_hand"),
     "datasets.hands19": ("Hands19",),
     "datasets.synthetic.frames": ("SyntheticHand", "write_synthetic"),
-    "estimator": ("PoseEstimator",), "evaluation": ("mean_joint_error", "success_curve"),
+    "diagnosis": ("check_frame",), "estimator": ("PoseEstimator",),
+    "evaluation": ("mean_joint_error", "success_curve"),
     "hand": ("BONES", "JOINT_NAMES"), "model": ("HandPoseNet",),
     "predictor": ("HandPose", "Predictor"), "recipes": ("Recipe", "find_recipe"),
     "refinement": ("BoneRefiner",), "representations": ("build_input",),

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from senorita_lib import cropping
+from senorita_lib import cropping, diagnosis
 from senorita_lib._arguments import check_device, is_left
 from senorita_lib.boxes import find_hand_box, hand_candidates
 from senorita_lib.camera import Camera
@@ -111,8 +111,19 @@ class Predictor:
         Raises
         ------
         ValueError
-            If an argument cannot be used; :class:`.HandNotFoundError` if no hand is there.
+            If an argument cannot be used; :class:`.HandNotFoundError` if no hand is there. With
+            what :func:`.check_frame` finds first.
         """
+        try:
+            return self._predict_pose(depth_mm, camera, box, left, last)
+        except ValueError as error:
+            error.args = (diagnosis.explained(str(error), depth_mm, camera, box),)
+            raise
+
+    def _predict_pose(
+        self, depth_mm: np.ndarray, camera: Camera, box: Box | None, left: bool | str,
+        last: HandPose | None,
+    ) -> HandPose:  # fmt: skip
         recipe = self.model.recipe
         hand = is_left(left)
         if hand is None and not recipe.handedness:
@@ -127,9 +138,11 @@ class Predictor:
                 if pose.spread_mm < _LOST * last.searched_mm:
                     told = last.left_probability if hand is None else None
                     return replace(pose, left_probability=told, searched_mm=last.searched_mm)
-        if searches and box is None:
+        corners = None if box is None else cropping.checked_box(box, camera)
+        diagnosis.refuse_scale(depth, camera, corners)
+        if searches and corners is None:
             return self._search(depth, camera, hand_candidates(depth, camera)[:_PLACES], hand)
-        box = cropping.checked_box(find_hand_box(depth, camera) if box is None else box, camera)
+        box = find_hand_box(depth, camera) if corners is None else corners
         if searches:
             return self._search(depth, camera, cropping.box_middle(depth, box, camera)[None], hand)
         seen_by = camera

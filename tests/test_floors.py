@@ -11,8 +11,8 @@ LIBRARY = ROOT / "senorita_lib"
 FLOORS = (
     {"commands", "files", "tables", "_arguments", "_arrays", "hand", "camera"},
     {"cropping", "representations", "estimator", "renderer", "refinement", "losses",
-     "augmentation", "boxes", "evaluation", "submission", "realsense", "recipes", "sensing",
-     "views"},
+     "augmentation", "boxes", "diagnosis", "evaluation", "submission", "realsense", "recipes",
+     "sensing", "views"},
     {"release"},
     {"model", "datasets"},
     {"training", "predictor", "weights", "recordings", "checks"},

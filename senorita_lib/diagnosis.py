@@ -1,0 +1,357 @@
+"""What is wrong with a depth frame, in plain words, before any network sees it.
+
+The limits are from generated frames of other seeds than those that
+:mod:`senorita_lib.experiments.defects` measures with: 300 right ones, of five kinds and three
+cameras, and the same frames spoiled.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from senorita_lib._arrays import plain
+from senorita_lib.boxes import find_hand_box
+from senorita_lib.camera import Camera
+from senorita_lib.cropping import (
+    CUBE_MM,
+    NOMINAL_MM,
+    Box,
+    HandNotFoundError,
+    box_middle,
+    checked_box,
+    checked_depth,
+    cut_square,
+    otsu_threshold,
+    side_px,
+)
+
+# What depths are counted in by mistake, mm, and who does so.
+_UNITS = {
+    1000.0: "metres", 10.0: "centimetres or 8 bit", 0.25: "camera units of 0.25 mm (L515)",
+    0.125: "camera units of 0.125 mm (SR300, SR305) or 0.1 mm (D405)",
+}  # fmt: skip
+# The widest circle in a hand or its arm has a radius of 14 to 61 mm, 36 mm mostly, and a hand is
+# 190 to 850 mm away, 480 mm mostly. Only what is outside in both is in another unit.
+_RADIUS_MM, _AWAY_MM = 36.0, 480.0
+_SLIM_MM, _THICK_MM, _CLOSE_MM, _DISTANT_MM = 11.0, 60.0, 200.0, 900.0
+_LEAST_MM, _RELIEF_MM, _DEEP_MM = 60.0, 260.0, 60.0  # no camera sees nearer; see below
+# What is near lies farther from the box's middle than what is far, in half boxes; right frames:
+# 0.03 at most.
+_OUTSIDE = 0.1
+_HOLLOW = 0.1  # how much more a surface bulges the other way round; right frames: 0.05 at most
+_FILLED, _FLAT_MM = 0.9, 8.0  # hands fill 0.81 of a box at most, and are 2 to 30 mm off a plane
+_HOLES = 0.25  # share of a hand's outline without depth; right frames: 0.23 at most
+_BEHIND = 0.35  # share of the crop's border at the hand's depth; an arm alone: 0.21 at most
+_SECOND_MM, _SECOND_MM2 = 14.0, 2000.0  # radius and area of a second hand; other parts: 10 mm
+_VISIBLE_MM = 105.0  # from the image's border to a hand's far end, if it is all there
+_THROUGH_MM, _BESIDE_MM = 25.0, 90.0  # an arm's width at the box's sides; away from its end
+_NEAREST_MM, _FARTHEST_MM, _FEWEST_PX = 180.0, 1000.0, 50  # what networks have seen
+_NARROW_MM, _WIDE_MM = 50.0, 350.0  # boxes around hands: 57 to 230 mm
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. With an "error" a pose would mean nothing."""
+
+    name: str
+    message: str  # with the evidence
+    advice: str
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        return f"{self.severity} ({self.name}): {self.message}: {self.advice}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`check_frame` found, errors first, and the box that it looked into."""
+
+    findings: tuple[Finding, ...]
+    box: np.ndarray | None = None  # (4,): x1, y1, x2, y2, pixel frame
+
+    @property
+    def ok(self) -> bool:
+        """No error; there may be warnings."""
+        return all(finding.severity == "warning" for finding in self.findings)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.findings)) or "nothing found wrong with this frame"
+
+
+def check_frame(depth_mm: np.ndarray, camera: Camera, box: Box | None = None) -> Report:
+    """What is wrong with a depth frame, as far as depth alone can tell.
+
+    Parameters
+    ----------
+    depth_mm
+        (camera.height, camera.width), mm, 0 where nothing returned, as :meth:`.Predictor.predict`
+        takes it; whatever else it is, is reported.
+    box
+        Rough box around the hand, x1, y1, x2, y2, pixel frame; by default found.
+
+    Raises
+    ------
+    ValueError
+        If camera is none, or ``depth_mm`` holds no numbers.
+    """
+    if not isinstance(camera, Camera):
+        raise ValueError(f"camera is {camera!r}, wanted a senorita_lib.camera.Camera")
+    raw = plain("depth_mm", depth_mm, masked=0)
+    if found := _array(raw, camera):
+        return Report((found,))
+    try:
+        corners = None if box is None else checked_box(box, camera)
+    except ValueError as error:
+        return Report((Finding("box", str(error), "draw the box around the hand, in pixels"),))
+    if found := _check_scale(raw, camera, corners):
+        return Report((found,), corners)
+    try:
+        depth = checked_depth(raw, camera)
+        corners = find_hand_box(depth, camera) if corners is None else corners
+        findings = _surface(depth, camera, corners, given=box is not None)
+    except HandNotFoundError as error:
+        advice = "hold the hand before the camera, as what is nearest to it, and the box around it"
+        findings = [Finding("no hand", str(error), advice)]
+    except ValueError as error:
+        findings = [Finding("values", str(error), "give depths in mm, 0 where there is none")]
+    return Report(tuple(sorted(findings, key=lambda f: f.severity)), corners)
+
+
+def refuse_scale(depth: np.ndarray, camera: Camera, box: np.ndarray | None) -> None:
+    """``ValueError`` for a checked frame whose depths are surely in no mm, which looks right."""
+    if found := _check_scale(depth, camera, box, quick=True):
+        raise ValueError(f"{found.message}: {found.advice}")
+
+
+def explained(sentence: str, depth_mm: np.ndarray, camera: Camera, box: Box | None) -> str:
+    """An error's sentence, with the worst finding of its frame."""
+    try:
+        worst = check_frame(depth_mm, camera, box).findings[:1]
+    except ValueError:  # another argument is wrong
+        return sentence
+    for finding in worst:
+        more = finding.advice
+        if finding.name not in ("transposed", "shape", "8 bit", "box", "values", "no hand"):
+            more = f"{finding.message}: {more}"
+        return sentence if more in sentence else f"{sentence}; {more}"
+    return sentence
+
+
+def _array(raw: np.ndarray, camera: Camera) -> Finding | None:
+    """What is wrong with the array, whatever its values mean."""
+    wanted = camera.height, camera.width
+    if raw.shape == wanted[::-1] != wanted:
+        message = f"depth_mm has shape {raw.shape}, which is (width, height)"
+        return Finding("transposed", message, "pass its transpose, depth_mm.T")
+    if raw.shape != wanted:
+        message = f"depth_mm has shape {raw.shape}, and its camera has {wanted}"
+        return Finding("shape", message, "pass one channel of one frame and that frame's camera")
+    if raw.dtype.itemsize == 1:
+        message = f"depth_mm is {raw.dtype}, {np.unique(raw).size} different values"
+        advice = "read the image with cv2.IMREAD_UNCHANGED, and do not convert it to 8 bit"
+        return Finding("8 bit", message, advice)
+    return None
+
+
+def _check_scale(
+    raw: np.ndarray, camera: Camera, box: np.ndarray | None, quick: bool = False
+) -> Finding | None:
+    """Whether depths (camera.height, camera.width) are not in mm, or are the wrong way round.
+
+    Without a background the way round takes time: not if ``quick``.
+    """
+    values = np.nan_to_num(raw.astype(np.float32), nan=0, posinf=0, neginf=0).clip(0)
+    try:
+        place = _find_box(values, camera) if box is None else box
+        z, mask = _foreground(values, camera, place)
+        # A hand that is very near is as deep as far things are apart.
+        near = _LEAST_MM < z < _RELIEF_MM
+        wrong = "" if near else _inverted(values, camera, place, box is not None, quick)
+    except HandNotFoundError:
+        return None
+    if wrong:
+        wrong = f"depth_mm looks like disparity, where far things have small numbers: {wrong}"
+        advice = "convert it: depth is focal length in px times baseline in mm, divided by it"
+        return Finding("inverted", wrong, advice)
+    radius = _radius(mask) * z / camera.fx
+    slim = 2 * _SLIM_MM if values.max() <= 255 else _SLIM_MM  # what 8 bit hold
+    wide, narrow = radius > _THICK_MM and z > _DISTANT_MM, radius < slim and z < _CLOSE_MM
+    if mask.mean() > _FILLED or not (wide or narrow):  # a wall may have any size
+        return None
+    sizes = np.log([radius / _RADIUS_MM, z / _AWAY_MM])
+    unit = min(_UNITS, key=lambda unit: ((sizes + np.log(unit)) ** 2).sum())
+    message = (
+        f"depth_mm looks like {_UNITS[unit]}: what is nearest is {2 * radius:.3g} mm wide at "
+        f"{z:.4g} mm, and a palm or an arm is about {2 * _RADIUS_MM:.0f} mm wide"
+    )
+    return Finding("units", message, f"multiply by the camera's depth scale, {unit:g} mm or so")
+
+
+def _inverted(values: np.ndarray, camera: Camera, box: np.ndarray, given: bool, quick: bool) -> str:
+    """What tells that near things have the larger numbers; empty if nothing does."""
+    window = _inside(values, box)
+    scaled = _as_mm(window, float(np.median(window[window > 0])))
+    level = otsu_threshold(scaled)
+    near, far = (scaled > 0) & (scaled <= level), scaled > level
+    if given and level and min(near.mean(), far.mean()) > 0.03:
+        rows, columns = (np.abs(np.linspace(-1, 1, n)) for n in scaled.shape)
+        out = np.maximum(rows[:, None], columns)
+        outer = float(out[near].mean() - out[far].mean())
+        behind = f"the box's middle is behind its border, by {outer:.2f} of half a box"
+        return behind if outer > _OUTSIDE else ""
+    if quick:
+        return ""
+    turned = np.divide(1, values, out=np.zeros_like(values), where=values > 0)
+    more = _bulge(turned, camera) - _bulge(values, camera)
+    hollow = f"its surface bulges by {more:.2f} of its radius more the other way round"
+    return hollow if more > _HOLLOW else ""
+
+
+def _as_mm(values: np.ndarray, level: float) -> np.ndarray:
+    """Depths of any unit so that ``level`` becomes the depth that a hand mostly has."""
+    return np.rint(values * (NOMINAL_MM / level)).clip(0, 65535).astype(np.uint16)
+
+
+def _find_box(values: np.ndarray, camera: Camera) -> np.ndarray:
+    """:func:`.find_hand_box`, whatever the unit."""
+    if not values.any():
+        raise HandNotFoundError("depth_mm has no depth, wanted a hand")
+    return find_hand_box(_as_mm(values, float(np.quantile(values[values > 0], 0.05))), camera)
+
+
+def _inside(values: np.ndarray, box: np.ndarray) -> np.ndarray:
+    x1, y1, x2, y2 = (max(int(v), 0) for v in box)
+    return values[y1:y2, x1:x2]
+
+
+def _foreground(values: np.ndarray, camera: Camera, box: np.ndarray) -> tuple[float, np.ndarray]:
+    """Depth of the front surface in a box, in the unit of ``values``, and its largest part."""
+    window = _inside(values, box)
+    if not window.any():
+        raise HandNotFoundError("the box holds no depth at all")
+    level = float(np.median(window[window > 0]))
+    z = box_middle(_as_mm(values, level), box, camera)[2] * level / NOMINAL_MM
+    # A near hand is as deep as a far one: more of its distance.
+    reach = max(CUBE_MM / 2 / NOMINAL_MM * z, _DEEP_MM if z > _LEAST_MM else 0)
+    return z, _parts((window > 0) & (np.abs(window - z) <= reach))[0]
+
+
+def _parts(mask: np.ndarray) -> list[np.ndarray]:
+    """Connected parts, the largest first, without gaps of a few pixels; at most three."""
+    closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
+    order = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA])
+    return [labels == i for i in order[:3]] or [mask]
+
+
+def _radius(mask: np.ndarray) -> float:
+    """Radius of the widest circle inside, px."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    return float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max())
+
+
+def _bulge(values: np.ndarray, camera: Camera) -> float:
+    """How much nearer the nearest thing's middle is than its outline, in shares of its radius."""
+    x1, y1, x2, y2 = box = _find_box(values, camera)
+    z, _ = _foreground(values, camera, box)
+    half = (x2 - x1) / 2
+    window = _inside(values, np.array([x1 - half, y1 - half, x2 + half, y2 + half]))
+    near = (window > 0) & (np.abs(window / z - 1) <= CUBE_MM / 2 / NOMINAL_MM)
+    mask = cv2.medianBlur(near.astype(np.uint8), 5)
+    inwards = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    radius = float(inwards.max())
+    if radius < 2 or mask.all():
+        return 0.0
+    front = cv2.medianBlur(np.where(mask > 0, window, 0), 3)
+    mask = ((mask > 0) & (front > 0)).astype(np.float32)
+    sigma = max(0.3 * radius, 1.5)
+    weights = cv2.GaussianBlur(mask, (0, 0), sigma).clip(1e-3)
+    mean = cv2.GaussianBlur(front * mask, (0, 0), sigma) / weights
+    relief = ((front - mean) / z * camera.fx / radius).clip(-0.5, 0.5)
+    rim, core = mask * (inwards <= sigma), mask * (inwards > sigma)
+    if not (rim.any() and core.any()):
+        return 0.0
+    return float(relief[rim > 0].mean() - relief[core > 0].mean())
+
+
+def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) -> list[Finding]:
+    """What is wrong with the hand in a box of a frame in mm."""
+    height, width = depth.shape
+    x1, y1 = np.maximum(box[:2], 0).astype(int)
+    x2, y2 = np.minimum(box[2:], [width, height]).astype(int)
+    middle = box_middle(depth, np.array([x1, y1, x2, y2]), camera)
+    z, (u, v) = middle[2], camera.project(middle)[:2]
+    pixel, side = z / camera.fx, side_px(z, camera)  # mm, px
+    window = depth[y1:y2, x1:x2].astype(np.float32)
+    near = (window > 0) & (np.abs(window - z) <= CUBE_MM / 2)
+    rows, columns = np.nonzero(near)
+    plane = np.stack([columns, rows, np.ones_like(rows)], axis=1)  # of 1 / z
+    inverse = plane @ np.linalg.lstsq(plane, 1 / window[near], rcond=None)[0]
+    off = float(np.median(np.abs(1 / inverse - window[near])))
+    if near.mean() > _FILLED and off < _FLAT_MM:
+        flat = f"a flat surface fills {near.mean():.0%} of the box, {off:.1f} mm off a plane"
+        advice = "hold the hand in front of it, and draw the box around the hand"
+        return [Finding("wall", flat, advice)]
+
+    hand, *others = _parts(near)
+    second = max((_radius(p) for p in others if p.sum() * pixel**2 > _SECOND_MM2), default=0)
+    span = max(box[2] - box[0], box[3] - box[1]) * pixel
+    reach = 2 * int(np.ceil(8 / pixel)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    closed = cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = max(outlines, key=cv2.contourArea)
+    filled = cv2.drawContours(np.zeros_like(closed), [outline], -1, 1, cv2.FILLED) > 0
+    holes = float((window == 0)[filled].mean())
+    # At each side of the box: how much of the hand, and how far from there its other end is, mm.
+    sides = [pixel * line.sum() for line in (hand[0], hand[-1], hand[:, 0], hand[:, -1])]
+    extent = np.repeat([pixel * np.ptp(places) for places in np.nonzero(hand)], 2)
+    at_border = np.array([y1 <= 1, y2 >= height - 1, x1 <= 1, x2 >= width - 1])
+    visible = extent[at_border & (np.array(sides) > _THROUGH_MM)].min(initial=np.inf)
+    crop = cut_square(depth, round(u - side / 2), round(v - side / 2), round(side))
+    border = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]]).astype(float)
+    behind = float(((border > 0) & (np.abs(border - z) <= CUBE_MM / 2)).mean())
+    warnings = {
+        "near": (
+            z < _NEAREST_MM, f"the hand is {z:.0f} mm away", f"hold it beyond {_NEAREST_MM:.0f} mm",
+        ),
+        "far": (
+            z > _FARTHEST_MM or side < _FEWEST_PX,
+            f"the hand is {z:.0f} mm away, where it is about {side:.0f} px wide",
+            f"hold it nearer, at {_AWAY_MM:.0f} mm, say",
+        ),
+        "box size": (
+            not _NARROW_MM < span < _WIDE_MM,
+            f"the box is {span:.0f} mm wide at the hand's depth",
+            "draw it around the hand alone, 100 to 250 mm wide",
+        ),
+        "holes": (
+            holes > _HOLES, f"{holes:.0%} of the hand's outline has no depth",
+            "avoid sunlight and dark or shiny gloves, and clean the lens",
+        ),
+        "cut": (
+            visible < _VISIBLE_MM,
+            f"only {visible:.0f} mm of the hand are in the image, at its border",
+            "hold the hand in the middle of the image",
+        ),
+        "two hands": (
+            second * pixel > _SECOND_MM,
+            f"a second thing, {2 * second * pixel:.0f} mm wide, is beside the hand in the box",
+            "draw the box around one hand",
+        ),
+        "background": (
+            behind > _BEHIND,
+            f"{behind:.0%} of the crop's border is within {CUBE_MM / 2:.0f} mm of the hand",
+            "hold the hand farther from body, table or wall",
+        ),
+    }  # fmt: skip
+    found = [Finding(n, text, to_do, "warning") for n, (so, text, to_do) in warnings.items() if so]
+    if given and max(min(sides[:2]), min(sides[2:])) > _THROUGH_MM:
+        end = find_hand_box(depth, camera)
+        away = np.linalg.norm((end[:2] + end[2:] - box[:2] - box[2:]) / 2) * pixel
+        arm = f"what is in the box passes through it, and a hand is {away:.0f} mm from there"
+        advice = f"draw the box around the hand, {end.astype(int).tolist()}, say"
+        found += [Finding("arm", arm, advice)] if away > _BESIDE_MM else []
+    return found

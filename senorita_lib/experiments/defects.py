@@ -1,0 +1,220 @@
+"""How often :func:`senorita_lib.diagnosis.check_frame` finds what is wrong, and cries wolf.
+
+``python -m senorita_lib.experiments.defects`` prints the table.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from senorita_lib.camera import SR300, Camera
+from senorita_lib.commands import command
+from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.datasets.synthetic.frames import SyntheticHand
+from senorita_lib.datasets.synthetic.meshtest import TESTS
+from senorita_lib.diagnosis import check_frame
+from senorita_lib.evaluation import TEST_SPLITS
+
+_SMALL = Camera(215.0, 215.0, 160.0, 120.0, 320, 240)
+
+
+@dataclass(frozen=True)
+class View:
+    """What is handed over: the array as it is, its camera, and a box."""
+
+    depth: np.ndarray
+    camera: Camera
+    box: np.ndarray
+    joints: np.ndarray  # (21, 3), camera frame, mm
+
+
+def good_frames(count: int, seed: int = 0) -> list[View]:
+    """About ``count`` right frames: the splits, the open world without things, the mesh sets."""
+    each = -(-count // 5)
+    frames: list[tuple[Frame, Camera]] = []
+    for i in range(each):
+        frames.append((SyntheticHand(seed).frame(i, TEST_SPLITS[i % len(TEST_SPLITS)]), SR300))
+        for camera in (SR300, _SMALL):
+            hands = SyntheticHand(seed, camera, without=("things",))
+            frames.append((hands.frame(i, "open"), camera))
+        for test in TESTS.values():
+            frames.append((replace(test, seed=test.seed + seed).frame(i), test.camera))
+    return [View(f.depth, c, f.box, np.asarray(f.joints, float)) for f, c in frames]
+
+
+def _depth(change: Callable[[View], np.ndarray]) -> Callable[[View], View]:
+    return lambda view: replace(view, depth=change(view))
+
+
+def _disparity(view: View) -> np.ndarray:
+    """In steps of 1/32 px, of a camera whose eyes are 50 mm apart."""
+    disparity = 32 * 50 * view.camera.fx / np.maximum(view.depth, 1)
+    return np.where(view.depth > 0, disparity, 0).astype(np.uint16)
+
+
+def _eight_bit(view: View) -> np.ndarray:
+    return (view.depth * (255 / view.depth.max())).astype(np.uint8)
+
+
+def _holed(view: View) -> np.ndarray:
+    """Spots without depth, 40 % of the image."""
+    noise = np.random.default_rng(0).standard_normal(view.depth.shape).astype(np.float32)
+    noise[:] = cv2.GaussianBlur(noise, (0, 0), view.camera.width / 200)
+    return view.depth * (noise > np.quantile(noise, 0.4))
+
+
+def _plane(view: View, z: float) -> np.ndarray:
+    """A wall, slanted by a tenth, mm."""
+    across = (np.arange(view.camera.width) - view.camera.cx) / view.camera.fx
+    return np.broadcast_to(np.rint(z * (1 + 0.1 * across)), view.depth.shape).astype(np.uint16)
+
+
+def _background(view: View) -> View | None:
+    """A wall that the hand touches; None where only a part of the hand is near it."""
+    z = view.joints[:, 2]
+    if z.max() - z.mean() > 60:
+        return None
+    wall = _plane(view, z.max() + 20)
+    return replace(view, depth=np.minimum(np.where(view.depth > 0, view.depth, 65535), wall))
+
+
+def _speckle(view: View) -> np.ndarray:
+    seen = np.random.default_rng(0).uniform(size=view.depth.shape) < 0.002
+    return np.where(seen, view.depth.max(), 0).astype(np.uint16)
+
+
+def _warped(view: View, ratio: float, shift: np.ndarray, by: float) -> View:
+    """All pixels moved to ratio * pixel + shift, and farther away by some mm."""
+    camera, joints = view.camera, view.joints + [0, 0, by]
+    size = camera.width, camera.height
+    matrix = np.column_stack([ratio * np.eye(2), shift])
+    depth = cv2.warpAffine(view.depth, matrix, size, flags=cv2.INTER_NEAREST).astype(np.int32)
+    depth = np.where(depth > 0, depth + round(by), 0).clip(0, 65535).astype(np.uint16)
+    box = (ratio * view.box.reshape(2, 2) + shift).clip(0, size).ravel()
+    return replace(view, depth=depth, box=box, joints=joints)
+
+
+def _at(z: float) -> Callable[[View], View]:
+    """The hand at another depth, mm, on its line of sight."""
+
+    def change(view: View) -> View:
+        u, v, before = view.camera.project(view.joints.mean(axis=0))
+        ratio = before / z
+        return _warped(view, ratio, (1 - ratio) * np.array([u, v]), z - before)
+
+    return change
+
+
+def _cut(view: View) -> View:
+    """Moved until the middle of the box is at the border that the fingers point to."""
+    pixels = view.camera.project(view.joints)[:, :2]
+    way, shift = pixels[2:6].mean(axis=0) - pixels[0], np.zeros(2)
+    axis = int(np.abs(way).argmax())
+    border = (view.camera.width, view.camera.height)[axis] if way[axis] > 0 else 0
+    shift[axis] = border - (view.box[axis] + view.box[axis + 2]) / 2
+    return _warped(view, 1.0, shift, 0)
+
+
+def _arm(view: View) -> View | None:
+    """The box 150 mm up the arm; None where none is seen there."""
+    way = view.joints[0] - view.joints[2:6].mean(axis=0)
+    middle = view.joints[0] + 150 * way / np.linalg.norm(way)
+    if middle[2] < 150:
+        return None
+    (u, v, _), half = view.camera.project(middle), 75 * view.camera.fx / middle[2]
+    height, width = view.depth.shape
+    if not (half < u < width - half and half < v < height - half):
+        return None
+    seen = np.abs(view.depth[int(v), int(u)] - middle[2]) < 60
+    return replace(view, box=np.array([u - half, v - half, u + half, v + half])) if seen else None
+
+
+def _two_hands(view: View) -> View | None:
+    """The hand once more beside itself, and a box around both; None where there is no room."""
+    x1, _, x2, _ = view.box
+    shift = np.array([x2 - x1, 0.0]) * 1.05
+    if x2 + shift[0] > view.camera.width:
+        shift = -shift
+    if x1 + shift[0] < 0:
+        return None
+    other = _warped(view, 1.0, shift, 0)
+    depth = np.minimum(*(np.where(v.depth > 0, v.depth, 65535) for v in (view, other)))
+    box = np.concatenate([np.minimum(view.box, other.box)[:2], np.maximum(view.box, other.box)[2:]])
+    return replace(view, depth=depth * (depth < 65535), box=box)
+
+
+# A defect, what makes it out of a right frame, and the findings that tell it.
+DEFECTS: dict[str, tuple[Callable[[View], View | None], str]] = {
+    "metres": (_depth(lambda v: v.depth / np.float32(1000)), "units"),
+    "centimetres": (_depth(lambda v: v.depth / np.float32(10)), "units"),
+    "units of 0.25 mm": (_depth(lambda v: v.depth * np.uint16(4)), "units"),
+    "units of 0.125 mm": (_depth(lambda v: v.depth * np.uint16(8)), "units"),
+    "disparity": (_depth(_disparity), "inverted, units"),
+    "disparity as fractions": (_depth(lambda v: _disparity(v) / np.float32(65535)), "inverted"),
+    "8 bit": (_depth(_eight_bit), "8 bit"),
+    "8 bit in 16": (_depth(lambda v: _eight_bit(v).astype(np.uint16)), "units"),
+    "transposed": (_depth(lambda v: v.depth.T), "transposed"),
+    "holes": (_depth(_holed), "holes"),
+    "hand at 160 mm": (_at(160), "near"),
+    "hand at 1.3 m": (_at(1300), "far"),
+    "cut by the border": (_cut, "cut"),
+    "speckle alone": (_depth(_speckle), "no hand"),
+    "a wall alone": (_depth(lambda v: _plane(v, v.joints[:, 2].mean())), "wall, no hand"),
+    "hand against a wall": (_background, "background"),
+    "box on the arm": (_arm, "arm"),
+    "two hands in the box": (_two_hands, "two hands"),
+}
+
+
+def measure(views: Sequence[View], boxed: bool = True) -> pd.Series:
+    """Share, %, of spoiled frames whose defect is found, and of right ones with each finding.
+
+    Right ones with a joint outside the image are left out: those hands are cut.
+    """
+    rows: dict[str, float] = {}
+    for name, (change, wanted) in DEFECTS.items():
+        if boxed or "box" not in name:
+            spoiled = [_found(s, boxed) for view in views if (s := change(view)) is not None]
+            rows[name] = 100 * float(
+                np.mean([bool({*wanted.split(", ")} & found) for found in spoiled])
+            )
+    good = [_found(view, boxed) for view in views if _whole(view)]
+    alarms = Counter(name for names in good for name in names)
+    rows |= {f"none, but: {name}": 100 * n / len(good) for name, n in alarms.items()}
+    rows["none, but any"] = 100 * float(np.mean([bool(found) for found in good]))
+    return pd.Series(rows)
+
+
+def _whole(view: View) -> bool:
+    pixels = view.camera.project(view.joints)[:, :2]
+    return bool(((pixels > 0) & (pixels < [view.camera.width, view.camera.height])).all())
+
+
+def _found(view: View, boxed: bool) -> set[str]:
+    report = check_frame(view.depth, view.camera, view.box if boxed else None)
+    return {finding.name for finding in report.findings}
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m senorita_lib.experiments.defects", description=__doc__
+    )
+    parser.add_argument("--count", type=int, default=100, help="frames")
+    parser.add_argument("--seed", type=int, default=0, help="of the frames")
+    chosen = parser.parse_args(arguments)
+    views = good_frames(chosen.count, chosen.seed)
+    table = {"with a box, %": measure(views), "without, %": measure(views, boxed=False)}
+    print(
+        pd.DataFrame(table).reindex(pd.concat(table.values()).index.unique()).round(1).to_string()
+    )
+
+
+if __name__ == "__main__":
+    main()
