@@ -43,7 +43,7 @@ def pose_panel(depth: np.ndarray, pose: HandPose) -> Figure:
     wide = {"width_ratios": [1.1, 1, 1, 0.8]}
     figure, axes = style.new_figure(1, 4, width=11, height=3.2, gridspec_kw=wide)
     image, front, side, bars = axes[0]
-    _draw(image, depth, pose, pose_title(pose))
+    _draw(image, depth, pose, "left hand" if pose.left else "right hand")
     around = pose.joints_mm - pose.joints_mm.mean(axis=0)
     for cell, (x, y), title in ((front, (0, 1), "from the front"), (side, (2, 1), "from the side")):
         style.draw_hand(cell, around[:, [x, y]], dots=6)

@@ -55,7 +55,7 @@ def test_packaged_weights_expect_what_they_do():
     card = json.loads((FOLDER / "small.json").read_text())["confidence"]
     expected, error = (np.array(card[name]) for name in ("expected", "error"))
     assert np.all(np.abs(expected - error) < 0.25 * error + 1)
-    assert card["rank correlation of joints"] > 0.6
+    assert card["rank correlation of joints"] > 0.55
     frame = SyntheticHand(seed=3).frame(2, "open")
     pose = Predictor.load("small").predict(frame.depth, SR300, frame.box)
     assert pose.confidence_mm.shape == (21,) and (pose.confidence_mm > 0).all()
