@@ -35,9 +35,9 @@ def takes_any_size(depth, camera, box, left):
     return np.resize(depth, (camera.height, camera.width)), camera, box, left
 
 
-def knows_one_camera(depth, camera, box, left):
-    own = replace(SR300, width=camera.width, height=camera.height, cx=camera.cx, cy=camera.cy)
-    return depth, own, box, left
+def knows_one_camera(pose):
+    """As if every image were as wide; scaled about the camera, joints stay at their pixels."""
+    return replace(pose, joints_mm=pose.joints_mm * pose.crop.camera.width / 640)
 
 
 def shaky(pose):
@@ -54,7 +54,7 @@ BROKEN = {
     "input: depth_mm was changed": Wrapped(changes_its_input),
     "depth in metres gave a pose, wanted a ValueError": Wrapped(takes_any_unit),
     "another size than its camera's gave a pose": Wrapped(takes_any_size),
-    "pixels are the joints, projected: .* px apart, wanted": Wrapped(knows_one_camera),
+    "twice as many pixels, the same hand: .* mm apart": Wrapped(after=knows_one_camera),
     "a left hand is a right one in a mirror: .* mm apart": Wrapped(lambda *v: (*v[:3], False)),
     "twice the same: .* mm apart, wanted 0.01 at most": Wrapped(after=shaky),
     "a moved picture moves the pixels: .* px apart": Wrapped(after=in_the_middle),
@@ -65,7 +65,9 @@ BROKEN = {
         after=lambda p: replace(p, pixels=p.pixels[1:])
     ),
     "form: pixels has NaN": Wrapped(after=lambda p: replace(p, pixels=p.pixels * np.nan)),
-    "pixels are the joints, projected": Wrapped(after=lambda p: replace(p, pixels=p.pixels + 1)),
+    "form: pixels are 1.41 px from the joints": Wrapped(
+        after=lambda p: replace(p, pixels=p.pixels + 1)
+    ),
 }
 
 
