@@ -28,6 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from senorita_lib.camera import CAMERAS, SR300, Camera
+    from senorita_lib.checks import check_predictor
     from senorita_lib.cropping import HandCrop, crop_hand
     from senorita_lib.datasets.hands19 import Hands19
     from senorita_lib.datasets.synthetic.frames import SyntheticHand, write_synthetic
@@ -47,15 +48,15 @@ if TYPE_CHECKING:
 __all__ = [
     "BONES", "CAMERAS", "JOINT_NAMES", "SR300", "BoneRefiner", "Camera", "HandCrop", "HandPose",
     "HandPoseNet", "Hands19", "PoseEstimator", "Predictor", "Recipe", "SkeletonVolumeLoss",
-    "SyntheticHand", "build_input", "check_frame", "check_submission", "crop_hand", "find_recipe",
-    "mean_joint_error", "render_skeleton", "skeleton_volume_loss", "success_curve", "train",
-    "write_submission", "write_synthetic",
+    "SyntheticHand", "build_input", "check_frame", "check_predictor", "check_submission",
+    "crop_hand", "find_recipe", "mean_joint_error", "render_skeleton", "skeleton_volume_loss",
+    "success_curve", "train", "write_submission", "write_synthetic",
 ]  # fmt: skip
 
 # Where each name is defined; it is imported when it is asked for, and torch with it.
 _HOME = {
-    "camera": ("CAMERAS", "SR300", "Camera"), "cropping": ("HandCrop", "crop_hand"),
-    "datasets.hands19": ("Hands19",),
+    "camera": ("CAMERAS", "SR300", "Camera"), "checks": ("check_predictor",),
+    "cropping": ("HandCrop", "crop_hand"), "datasets.hands19": ("Hands19",),
     "datasets.synthetic.frames": ("SyntheticHand", "write_synthetic"),
     "diagnosis": ("check_frame",), "estimator": ("PoseEstimator",),
     "evaluation": ("mean_joint_error", "success_curve"),

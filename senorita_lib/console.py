@@ -15,7 +15,7 @@ _HELP = """\
 usage: senorita COMMAND ...
 
   predict  the 21 joints of the hand in a depth frame, or in each frame of a clip
-  check    what is wrong with a data set, or with a submission to the challenge
+  check    what is wrong with a depth frame, a data set, or a submission to the challenge
   train    train a recipe through all its stages, or resume a run, and test it
   tables   print Tables 1 and 2 of the paper
   lab      open the notebooks in JupyterLab
@@ -26,6 +26,7 @@ senorita COMMAND --help says more. For example:
   senorita predict clip/ --camera 475.1,475.1,315.9,245.3,640,480 --scale 0.125 --csv poses.csv
 """
 _ELSEWHERE = {"train": "senorita_lib.__main__", "tables": "senorita_lib.experiments.tables"}
+_BOX = "X1", "Y1", "X2", "Y2"
 _EXTRA = "pip install 'senorita-lib[notebooks]'"
 
 
@@ -61,7 +62,7 @@ def predict(arguments: Sequence[str]) -> None:
     option("frames", nargs="+", metavar="FRAME", help="PNG or TIFF of 16 bits, .npy, or a folder")
     known = f"fx,fy,cx,cy,width,height in pixels, or one of {', '.join(CAMERAS)}"
     option("--camera", required=True, help=known)
-    option("--box", nargs=4, type=float, metavar=("X1", "Y1", "X2", "Y2"), help="around the hand")
+    option("--box", nargs=4, type=float, metavar=_BOX, help="around the hand")
     hands = parser.add_mutually_exclusive_group()
     for hand in ("left", "right"):
         text = f"it is a {hand} hand (default: found)"
@@ -122,18 +123,31 @@ def predict(arguments: Sequence[str]) -> None:
 
 
 def check(arguments: Sequence[str]) -> None:
-    """A data set or a submission, by what the path is."""
+    """A frame, a data set or a submission, by what the path is; exit status 1 if it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="senorita check", description="What is wrong with a data set, or with a submission."
+        prog="senorita check", description="What is wrong with a frame, data set or submission."
     )
-    parser.add_argument("path", help="the folder of a data set, or a submission's zip")
-    parser.add_argument("boxes", nargs="?", help="of a submission: the data set's test_bbs.txt")
-    parser.add_argument("--quick", action="store_true", help="read both ends of each image only")
+    option = parser.add_argument
+    option("path", help="a depth frame, the folder of a data set, or a submission's zip")
+    option("boxes", nargs="?", help="of a submission: the data set's test_bbs.txt")
+    option("--quick", action="store_true", help="of a data set: read both ends of each image only")
+    option("--camera", help="of a frame: as for senorita predict")
+    option("--box", nargs=4, type=float, metavar=_BOX, help="of a frame: around the hand")
+    option("--scale", type=float, default=1.0, help="of a frame: mm of one unit (default: 1)")
     chosen = parser.parse_args(arguments)
     if chosen.boxes or chosen.path.endswith(".zip"):
         from senorita_lib import submission
 
         submission.main([chosen.path, *filter(None, [chosen.boxes])])
+    elif Path(chosen.path).expanduser().is_file():
+        from senorita_lib import camera, diagnosis, recordings
+
+        depth = recordings.read_depth(chosen.path, chosen.scale)
+        if not chosen.camera:
+            raise ValueError(f"{chosen.path} is a frame, wanted its --camera, too")
+        report = diagnosis.check_frame(depth, camera.find_camera(chosen.camera), chosen.box)
+        print(report)
+        parser.exit(0 if report.ok else 1)
     else:
         from senorita_lib.datasets import checking
 

@@ -15,6 +15,7 @@ from skeletons import run_python
 from senorita_lib import console
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import SyntheticHand
+from senorita_lib.figures.style import JOINT_COLOURS
 from senorita_lib.hand import JOINT_NAMES
 from senorita_lib.predictor import Predictor
 from senorita_lib.recordings import clip_files, predict_clip, read_depth
@@ -108,10 +109,18 @@ def test_a_clip_in_natural_order_as_json_csv_and_pictures(folder, capsys):
     pictures = sorted(path.name for path in (folder / "drawn").iterdir())
     assert pictures == ["f10.png", "f2.png"]
     drawn = cv2.imread("drawn/f2.png")
-    assert drawn.shape == (480, 640, 3)
-    u, v = np.round(first["pixels"][9]).astype(int)  # a joint of a finger, in its colour
-    patch = drawn[v - 1 : v + 2, u - 1 : u + 2].reshape(-1, 3).astype(int)
-    assert (np.ptp(patch, axis=1) > 40).any()
+    for colour in JOINT_COLOURS:
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (np.abs(drawn[..., ::-1].astype(int) - rgb).max(axis=-1) < 24).any()
+
+
+def test_check_diagnoses_a_frame(folder, capsys):
+    frame = "clip/f2.png", "--box", *BOX
+    assert "wanted its --camera" in fail(capsys, "check", *frame)
+    for scale, status, word in ((1, 0, ""), (0.001, 1, "units"), (8, 1, "units")):
+        with pytest.raises(SystemExit) as stopped:
+            console.main(["check", *frame, "--camera", "sr300", "--scale", str(scale)])
+        assert stopped.value.code == status and word in capsys.readouterr().out
 
 
 def test_errors_are_one_sentence(folder, capsys):
