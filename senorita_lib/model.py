@@ -130,12 +130,16 @@ def read_weights(path: PathLike, kind: str) -> tuple[Recipe, dict[str, Tensor]]:
 
 def weights_digest(path: PathLike) -> str:
     """A digest of a file's tensors and their names: safetensors writes metadata in any order."""
-    digest = hashlib.sha256()
     with safe_open(user_path(path), "pt") as file:
-        for name in sorted(file.keys()):
-            tensor = file.get_tensor(name)
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return tensors_digest({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def tensors_digest(tensors: dict[str, Tensor]) -> str:
+    """:func:`weights_digest` of a file that would hold these tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

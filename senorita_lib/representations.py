@@ -55,11 +55,11 @@ def _fill(crops: CropBatch, channels: dict[str, int]) -> Tensor:
     """Inputs, each of so many channels, side by side; each is written where it stays."""
     if not isinstance(crops, CropBatch):
         raise ValueError(f"crops are {type(crops).__name__}, wanted a CropBatch")
-    shape = len(crops), sum(channels.values()), *crops.image.shape[2:]
+    shape = crops.image.shape[0], sum(channels.values()), *crops.image.shape[2:]
     inputs = crops.image.new_empty(shape)
     part = dict(zip(channels, inputs.split_with_sizes(list(channels.values()), dim=1), strict=True))
     if "depth" in part:
-        part["depth"].copy_(crops.image)
+        part["depth"].copy_(depth_image(crops))
     if "layers" in part:
         _write_layers(part["layers"], crops.image)
     cloud = point_cloud(crops) if {"projection", "voxels"} & part.keys() else ()

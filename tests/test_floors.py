@@ -15,7 +15,7 @@ FLOORS = (
      "sensing", "views"},
     {"release"},
     {"model", "datasets"},
-    {"training", "predictor", "weights", "recordings", "checks"},
+    {"training", "predictor", "weights", "recordings", "checks", "export"},
     {"people"},
     {"experiments"},
     {"figures", "notebook"},

@@ -93,7 +93,7 @@ def test_conda_environment_installs_the_lock_and_the_project_and_nothing_else():
     assert version == LOCKED_FOR["python_version"]
 
 
-FOLDERS = ("senorita_lib", "notebooks", "tests", "benchmarks", "env", "docs")
+FOLDERS = ("senorita_lib", "notebooks", "tests", "benchmarks", "examples", "env", "docs")
 SOURCES = [
     path
     for folder in FOLDERS
