@@ -170,6 +170,12 @@ class Notebook:
         self.errors: list[str] = []
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: self.errors.append(f"the page: {error}"))
+        page.on("console", self.listen)
+
+    def listen(self, message: playwright.ConsoleMessage) -> None:
+        """A figure that sends the kernel too much at once loses its connection."""
+        if "Connection lost" in message.text:
+            self.errors.append(f"the page: {message.text}")
 
     def wait(self, condition: str, what: str, seconds: int, argument: Any = None) -> None:
         try:

@@ -1,6 +1,5 @@
 """Depth maps whose values the pointer reads, and the coarse-to-fine crop step by step."""
 
-import base64
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -36,15 +35,17 @@ def voxel_map(cells: ArrayLike) -> Plot:
 def _map(
     values: np.ndarray, low: int, high: int, colours: Callable[[float], Any], unit: str
 ) -> Plot:
-    """A plotly map of whole numbers, which are light to send; below ``low`` it is dark."""
+    """A plotly map of whole numbers; below ``low`` it is dark."""
     every = 1 + (values.size > 120_000)  # of a large map, every second row and column
     rows, columns = values.shape
+    # A list: of a packed array, a widget's page sends the whole back once for every row.
+    shown = values[::every, ::every].tolist()
     least = 0.5 / (high - low + 1)
     stops = [(0, NOTHING), (least, NOTHING)]
     stops += [(least + (1 - least) * s, to_hex(colours(s))) for s in np.linspace(0, 1, 17)]
     bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "len": 0.8, "x": 1.0}
     heatmap = {
-        "type": "heatmap", "z": _packed(values[::every, ::every]), "zmin": low - 1, "zmax": high,
+        "type": "heatmap", "z": shown, "zmin": low - 1, "zmax": high,
         "colorscale": stops, "colorbar": bar, "showscale": True,
         "hovertemplate": "column %{x}, row %{y}: %{z} mm<extra></extra>",
         "x0": (every - 1) / 2, "dx": every, "y0": (every - 1) / 2, "dy": every,
@@ -57,13 +58,6 @@ def _map(
         "yaxis": bare | {"range": [rows - 0.5, -0.5], "scaleanchor": "x"},
     }  # fmt: skip
     return {"data": [heatmap], "layout": layout}
-
-
-def _packed(values: np.ndarray) -> dict[str, str]:
-    """Values (H, W) as text that plotly reads; a widget would make a list of them."""
-    text = base64.b64encode(values.tobytes()).decode()
-    shape = ", ".join(map(str, values.shape))
-    return {"bdata": text, "dtype": values.dtype.str[1:], "shape": shape}
 
 
 class CropStep(NamedTuple):

@@ -35,7 +35,7 @@ def assert_fresh(explorer: Explorer) -> None:
     for _ in range(5):
         readouts, (title, sums) = explorer.held()
         shown = explorer.readouts(), *explorer.shown()
-        held = readouts, title, [pytest.approx(trace) for trace in sums]
+        held = readouts, title, [pytest.approx(trace, abs=1e-3) for trace in sums]  # float32
         if shown == held:
             return
         explorer.page.wait_for_timeout(1000)
@@ -117,4 +117,30 @@ def test_gallery_explorer(lab: Lab) -> None:
         assert explorer.title() != shown[0]
         assert explorer.camera() == camera
         assert changed_pixels(turned, explorer.picture()) > 2000
+        assert_fresh(explorer)
+
+
+def test_box_explorer(lab: Lab) -> None:
+    with lab.run("06_own_frames", "box_explorer") as explorer:
+        assert_fresh(explorer)
+        opened, picture = explorer.shown(), explorer.picture()
+        assert "right hand" in opened[0]
+        with explorer.change():
+            explorer.move_mouse(explorer.plot.locator(".shapelayer path").last, 25)
+        moved = explorer.shown()
+        assert moved[0].split("box")[1] != opened[0].split("box")[1]
+        assert {3, 10} <= set(changed_traces(opened, moved))  # the hand in the image, and in 3D
+        assert changed_pixels(picture, explorer.picture()) > 200
+        assert_fresh(explorer)
+
+
+def test_clip_player(lab: Lab) -> None:
+    with lab.run("06_own_frames", "clip_player") as explorer:
+        assert_fresh(explorer)
+        opened, picture = explorer.shown(), explorer.picture()
+        explorer.drag("frame", 150)
+        assert int(explorer.readout("frame")) > 5
+        assert explorer.title().endswith(f"frame {explorer.readout('frame')}")
+        assert {0, 3, 10} <= set(changed_traces(opened, explorer.shown()))
+        assert changed_pixels(picture, explorer.picture()) > 2000
         assert_fresh(explorer)

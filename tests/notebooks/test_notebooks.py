@@ -15,6 +15,8 @@ SLIPS = [
     ("04", "pretrain", "maybe", "wanted True, False or N"),
     ("04", "people", "nowhere", "wanted an existing folder"),
     ("05", "results", "nowhere", "wanted an existing folder"),
+    ("06", "frames", "nowhere", "wanted an existing file or folder"),
+    ("06", "hand", "both", "wanted 'auto', 'left' or"),
 ]
 
 
