@@ -69,6 +69,7 @@ class Predictor:
     def __init__(self, model: HandPoseNet, device: str | torch.device = "cpu") -> None:
         check_device(device)
         self.model, self.device = model.to(device).eval(), device
+        self._net = self.model.folded()
 
     @classmethod
     def load(
@@ -161,21 +162,21 @@ class Predictor:
     ) -> HandPose:
         """Find the place, the roll, and which hand it is, and look there."""
         hands = (False, True) if left is None else (left,)
-        found: list[tuple[float, dict[bool, Tensor]]] = []
+        rolls = torch.tensor(_QUARTERS).repeat(len(hands))
+        turn = Turn(rolls, torch.tensor(hands).repeat_interleave(len(_QUARTERS)))
+        found: list[tuple[float, Tensor]] = []
         for place in places:
-            doubts, poses = [], {}
-            for hand in hands:
-                turn = Turn(torch.tensor(_QUARTERS), torch.tensor([hand] * len(_QUARTERS)))
-                joints, prediction, crops = self._see(depth, camera, place, turn)
-                # The one closest to what all together say.
-                apart = (joints - joints.quantile(0.5, dim=0)).norm(dim=-1).mean(dim=-1)
-                poses[hand] = joints[apart.argmin()]
-                spread = _spread_mm(prediction, crops, camera)
-                doubts.append(float(apart.mean() + spread.nan_to_num().mean()))
-            found.append((min(doubts), poses))
-        _, first = min(found, key=lambda seen: seen[0])
+            joints, prediction, crops = self._see(depth, camera, place, turn)
+            by_hand = joints.view(len(hands), len(_QUARTERS), 21, 3)
+            # Of each hand the one closest to what all together say.
+            apart = (by_hand - by_hand.quantile(0.5, dim=1, keepdim=True)).norm(dim=-1).mean(dim=-1)
+            first = by_hand[torch.arange(len(hands)), apart.argmin(dim=1)]
+            spread = _spread_mm(prediction, crops, camera).nan_to_num().view(*apart.shape, 21)
+            doubt = apart.mean(dim=1) + spread.mean(dim=(1, 2))
+            found.append((float(doubt.min()), first))
+        _, first = min(found, key=lambda place: place[0])
         again, logits = {}, []
-        for hand, joints in first.items():
+        for hand, joints in zip(hands, first, strict=True):
             turn = upright(joints[None], torch.tensor([hand]))
             seen, prediction, _ = self._see(depth, camera, joints.mean(dim=0).numpy(), turn)
             again[hand] = seen[0].numpy()
@@ -218,7 +219,7 @@ class Predictor:
 
     def _predict(self, crops: CropBatch, refine: bool = True) -> Prediction:
         with torch.inference_mode():
-            prediction: Prediction = self.model(crops.to(self.device), refine=refine)
+            prediction: Prediction = self._net(crops.to(self.device), refine=refine)
         return prediction
 
 

@@ -1,0 +1,51 @@
+"""What a pose costs from frame to joints, beside the network's backbone alone on one crop.
+
+With the weights `small`: followed through a clip (one crop), searched in a box with the hand told
+(4 rolls, then 1 and 5 crops) and not told (both hands), and without a box (up to three places).
+"""
+
+import torch
+from training import times
+
+from senorita_lib import SR300, Predictor
+from senorita_lib.boxes import hand_candidates
+from senorita_lib.cropping import CropBatch, crop_hand
+from senorita_lib.datasets.synthetic.clip import moving_hand
+from senorita_lib.diagnosis import check_frame
+from senorita_lib.representations import build_input
+
+
+def main():
+    """Print the table."""
+    predictor, frame = Predictor.load("small"), moving_hand(8)[3]
+    net, seen = predictor.model, (frame.depth, SR300)
+    crops = CropBatch.stack([crop_hand(*seen[:1], frame.box, size=net.recipe.image_size)])
+    channels, pose = build_input(crops, *net.inputs), predictor.predict(*seen, frame.box)
+    folded = net.folded()
+
+    def quietly(call):
+        def run():
+            with torch.inference_mode():
+                call()
+
+        return run
+
+    calls = {
+        "backbone alone": quietly(lambda: net.estimator.backbone(channels)),
+        "network, as it was trained": quietly(lambda: net(crops)),
+        "network, folded": quietly(lambda: folded(crops)),
+        "followed in a clip": lambda: predictor.predict(*seen, last=pose),
+        "searched in a box, hand told": lambda: predictor.predict(*seen, frame.box, "right"),
+        "searched in a box": lambda: predictor.predict(*seen, frame.box),
+        "searched without a box": lambda: predictor.predict(*seen),
+        "box finder alone": lambda: hand_candidates(*seen),
+        "frame doctor alone": lambda: check_frame(*seen, frame.box),
+    }
+    spent = {name: least for name, (least, _) in times(calls).items()}
+    print(f"{'small, ' + str(torch.get_num_threads()) + ' threads':<30}{'ms':>8}{'ratio':>8}")
+    for name, ms in spent.items():
+        print(f"{name:<30}{ms:>8.1f}{ms / spent['backbone alone']:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
