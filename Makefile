@@ -45,6 +45,8 @@ run: env data ## the whole paper: notebooks, training, tables (RECIPE=tiny MODEL
 	@echo "== 05_results"
 	@$(PAPERMILL) notebooks/05_results.ipynb $(RUNS)/05_results.ipynb -p results $(RUNS)
 	@$(PY) -m senorita_lib.experiments.tables $(RUNS)
+	@echo "== 06_own_frames"
+	@$(PAPERMILL) notebooks/06_own_frames.ipynb runs/notebooks/06_own_frames.ipynb
 	@echo "Executed notebooks: runs/notebooks and $(RUNS). Checkpoints: $(RUNS)/model_*. Data: $(DATA)."
 
 test: env data ## all tests, the notebooks' outputs included (TESTS="tests/browser" picks some, ARGS= more for pytest)
@@ -79,6 +81,7 @@ claims: env ## train for every claim of the paper (results/claims.json; two to t
 
 small: env data ## make the weights that come with the package anew (hours on two cores)
 	$(PY) -m senorita_lib small --set source=open handedness=True validation_share=0.1 --data $(DATA) --folder runs/open
+	$(PY) -m senorita_lib.experiments.confidence runs/open --calibrate
 	$(PY) -m senorita_lib.weights runs/open small
 
 # Without .venv, as on a machine without package registries: make gpu-train PY=python3

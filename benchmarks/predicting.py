@@ -21,19 +21,13 @@ def main():
     net, seen = predictor.model, (frame.depth, SR300)
     crops = CropBatch.stack([crop_hand(*seen[:1], frame.box, size=net.recipe.image_size)])
     channels, pose = build_input(crops, *net.inputs), predictor.predict(*seen, frame.box)
-    folded = net.folded()
 
-    def quietly(call):
-        def run():
-            with torch.inference_mode():
-                call()
-
-        return run
+    @torch.inference_mode()
+    def backbone():
+        net.estimator.backbone(channels)
 
     calls = {
-        "backbone alone": quietly(lambda: net.estimator.backbone(channels)),
-        "network, as it was trained": quietly(lambda: net(crops)),
-        "network, folded": quietly(lambda: folded(crops)),
+        "backbone alone": backbone,
         "followed in a clip": lambda: predictor.predict(*seen, last=pose),
         "searched in a box, hand told": lambda: predictor.predict(*seen, frame.box, "right"),
         "searched in a box": lambda: predictor.predict(*seen, frame.box),

@@ -36,6 +36,7 @@ _UNITS = {
 # 190 to 850 mm away, 480 mm mostly. Only what is outside in both is in another unit.
 _RADIUS_MM, _AWAY_MM = 36.0, 480.0
 _SLIM_MM, _THICK_MM, _CLOSE_MM, _DISTANT_MM = 11.0, 60.0, 200.0, 900.0
+_NO_HAND_MM = 1500.0  # networks have seen hands up to 800 mm
 _LEAST_MM, _RELIEF_MM, _DEEP_MM = 60.0, 260.0, 60.0  # no camera sees nearer; see below
 # What is near lies farther from the box's middle than what is far, in half boxes; right frames:
 # 0.03 at most.
@@ -177,7 +178,9 @@ def _check_scale(
         return Finding("inverted", wrong, advice)
     radius = _radius(mask) * z / camera.fx
     slim = 2 * _SLIM_MM if values.max() <= 255 else _SLIM_MM  # what 8 bit hold
-    wide, narrow = radius > _THICK_MM and z > _DISTANT_MM, radius < slim and z < _CLOSE_MM
+    # Without a box, what is nearest may be a table's corner: a wrong refusal is worse.
+    distant = _NO_HAND_MM if quick and box is None else _DISTANT_MM
+    wide, narrow = radius > _THICK_MM and z > distant, radius < slim and z < _CLOSE_MM
     if mask.mean() > _FILLED or not (wide or narrow):  # a wall may have any size
         return None
     sizes = np.log([radius / _RADIUS_MM, z / _AWAY_MM])

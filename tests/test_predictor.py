@@ -11,6 +11,7 @@ from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets import Hands19, SyntheticHand
 from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.diagnosis import check_frame
 from senorita_lib.experiments.generalisation import measure
 from senorita_lib.predictor import Predictor
 
@@ -97,7 +98,7 @@ def test_a_camera_of_oblong_pixels_finds_the_hand():
 
 
 def test_real_frames_come_out_as_labelled_by_eye(capsys):
-    """19 frames of an SR305; printed: mean joint errors by where the fingers point."""
+    """19 frames of an SR305; printed: each frame's errors and findings, and means by direction."""
     folder = SHARED / "real" / "sr305"
     if not folder.exists():
         pytest.skip("the real SR305 frames are not at hand")
@@ -119,8 +120,14 @@ def test_real_frames_come_out_as_labelled_by_eye(capsys):
         views.append((Frame(name, depth, box, labels[name].reshape(21, 3)), camera))
     errors = measure(predictor, views)
     errors["sideways or down"] = errors["fingers"] != "up"
+    reports = [check_frame(frame.depth, camera) for frame, _ in views]
+    errors["found without a box"] = [" ".join(f.name for f in r.findings) for r in reports]
+    errors["frame"] = [frame.name for frame, _ in views]
+    assert all(check_frame(frame.depth, camera, frame.box).ok for frame, _ in views)
     means = errors.groupby("sideways or down")[["error_mm", "initial_mm", "own_mm", "left"]].mean()
     with capsys.disabled():
+        columns = ["frame", "fingers", "error_mm", "own_mm", "left", "found without a box"]
+        print("", errors[columns].round(2).to_string(), sep="\n")
         print("", means.round(2).to_string(), sep="\n")
     assert means.loc[False, "error_mm"] < 9 and means.loc[True, "error_mm"] < 11
     # In the second clip fingers are bent: there the hand can be told.

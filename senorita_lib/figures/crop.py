@@ -38,14 +38,12 @@ def _map(
     """A plotly map of whole numbers; below ``low`` it is dark."""
     every = 1 + (values.size > 120_000)  # of a large map, every second row and column
     rows, columns = values.shape
-    # A list: of a packed array, a widget's page sends the whole back once for every row.
-    shown = values[::every, ::every].tolist()
     least = 0.5 / (high - low + 1)
     stops = [(0, NOTHING), (least, NOTHING)]
     stops += [(least + (1 - least) * s, to_hex(colours(s))) for s in np.linspace(0, 1, 17)]
     bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "len": 0.8, "x": 1.0}
     heatmap = {
-        "type": "heatmap", "z": shown, "zmin": low - 1, "zmax": high,
+        "type": "heatmap", "z": values[::every, ::every], "zmin": low - 1, "zmax": high,
         "colorscale": stops, "colorbar": bar, "showscale": True,
         "hovertemplate": "column %{x}, row %{y}: %{z} mm<extra></extra>",
         "x0": (every - 1) / 2, "dx": every, "y0": (every - 1) / 2, "dy": every,

@@ -11,11 +11,13 @@ from senorita_lib.camera import SR300
 from senorita_lib.commands import command
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand
+from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.datasets.synthetic.posedhand import posed_hand
 from senorita_lib.evaluation import success_curve
 from senorita_lib.experiments.tables import load_results
 from senorita_lib.figures import style
 from senorita_lib.figures.networks import overview_figure, refiner_figure
+from senorita_lib.figures.ownframes import clip_figure
 from senorita_lib.figures.volumes import draw_volumes
 from senorita_lib.files import atomic_write, project_path, user_path
 from senorita_lib.predictor import Predictor
@@ -82,6 +84,10 @@ def draw_pictures() -> dict[str, Figure]:
             cell.plot(100 * curve, label=f"Model {number}")
             cell.set(xlabel="worst joint (mm)", ylim=(0, 100))
             cell.set_title(split.upper(), fontsize=9)
+    clip = [frame.depth for frame in moving_hand(48)[::20]]
+    poses_of = [predictor.predict(depth, SR300) for depth in clip]
+    pictures["06"] = clip_figure(clip, poses_of, [""] * len(clip))
+    pictures["06"].set_size_inches(3.6, 1.3)
     axes[0].set_ylabel("frames (%)")
     axes[1].legend(fontsize=7, frameon=False)
     return pictures

@@ -36,7 +36,7 @@ class Live:
     """A plotly figure that is drawn again whenever a control moves."""
 
     def __init__(self, draw: Callable[[], Plot], controls: Iterable[Any]) -> None:
-        self.draw, self.held, self.drawn = draw, False, draw()
+        self.draw, self.held, self.drawn = draw, False, _listed(draw())
         self.figure = go.FigureWidget(self.drawn)
         # Not four pixels for each of the screen's: without a graphics card that takes a while.
         self.figure._config = self.figure._config | {"plotGlPixelRatio": 1}
@@ -47,7 +47,7 @@ class Live:
         """Update what differs of data, title and axes: the view and hidden traces stay."""
         if self.held:
             return
-        old, self.drawn = self.drawn, self.draw()
+        old, self.drawn = self.drawn, _listed(self.draw())
         with self.figure.batch_update():  # plotly takes milliseconds to check what it is told
             for trace, *pair in zip(self.figure.data, old["data"], self.drawn["data"], strict=True):
                 trace.update(_changes(*pair))
@@ -63,6 +63,14 @@ class Live:
         finally:
             self.held = False
         self.redraw()
+
+
+def _listed(plot: Plot) -> Plot:
+    """The same with maps as lists: of a packed one, the page sends back all for every row."""
+    maps = [trace for trace in plot["data"] if np.ndim(trace.get("z", 0)) == 2]
+    for trace in maps:
+        trace["z"] = trace["z"].tolist()
+    return plot
 
 
 _MOVING = ("title", "xaxis", "yaxis")
