@@ -109,10 +109,8 @@ def predict(arguments: Sequence[str]) -> None:
     if chosen.json:
         atomic_write(chosen.json, recordings.poses_json(records, **about))
     if chosen.csv:
-        columns = about | {"camera": ",".join(map(str, about["camera"].values()))}
-        atomic_write(
-            chosen.csv, recordings.poses_table(records).assign(**columns).to_csv(index=False)
-        )
+        table = recordings.poses_table(records, **about)
+        atomic_write(chosen.csv, table.to_csv(index=False))
     if not (chosen.json or chosen.csv or chosen.draw):
         for record in records:
             hand, chance = "left" if record["left"] else "right", record["left_probability"]

@@ -118,8 +118,11 @@ def _rounded(values: Any) -> Any:
     return numbers.tolist()
 
 
-def poses_table(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Records of :func:`pose_record`, one row a joint: its name, x, y, z, mm, and u, v, px."""
+def poses_table(records: Sequence[dict[str, Any]], **about: Any) -> pd.DataFrame:
+    """Records of :func:`pose_record`, one row a joint: its name, x, y, z, mm, and u, v, px.
+
+    What else is told is the same in each row.
+    """
     tables = []
     for record in records:
         table = pd.DataFrame(record["joints_mm"], columns=["x_mm", "y_mm", "z_mm"])
@@ -129,7 +132,10 @@ def poses_table(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
         table.insert(0, "file", record["file"])
         rest = {k: v for k, v in record.items() if k not in _OF_JOINTS}
         tables.append(table.assign(**rest))
-    return pd.concat(tables, ignore_index=True)
+    told = {
+        k: ",".join(map(str, v.values())) if isinstance(v, dict) else v for k, v in about.items()
+    }
+    return pd.concat(tables, ignore_index=True).assign(**told)
 
 
 def poses_json(records: Sequence[dict[str, Any]], **about: Any) -> str:
