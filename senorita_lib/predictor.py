@@ -162,18 +162,18 @@ class Predictor:
     ) -> HandPose:
         """Find the place, the roll, and which hand it is, and look there."""
         hands = (False, True) if left is None else (left,)
-        rolls = torch.tensor(_QUARTERS).repeat(len(hands))
-        turn = Turn(rolls, torch.tensor(hands).repeat_interleave(len(_QUARTERS)))
-        found: list[tuple[float, Tensor]] = []
+        found: list[tuple[float, list[Tensor]]] = []
         for place in places:
-            joints, prediction, crops = self._see(depth, camera, place, turn)
-            by_hand = joints.view(len(hands), len(_QUARTERS), 21, 3)
-            # Of each hand the one closest to what all together say.
-            apart = (by_hand - by_hand.quantile(0.5, dim=1, keepdim=True)).norm(dim=-1).mean(dim=-1)
-            first = by_hand[torch.arange(len(hands)), apart.argmin(dim=1)]
-            spread = _spread_mm(prediction, crops, camera).nan_to_num().view(*apart.shape, 21)
-            doubt = apart.mean(dim=1) + spread.mean(dim=(1, 2))
-            found.append((float(doubt.min()), first))
+            doubts, poses = [], []
+            for hand in hands:  # in a batch each: a hand that is told is seen as one that is found
+                turn = Turn(torch.tensor(_QUARTERS), torch.tensor([hand] * len(_QUARTERS)))
+                joints, prediction, crops = self._see(depth, camera, place, turn)
+                # The one closest to what all together say.
+                apart = (joints - joints.quantile(0.5, dim=0)).norm(dim=-1).mean(dim=-1)
+                poses.append(joints[apart.argmin()])
+                spread = _spread_mm(prediction, crops, camera).nan_to_num()
+                doubts.append(float(apart.mean() + spread.mean()))
+            found.append((min(doubts), poses))
         _, first = min(found, key=lambda place: place[0])
         again, logits = {}, []
         for hand, joints in zip(hands, first, strict=True):
@@ -210,6 +210,7 @@ class Predictor:
     ) -> tuple[Tensor, Prediction, CropBatch]:  # fmt: skip
         """Initial poses (B, 21, 3), camera frame, that several turned cameras see at a point."""
         count, size = len(turn.roll), self.model.recipe.image_size
+        middle = np.round(middle, 1)  # or rounding, which differs by processor, moves pixels
         window, box = depth_window(depth, camera, middle)
         centre = (torch.from_numpy(np.float32(middle)) + beside).expand(count, 3)
         parts = window.expand(count, -1, -1, -1), box.expand(count, -1)
