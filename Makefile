@@ -81,8 +81,8 @@ claims: env ## train for every claim of the paper (results/claims.json; two to t
 
 small: env data ## make the weights that come with the package anew (hours on two cores)
 	$(PY) -m senorita_lib small --set source=open handedness=True validation_share=0.1 --data $(DATA) --folder runs/open
-	$(PY) -m senorita_lib.experiments.confidence runs/open --calibrate
 	$(PY) -m senorita_lib.weights runs/open small
+	$(PY) -m senorita_lib.experiments.confidence small --calibrate
 
 # Without .venv, as on a machine without package registries: make gpu-train PY=python3
 gpu-train: ## train a recipe on the synthetic stream in MINUTES (RECIPE=paper MINUTES=8 SET="model=2 batch=48")

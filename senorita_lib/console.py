@@ -84,7 +84,7 @@ def predict(arguments: Sequence[str]) -> None:
         if len({file.stem for file in files}) < len(files):
             raise ValueError("frames have the same name in two folders, wanted one folder to draw")
         try:
-            from senorita_lib.figures import gallery, style
+            from senorita_lib.figures import ownframes, style
         except ImportError as error:
             raise ImportError(f"--draw needs {error.name}: {_EXTRA}") from None
         if not alone:
@@ -103,7 +103,7 @@ def predict(arguments: Sequence[str]) -> None:
         records.append(recordings.pose_record(str(file), last))
         if pictures:
             path = pictures if alone else pictures / f"{file.stem}.png"
-            atomic_write(path, style.png(gallery.pose_figure(depth, last, chosen.box)))
+            atomic_write(path, style.png(ownframes.overlay_figure(depth, last, chosen.box)))
     if not records:
         raise HandNotFoundError(f"none of {len(files)} frames has a hand, wanted one at least")
     if chosen.json:

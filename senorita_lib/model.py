@@ -113,6 +113,9 @@ class HandPoseNet(nn.Module):
             line = str(error).splitlines()[1].strip()
             raise ValueError(f"{path} does not fit its own recipe: {line}") from None
         model.calibration = tuple(json.loads(_metadata(path).get("calibration", "[]")))
+        if len(model.calibration) not in (0, 7):
+            numbers = f"a calibration of {len(model.calibration)} numbers"
+            raise ValueError(f"{path} has {numbers}, wanted 7 or none")
         return model.eval()
 
 

@@ -55,16 +55,23 @@ class HandPose:
     initial_mm: np.ndarray  # (21, 3): the estimator's pose before refinement, camera frame, mm
     pixels: np.ndarray  # (21, 2): the refined joints in the image, pixel frame
     crop: HandCrop  # what the network saw
-    spread_mm: float  # of the heat maps, mean over joints, mm; NaN without heat maps
     confidence_mm: np.ndarray  # (21,): expected error of each joint, mm; NaN if not calibrated
     evidence_mm: np.ndarray  # (2, 21): what that rests on: spread, and how far crops disagree, mm
     left: bool = False  # the hand that it was taken for
     left_probability: float | None = None  # None where it was said, not found
     searched_mm: float = float("nan")  # spread_mm of the pose that was last searched for
 
+    @property
+    def spread_mm(self) -> float:
+        """Spread of the heat maps, mean over the joints, mm; NaN without heat maps."""
+        return float(self.evidence_mm[0].mean())
+
 
 class Predictor:
-    """A trained network, ready for depth frames of any pinhole camera."""
+    """A trained network, ready for depth frames of any pinhole camera.
+
+    It predicts with a copy of ``model`` as it is now: after more training, make another.
+    """
 
     def __init__(self, model: HandPoseNet, device: str | torch.device = "cpu") -> None:
         check_device(device)
@@ -237,10 +244,11 @@ def _hand_pose(
     joints = each.mean(dim=0)
     spread = _spread_mm(prediction, crops, camera).mean(dim=0)
     evidence = torch.stack([spread, (each - joints).norm(dim=-1).mean(dim=0)]).numpy()
-    left, mean = bool(turn.mirrored is not None and turn.mirrored[0]), float(spread.mean())
+    left = bool(turn.mirrored is not None and turn.mirrored[0])
     found, initial = joints.numpy(), first.mean(dim=0).numpy()
     pixels, expected = camera.project(found)[:, :2], _expected(calibration, evidence, len(each) > 1)
-    return HandPose(found, initial, pixels, crop, mean, expected, evidence, left, searched_mm=mean)
+    pose = HandPose(found, initial, pixels, crop, expected, evidence, left)
+    return replace(pose, searched_mm=pose.spread_mm)
 
 
 def evidence_terms(evidence: np.ndarray) -> np.ndarray:

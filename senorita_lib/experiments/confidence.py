@@ -100,16 +100,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--calibrate", action="store_true", help="fit, and write into the file")
     chosen = parser.parse_args(arguments)
     path = weights_path(chosen.weights)
+    predictor = Predictor.load(path)
     if chosen.calibrate:
-        calibration = fit(readings(Predictor.load(path), chosen.count, FIT_SEED))
-        kept = {"calibration": json.dumps(calibration)}
+        predictor.model.calibration = fit(readings(predictor, chosen.count, FIT_SEED))
+    table = reliability(readings(predictor, chosen.count, TEST_SEED))
+    if chosen.calibrate:  # nothing is written before all is measured
+        kept = {"calibration": json.dumps(predictor.model.calibration)}
         write_weights(path, HAND_FORMAT, *read_weights(path, HAND_FORMAT), kept)
-        print(f"calibration {calibration} in {path}")
-    table = reliability(readings(Predictor.load(path), chosen.count, TEST_SEED))
-    card = path.with_suffix(".json")
-    if chosen.calibrate and card.is_file():
-        told = {"bytes": path.stat().st_size, "sha256": file_digest(path), "confidence": table}
-        atomic_write(card, json.dumps(read_json(card) | told, indent=1) + "\n")
+        print(f"calibration {predictor.model.calibration} in {path}")
+        if (card := path.with_suffix(".json")).is_file():
+            told = {"bytes": path.stat().st_size, "sha256": file_digest(path), "confidence": table}
+            atomic_write(card, json.dumps(read_json(card) | told, indent=1) + "\n")
     print(pd.DataFrame({k: table[k] for k in ("expected", "error")}).to_string())
     print({k: v for k, v in table.items() if not isinstance(v, list)})
 

@@ -11,7 +11,6 @@ from senorita_lib.cropping import HandCrop
 from senorita_lib.figures import style
 from senorita_lib.figures.scenes import hand_line, placed, upright_scene
 from senorita_lib.figures.style import FAINT, INK, Plot, draw_hand
-from senorita_lib.predictor import HandPose
 
 _REACH, _POINTS = 150, 2000  # of a view: mm from its middle, and how many at most
 
@@ -33,21 +32,6 @@ def gallery_figure(images: Sequence[np.ndarray], predicted_uv: Sequence[ArrayLik
     for axes, image, predicted, true in drawn:
         draw_hand(axes, np.asarray(true) * len(image) - 0.5, width=1.2, dots=0, style=":")
         draw_hand(axes, np.asarray(predicted) * len(image) - 0.5, dots=5)
-    return figure
-
-
-def pose_figure(depth_mm: np.ndarray, pose: HandPose, box: ArrayLike | None = None) -> Figure:
-    """A depth frame, mm, with its pose, the outline of what the network saw, and a given box."""
-    height, width = depth_mm.shape
-    figure, ((axes,),) = style.new_figure(1, 1, 8.0, 8.0 * height / width)
-    style.draw_depth(axes, depth_mm, colourbar=False)
-    if box is not None:
-        style.draw_box(axes, box)
-    corners = np.array([[0, 0, 0.5], [1, 0, 0.5], [1, 1, 0.5], [0, 1, 0.5], [0, 0, 0.5]])
-    seen = pose.crop.camera.project(pose.crop.to_camera(corners))
-    axes.plot(seen[:, 0], seen[:, 1], "--", color="#ffffff", lw=1)
-    draw_hand(axes, pose.pixels, halo=True)
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     return figure
 
 

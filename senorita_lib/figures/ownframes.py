@@ -11,6 +11,7 @@ import ipywidgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from senorita_lib import recordings
 from senorita_lib.camera import Camera
@@ -24,6 +25,7 @@ from senorita_lib.figures.widgets import Live, column, slider
 from senorita_lib.hand import JOINT_NAMES
 from senorita_lib.predictor import HandPose, Predictor
 
+_PACE = 120  # ms a frame: a drawing takes about as long
 _NEARER, _FARTHER, _REACH = 150, 350, 130  # mm from the hand's middle: colours, and the scene
 
 
@@ -36,6 +38,21 @@ def pose_title(pose: HandPose | None) -> str:
         hand += f" (P(left) = {pose.left_probability:.2f})"
     expected = float(np.mean(pose.confidence_mm))
     return hand if np.isnan(expected) else f"{hand}, expected error {expected:.0f} mm"
+
+
+def overlay_figure(depth_mm: np.ndarray, pose: HandPose, box: ArrayLike | None = None) -> Figure:
+    """A depth frame, mm, with its pose, the outline of what the network saw, and a given box."""
+    height, width = depth_mm.shape
+    figure, ((axes,),) = style.new_figure(1, 1, 8.0, 8.0 * height / width)
+    style.draw_depth(axes, _seen(depth_mm), colourbar=False)
+    if box is not None:
+        style.draw_box(axes, box)
+    corners = np.array([[0, 0, 0.5], [1, 0, 0.5], [1, 1, 0.5], [0, 1, 0.5], [0, 0, 0.5]])
+    seen = pose.crop.camera.project(pose.crop.to_camera(corners))
+    axes.plot(seen[:, 0], seen[:, 1], "--", color="#ffffff", lw=1)
+    style.draw_hand(axes, pose.pixels, halo=True)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    return figure
 
 
 def pose_panel(depth: np.ndarray, pose: HandPose) -> Figure:
@@ -70,7 +87,7 @@ def clip_figure(depths: Sequence[np.ndarray], poses: Sequence[HandPose | None],
 def _draw(axes: Axes, depth: np.ndarray, pose: HandPose | None, title: str) -> None:
     """A frame about the hand, and its pose; all of it where there is none."""
     low, high = _limits(depth, pose)
-    style.draw_depth(axes, np.clip(depth, 0, high), title, False, (low, high))
+    style.draw_depth(axes, np.minimum(_seen(depth), high), title, False, (low, high))
     if pose is not None:
         style.draw_hand(axes, pose.pixels, width=1.4, dots=4, halo=True)
         u, v = pose.pixels.mean(axis=0)
@@ -78,9 +95,13 @@ def _draw(axes: Axes, depth: np.ndarray, pose: HandPose | None, title: str) -> N
         axes.set(xlim=(u - half, u + half), ylim=(v + half, v - half))
 
 
+def _seen(depth: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(depth, nan=0, posinf=0, neginf=0).clip(0, 65535)
+
+
 def _limits(depth: np.ndarray, pose: HandPose | None) -> tuple[int, int]:
     if pose is None:
-        seen = depth[depth > 0]
+        seen = _seen(depth)[_seen(depth) > 0]
         return (int(seen.min()), int(seen.max()) + 1) if len(seen) else (1, 2)
     middle = int(pose.joints_mm[:, 2].mean())
     return max(1, middle - _NEARER), middle + _FARTHER
@@ -93,7 +114,7 @@ def pose_plot(depth: np.ndarray, pose: HandPose | None, name: str) -> Plot:
     """
     limits = _limits(depth, pose)
     joints = None if pose is None else pose.pixels
-    shown = np.minimum(depth, limits[1])
+    shown = np.minimum(_seen(depth), limits[1])
     plot = crop_step_plot(CropStep(pose_title(pose), shown, limits, joints=joints), name)
     around = np.full((21, 3), np.nan, np.float32)
     sizes, words = np.zeros(21), list(JOINT_NAMES)
@@ -101,10 +122,10 @@ def pose_plot(depth: np.ndarray, pose: HandPose | None, name: str) -> Plot:
         around = pose.joints_mm - pose.joints_mm.mean(axis=0)
         sizes = np.nan_to_num(pose.confidence_mm)
         words = [f"{n}: ±{mm:.0f} mm" for n, mm in zip(JOINT_NAMES, sizes, strict=True)]
-    halo: Plot = {"size": (1.2 * sizes + 4).tolist(), "color": list(JOINT_COLOURS), "opacity": 0.25}
+    marker = {"size": (1.2 * sizes + 4).tolist(), "color": list(JOINT_COLOURS), "opacity": 0.25}
     halo = {
         "type": "scatter3d", **placed(around), "mode": "markers", "text": words,
-        "hoverinfo": "text", "showlegend": False, "marker": halo,
+        "hoverinfo": "text", "showlegend": False, "marker": marker,
     }  # fmt: skip
     plot["data"] += [hand_line(around), halo]
     scene = upright_scene([(-_REACH, _REACH)] * 3, unit="mm", zoom=1.2)
@@ -117,16 +138,14 @@ def pose_plot(depth: np.ndarray, pose: HandPose | None, name: str) -> Plot:
     return plot
 
 
-def clip_player(
-    frames: Sequence[np.ndarray], poses: Sequence[HandPose | None], milliseconds: int = 120
-) -> ipywidgets.VBox:
+def clip_player(depths: Sequence[np.ndarray], poses: Sequence[HandPose | None]) -> ipywidgets.VBox:
     """A clip with a slider and a play button; the hand in 3D moves beside it."""
-    number = slider(0, 0, len(frames) - 1, "frame")
-    player = ipywidgets.Play(min=0, max=len(frames) - 1, interval=milliseconds)
+    number = slider(0, 0, len(depths) - 1, "frame")
+    player = ipywidgets.Play(min=0, max=len(depths) - 1, interval=_PACE)
     ipywidgets.jslink((player, "value"), (number, "value"))
 
     def draw() -> Plot:
-        return pose_plot(frames[number.value], poses[number.value], f"frame {number.value}")
+        return pose_plot(depths[number.value], poses[number.value], f"frame {number.value}")
 
     return column(player, number, Live(draw, [number]).figure, width=980)
 
@@ -139,7 +158,10 @@ def box_explorer(
 
     A file that is dropped on the button takes the frame's place, its unit ``scale`` mm.
     """
-    frame, corners, words = depth, dict.fromkeys(("x0", "y0", "x1", "y1"), 0.0), ""
+    frame, words = depth, ""  # why there is no pose
+    middle, half = np.array([camera.width, camera.height]) / 2, camera.height / 4
+    places = np.concatenate([middle - half, middle + half]).tolist()
+    corners = dict(zip(("x0", "y0", "x1", "y1"), places, strict=True))
 
     def find_box() -> None:
         nonlocal words
@@ -168,8 +190,10 @@ def box_explorer(
         live.figure.layout.shapes = [{"type": "rect", **corners, "line": line, "editable": True}]
 
     def moved(_: object, shapes: Any) -> None:
+        nonlocal words
         new = {name: float(shapes[0][name]) for name in corners}
         if new != corners:
+            words = ""
             corners.update(new)
             live.redraw()
 
@@ -178,7 +202,7 @@ def box_explorer(
         (file,) = change["new"]
         words = ""
         with TemporaryDirectory() as folder:
-            path = Path(folder) / file["name"]
+            path = Path(folder) / Path(file["name"]).name
             path.write_bytes(file["content"])
             try:
                 frame = recordings.read_depth(path, scale)
@@ -201,7 +225,7 @@ def live_view(
 ) -> float:
     """Show the pose in each frame as it comes, the hand followed; return frames a second.
 
-    Display, prediction and camera take turns; a second of it is for the first drawing.
+    Camera, prediction and drawing take turns. The clock starts after the first drawing.
     """
     from IPython.display import display
 

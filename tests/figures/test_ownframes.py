@@ -59,6 +59,13 @@ def test_the_plot_has_a_halo_of_the_expected_error_and_nothing_without_a_hand(
     assert np.isnan(nothing.data[-1].x).all()
 
 
+def test_a_frame_of_floats_with_holes_and_no_hand_is_drawn() -> None:
+    depth = np.where(CLIP[0].depth > 0, CLIP[0].depth, np.nan).astype(np.float32)
+    depth[0, 0] = np.inf
+    plot = go.Figure(ownframes.pose_plot(depth, None, "a name"))
+    np.testing.assert_array_equal(np.asarray(plot.data[0].z) > 0, CLIP[0].depth[::2, ::2] > 0)
+
+
 def test_the_clips_slider_chooses_the_frame(poses: list[Any]) -> None:
     player = ownframes.clip_player([frame.depth for frame in CLIP], poses)
     _, number, figure = player.children
@@ -102,6 +109,10 @@ def test_a_file_takes_the_frames_place_or_says_why_not(predictor: Predictor) -> 
     assert "note.png is truncated or no PNG" in figure.layout.title.text
     drop("small.png", encode_depth(CLIP[3].depth[::2, ::2].copy()))
     assert "shape (240, 320)" in figure.layout.title.text
+    drop("own.png", encode_depth(CLIP[3].depth))
+    drop("note.png", b"no picture")
+    figure.plotly_relayout({"shapes[0].x0": figure.layout.shapes[0].x0 + 3})  # on the last good one
+    assert len(drawn(figure)) and "box" in figure.layout.title.text
 
 
 def test_a_live_view_follows_the_frames_and_tells_its_rate(
