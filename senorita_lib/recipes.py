@@ -127,7 +127,8 @@ class Recipe(BaseModel):
     hidden: Positive = 256
     patch_channels: Positive = 8
     patches: Literal["rectangle", "released"] = "rectangle"
-    orientation: Literal["unit", "raw"] = "unit"
+    # "location": the refiner moves each joint, without regard to bones
+    orientation: Literal["unit", "raw", "location"] = "unit"
     bone_length: Literal["train", "initial"] = "train"
     pose_stream: bool = True  # the refiner also reads the initial pose
     refiner_gradient: bool = True  # gradients flow from the refiner into the estimator

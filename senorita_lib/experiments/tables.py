@@ -95,7 +95,7 @@ def save_trials(table: pd.DataFrame, notes: Mapping[str, Any]) -> None:
     atomic_write(folder / "trials.json", text)
 
 
-def estimates(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, Estimate]]:
+def estimates(table: pd.DataFrame, draws: int = 1000) -> dict[tuple[str, str], dict[str, Estimate]]:
     """Means and intervals: (trial, pose) to {split: Estimate}, all resampled together.
 
     Raises ValueError if some trials were tested on other frames than the others.
@@ -107,7 +107,7 @@ def estimates(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, Estimate]]
         key: wide[list(columns)].to_numpy().T
         for key, columns in wide.columns.to_series().groupby(level=["trial", "pose"])
     }
-    return bootstrap(rows, wide.index.get_level_values("split").to_numpy(str))
+    return bootstrap(rows, wide.index.get_level_values("split").to_numpy(str), draws=draws)
 
 
 def load_results(folder: str | os.PathLike[str]) -> Results:

@@ -6,14 +6,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from torch import Tensor
+
 from senorita_lib.files import read_text
+from senorita_lib.losses import balance_weights, pose_loss
 from senorita_lib.release.gradient import released_volume_loss
+from senorita_lib.renderer import skeleton_volume_loss
 
 RECIPE = "tiny"  # of all trials
 SEEDS = (0, 1, 2, 3)
+
+
+def balanced_volume_loss(
+    predicted: Tensor, true: Tensor, *, size: tuple[int, int, int], **options: Any
+) -> Tensor:
+    """Eq. 4, weighted so that its gradient at the pose is as large as that of eq. 3."""
+    uvd = ((joints + 0.5) / size[0] for joints in (predicted, true))
+    losses = pose_loss(*uvd), skeleton_volume_loss(predicted, true, size=size, **options)
+    if not predicted.requires_grad:
+        return losses[1]
+    return balance_weights(losses, (predicted, predicted))[1] * losses[1]
+
+
 _LOSSES: dict[str, Callable[..., Any]] = {
     "released": released_volume_loss,
     "released, summed": partial(released_volume_loss, summed=True),
+    "equal gradients": balanced_volume_loss,
 }
 
 
@@ -33,13 +51,14 @@ class Trial(NamedTuple):
         return "initial" if self.changes.get("refine_images") == 0 else "refined"
 
 
-def _read(start: str = "", loss: str = "", members: tuple[str, ...] = (),
-          merge: Literal["mean", "median"] = "mean", **changes: Any) -> Trial:  # fmt: skip
+def read_trial(start: str = "", loss: str = "", members: tuple[str, ...] = (),
+               merge: Literal["mean", "median"] = "mean", **changes: Any) -> Trial:  # fmt: skip
+    """A trial as TOML writes it."""
     named = (member.partition("@") for member in members)
     pairs = tuple((name, int(shift or 0)) for name, _, shift in named)
     return Trial(changes, start, _LOSSES[loss] if loss else None, pairs, merge)
 
 
 _LISTED = tomllib.loads(read_text(Path(__file__).with_name("trials.toml")))
-TRIALS = {name: _read(**values) for name, values in _LISTED["trials"].items()}
+TRIALS = {name: read_trial(**values) for name, values in _LISTED["trials"].items()}
 STUDIES: dict[str, list[str]] = _LISTED["studies"]

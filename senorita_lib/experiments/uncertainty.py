@@ -31,6 +31,11 @@ class Estimate:
         low, high = np.quantile(self.samples, [0.025, 0.975]).tolist()
         return low, high
 
+    def p_value(self) -> float:
+        """Of no difference, two-sided: twice the share of samples on the rarer side of 0."""
+        rarer = min((self.samples >= 0).sum(), (self.samples <= 0).sum())
+        return float(min(1, 2 * (1 + rarer) / (1 + len(self.samples))))
+
 
 def bootstrap(
     rows: Mapping[Key, npt.ArrayLike], splits: npt.ArrayLike, *, draws: int = 1000, seed: int = 0

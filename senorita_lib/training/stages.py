@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,7 @@ def train(
     watch: Callable[[list[Row]], object] | None = None,
     volume_loss: VolumeLoss | None = None,
     cache: str | os.PathLike[str] | None = None,
+    keep_mm: Sequence[float] = (),
 ) -> Run:
     """Train a recipe through all its stages and test it, or resume an earlier call.
 
@@ -104,6 +105,9 @@ def train(
         It is not part of the recipe: give such runs folders of their own.
     cache
         Folder for crops, by default ``crops`` in the data set's.
+    keep_mm
+        Validation errors of the initial pose. The first weights below each are also kept, as
+        ``below_15mm.safetensors``.
 
     Raises
     ------
@@ -140,7 +144,7 @@ def train(
     def run() -> None:
         trainer = Trainer(
             recipe, crops, folder, device, identity, volume_loss=volume_loss, watch=watch,
-            progress=progress, checkpoint_seconds=checkpoint_seconds,
+            progress=progress, checkpoint_seconds=checkpoint_seconds, keep_mm=keep_mm,
         )  # fmt: skip
         if not trainer.resume() and start is not None:
             trainer.init_from(start)
@@ -178,9 +182,10 @@ class Trainer(Loop):
 
     def __init__(
         self, recipe: Recipe, crops: CropSet, folder: Path, device: str, identity: str = "", *,
-        volume_loss: VolumeLoss | None = None, **options: Any,
+        volume_loss: VolumeLoss | None = None, keep_mm: Sequence[float] = (), **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(recipe, folder, device, identity, **options)
+        self.keep_mm = keep_mm
         if volume_loss is None:
             # In a short stage, compiling takes longer than it saves.
             long = recipe.volume_images * recipe.volume_size**3 > _WORTH_COMPILING
@@ -253,6 +258,10 @@ class Trainer(Loop):
         found, row = predict_crops(self.model, self.validation, self.device), {}
         for name, poses in zip(names, found, strict=False):
             row[f"validation_{name}_mm"] = mean_joint_error(poses, self.validation.joints)
+        for mm in self.keep_mm:
+            path = below(self.folder, mm)
+            if row["validation_initial_mm"] < mm and not path.exists():
+                self.model.save(path)
         sample = poses[_sample_rows(len(self.validation))]
         return row | {"sample_poses": sample.round(1).tolist()}
 
@@ -305,6 +314,11 @@ def _check_start(recipe: Recipe, start: str | os.PathLike[str] | None) -> None:
     if start is not None and weights_kind(start) == BODY_FORMAT and not recipe.pretrain:
         found = f"{start} has weights of people and {name} pretrain = False"
         raise ValueError(f"{found}, wanted pretrain = True")
+
+
+def below(folder: Path, mm: float) -> Path:
+    """Where :func:`train` keeps the first weights with a validation error below ``mm``."""
+    return folder / f"below_{mm:g}mm.safetensors"
 
 
 def split_rows(recipe: Recipe, crops: CropSet) -> tuple[np.ndarray, np.ndarray]:

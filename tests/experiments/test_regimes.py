@@ -1,0 +1,89 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from senorita_lib.experiments import regimes
+from senorita_lib.experiments.trials import TRIALS, Trial, balanced_volume_loss
+from senorita_lib.losses import pose_loss
+
+STEP = {"batch": 8, "refine_batch": 8, "volume_size": 8, "validation_share": 0.2}
+STEP |= {"image_size": 64, "layers": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "head_channels": 8}
+STEP |= {"patch_sizes": (32, 16, 8), "precision": "float32", "pose_images": 0, "volume_images": 0}
+SOME = "eq. 3 on", "eq. 4, equal gradients", "lengths of the initial pose", "joint offsets"
+
+
+def small(name):
+    trial = regimes.TRIALS[name]
+    images = {"volume_images" if trial.pose == "initial" else "refine_images": 8}
+    return Trial(STEP | trial.changes | images, volume_loss=trial.volume_loss)
+
+
+def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    start = STEP | {"pose_images": 16, "refine_images": 0, "validate_images": 8}
+    monkeypatch.setitem(regimes.LISTED, "start", start)
+    pairs = {k: v for k, v in regimes.COMPARISONS.items() if {v[0][0], v[1][0]} <= set(SOME)}
+    assert len(pairs) == 3
+    monkeypatch.setattr(regimes, "COMPARISONS", pairs)
+    monkeypatch.setattr(regimes, "TRIALS", {name: small(name) for name in SOME})
+    monkeypatch.setattr(regimes, "KEPT_MM", [1e5])
+    monkeypatch.setattr(regimes, "STARTS", ["100000", "end"])
+    regimes.train_regimes([0, 1], small_data, jobs=1)
+    folder = regimes.run_folder("end", 1, "joint offsets")
+    assert folder.parts[-3:] == ("seed 1", "from end", "joint offsets")
+    one, other = (regimes.run_folder(s, 0, "eq. 3 on") / "predictions.npz" for s in regimes.STARTS)
+    assert one.read_bytes() != other.read_bytes()  # they start elsewhere
+
+    errors, why = regimes.collect()
+    assert len(errors) == 2 * 2 * 20 * (2 + 2 * 2)
+    assert (why[why["trial"] == "joint offsets"]["length"] > 0).all()
+    regimes.keep(errors[errors["seed"] == 0], why[why["seed"] == 0])
+    regimes.keep(errors, why)
+    kept = pd.read_csv("results/regimes.csv.gz", dtype={"start": str})
+    keys = ["start", "seed", "trial", "pose", "frame"]
+    both = (table.sort_values(keys).reset_index(drop=True)[keys] for table in (kept, errors))
+    assert next(both).equals(next(both))
+
+    found = regimes.effects()
+    mm = errors.groupby(["start", "trial", "pose"])["mm"].mean()
+    row = found.set_index(["start", "comparison"]).loc["end", "orientations against joint offsets"]
+    wanted = mm["end", "lengths of the initial pose", "refined"]
+    wanted -= mm["end", "joint offsets", "refined"]
+    assert row["difference"] == pytest.approx(wanted, abs=0.05)
+    assert row["low"] <= row["difference"] <= row["high"]
+    regimes.main(["--kept"])
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(regimes.COMPARISONS)
+
+
+def test_all_trials_are_known_and_compared_with_a_pose_that_is_trained():
+    for pair in regimes.COMPARISONS.values():
+        for trial, pose in pair:
+            assert pose in ("initial", regimes.TRIALS[trial].pose)
+
+
+def test_holm():
+    # Holm (1979): the smallest times N, the next times N - 1, never falling.
+    found = regimes.holm(np.array([0.04, 0.01, 0.03, 0.5]))
+    assert found == pytest.approx([0.09, 0.04, 0.09, 0.5])
+
+
+def test_anatomy_of_bones_that_are_short_and_turned():
+    true = np.zeros((2, 21, 3))
+    true[:, :, 1] = np.arange(21)  # every bone along y
+    short = regimes.anatomy(0.9 * true, true, true)
+    assert short["length"] == pytest.approx(0.9)
+    assert (short["along"] < 0, short["across"], short["angle"]) == (True, 0, 0)
+    turned = regimes.anatomy(true, true, true[..., [1, 0, 2]])
+    assert (turned["towards"], turned["palm"]) == (1, 0)
+
+
+def test_equal_gradients_at_the_pose():
+    torch.manual_seed(0)
+    true = torch.rand(2, 21, 3) * 8
+    pose = (true + torch.rand_like(true)).requires_grad_()
+    eq_4 = balanced_volume_loss(pose, true, size=(8, 8, 8), gamma=0.1)
+    eq_3 = pose_loss((pose + 0.5) / 8, (true + 0.5) / 8)
+    one, other = (torch.autograd.grad(loss, pose)[0].abs().mean() for loss in (eq_3, eq_4))
+    assert one.item() == pytest.approx(other.item(), rel=1e-4)
+    assert TRIALS["Step 1, with eq. 4"].volume_loss is None
