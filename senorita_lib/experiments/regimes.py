@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed, parallel_config
+from joblib import parallel_config
 from tqdm.auto import tqdm
 
 from senorita_lib.commands import command
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
+from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import bone_angles, joint_errors
 from senorita_lib.experiments.tables import estimates, long_table, read_run, results_file
 from senorita_lib.experiments.trials import Trial, read_trial
@@ -100,11 +101,11 @@ def train_regimes(
     made = sum(images[call[2]] for call in starts + trials if finished(*call))
     with (
         tqdm(desc="images", total=total, initial=made, unit_scale=True, smoothing=0) as bar,
-        parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1),
+        parallel_config("loky", inner_max_num_threads=1),
     ):
         for calls in (starts, trials):
-            todo = [delayed(train_one)(*call, Path(data)) for call in calls if not finished(*call)]
-            for name in Parallel(return_as="generator_unordered")(todo):
+            todo = [(*call, Path(data)) for call in calls if not finished(*call)]
+            for name in run_tasks(train_one, todo, jobs):
                 bar.update(images[name])
 
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed, parallel_config
+from joblib import parallel_config
 from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_flags
 from senorita_lib.commands import command
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
+from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import ensemble
 from senorita_lib.experiments.tables import long_table, read_run, save_trials, study_table
 from senorita_lib.experiments.trials import RECIPE, SEEDS, STUDIES, TRIALS, Trial
@@ -115,9 +116,8 @@ def _train_all(names: list[str], data: Path, jobs: int) -> Iterator[None]:
     for options in {str(way): way for way in ways}.values():  # cropped once, not by each process
         load_crops(Hands19(data, "train"), progress=False, **options)
         load_crops(Hands19(data, "test", skip_degenerate=False), progress=False, **options)
-    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):  # 1: in this process
-        work = Parallel(return_as="generator_unordered")
-        yield from work(delayed(_train_chain)(*call) for call in calls)
+    with parallel_config("loky", inner_max_num_threads=1):
+        yield from run_tasks(_train_chain, calls, jobs)
 
 
 @command
