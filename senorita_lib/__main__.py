@@ -1,11 +1,9 @@
 """Trains a recipe: ``python -m senorita_lib RECIPE``, in one process or under ``torchrun``."""
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 
-from senorita_lib.commands import command
+from senorita_lib.commands import command, process_number
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import POSES, format_table
 from senorita_lib.files import user_path
@@ -18,10 +16,8 @@ from senorita_lib.training.stages import train
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: train a recipe through all its stages, or resume it, and test it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib",
-        description="Train a recipe through all its stages, or resume a run, and test it.",
-    )
+    what = "Train a recipe through all its stages, or resume a run, and test it."
+    parser = argparse.ArgumentParser(prog="python -m senorita_lib", description=what)
     parser.add_argument("recipe", help=", ".join(RECIPES))
     option = parser.add_argument
     option("--data", default="data/hands19_synthetic", help="folder that contains 'Task 1'")
@@ -34,27 +30,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="recipe values, as JSON or text, such as model=2 'milestones=[60000, 90000]'",
     )  # fmt: skip
     chosen = parser.parse_args(arguments)
-    rank = int(os.environ.get("RANK", 0))
-    try:
-        recipe = find_recipe(chosen.recipe, **read_overrides(chosen.set))
-        folder = user_path(chosen.folder or run_folder(recipe))
-        data = user_path(chosen.data)
-        Hands19(data, "train")  # a missing data set is reported before hours of pretraining
-        if rank == 0:
-            print(recipe.to_json(), flush=True)
-        with processes.process_group() as device:
-            start = starting_weights(recipe, folder.parent, chosen.people, device=device)
-            run = train(recipe, data, folder, device=device, start=start, cache=chosen.cache)
-    except (ValueError, OSError, ImportError) as error:
-        who = f"process {rank}: " if rank else ""
-        print(f"{who}{error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    if rank == 0:
+    recipe = find_recipe(chosen.recipe, **read_overrides(chosen.set))
+    folder = user_path(chosen.folder or run_folder(recipe))
+    data, first = user_path(chosen.data), process_number() == 0
+    Hands19(data, "train")  # a missing data set is reported before hours of pretraining
+    if first:
+        print(recipe.to_json(), flush=True)
+    with processes.process_group() as device:
+        start = starting_weights(recipe, folder.parent, chosen.people, device=device)
+        run = train(recipe, data, folder, device=device, start=start, cache=chosen.cache)
+    if first and not run.result["frames"]:
+        print(f"No test frames in {data}, so no test result; {folder} holds the network.")
+    elif first:
         errors = run.result["errors"]
         rows = {label: errors[name] for name, label in POSES.items()}
-        if not run.result["frames"]:
-            print(f"No test frames in {data}, so no test result; {folder} holds the network.")
-            return
         print(format_table(rows, f"Model {recipe.model}, mean joint error, mm"))
         if not errors["refined"]:
             print(f"The test frames have no labels: {folder / 'submission.zip'} can be scored.")

@@ -28,10 +28,9 @@ def plain(name: str, values: object, masked: float = math.nan) -> "np.ndarray":
             whole = isinstance(masked, float) and values.dtype.kind != "f"
             array = np.ma.filled(values.astype(float) if whole else values, masked)
         elif isinstance(values, list | tuple):
-            holders = list, tuple, torch.Tensor, np.ma.MaskedArray
-            array = np.asarray(
-                [plain(name, v, masked) if isinstance(v, holders) else v for v in values]
-            )
+            inner = list, tuple, torch.Tensor, np.ma.MaskedArray
+            parts = [plain(name, v, masked) if isinstance(v, inner) else v for v in values]
+            array = np.asarray(parts)
         else:
             array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError):

@@ -28,14 +28,9 @@ class Draws:
 
 
 def draw(
-    batch: int,
-    generator: torch.Generator,
-    *,
-    angle: float = 30.0,
-    scale: tuple[float, float] = (0.75, 1.25),
-    scale_probability: float = 0.5,
-    shift: float = 5.0,
-) -> Draws:
+    batch: int, generator: torch.Generator, *, angle: float = 30.0,
+    scale: tuple[float, float] = (0.75, 1.25), scale_probability: float = 0.5, shift: float = 5.0,
+) -> Draws:  # fmt: skip
     """Draw a batch of augmentations, with a generator on the CPU whatever the device.
 
     ``angle`` is the largest rotation, degrees, ``shift`` the largest translation along u and v, px

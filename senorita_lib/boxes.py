@@ -28,10 +28,7 @@ _SAME_MM = 45.0  # ends closer than this are one
 
 
 def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:
-    """A box x1, y1, x2, y2, pixel frame, around the hand, as wide as a hand is at its depth.
-
-    It is the first of :func:`hand_candidates`, which see for what is raised.
-    """
+    """A box x1, y1, x2, y2, pixel frame, around the first of :func:`hand_candidates`."""
     point = hand_candidates(checked_depth(depth_mm, camera), camera)[0]
     centre, side = camera.project(point)[:2], side_px(point[2], camera)
     return np.concatenate([centre - side / 2, centre + side / 2])
@@ -40,29 +37,23 @@ def find_hand_box(depth_mm: np.ndarray, camera: Camera) -> np.ndarray:
 def hand_candidates(depth: np.ndarray, camera: Camera) -> np.ndarray:
     """Points (n, 3), camera frame, mm, about which the hand may be, the likeliest first.
 
-    ``depth`` is a checked frame, uint16 mm. Raises :class:`.HandNotFoundError` if it has no surface
-    as large as a hand.
+    Of a checked frame, uint16 mm; raises :class:`.HandNotFoundError` without a surface as large.
     """
     step = max(1, camera.width // _CELLS)
     first = step // 2
     # The median takes stray pixels away.
     z = cv2.medianBlur(np.ascontiguousarray(depth[first::step, first::step]), 3).astype(float)
     if not z.any():
-        near = (
-            f"only stray pixels nearest, at {depth[depth > 0].min()} mm"
-            if depth.any()
-            else "no depth"
-        )
-        raise HandNotFoundError(f"depth_mm has {near}, wanted a hand")
+        strays = depth.any() and f"only stray pixels nearest, at {depth[depth > 0].min()} mm"
+        raise HandNotFoundError(f"depth_mm has {strays or 'no depth'}, wanted a hand")
     v, u = (np.arange(n)[:, None] * step + first for n in z.shape)
     xyz = np.stack(np.broadcast_arrays(*camera.lift(u.T, v, z)), axis=-1)
     cells = _without_walls(xyz, z > 0)
     points, number = xyz[cells], np.full(z.shape, -1)
     number[cells] = np.arange(len(points))
     graph = _graph(points, number)
-    rows, columns = np.nonzero(cells)
-    last = np.array(z.shape) - 1
-    at_border = (rows == 0) | (columns == 0) | (rows == last[0]) | (columns == last[1])
+    places = np.argwhere(cells)
+    at_border = ((places == 0) | (places == np.array(z.shape) - 1)).any(axis=1)
     cell_mm = points[:, 2] * step / np.sqrt(camera.fx * camera.fy)
     found, costs = [], []
     for part in _surfaces(graph, points[:, 2], cell_mm**2):
@@ -105,9 +96,8 @@ def _without_walls(xyz: np.ndarray, cells: np.ndarray) -> np.ndarray:
         best = planes[(np.abs(off) < _FLAT_MM).sum(axis=1).argmax()]
         off = (inverse - grid @ best) * points[:, 2] ** 2  # mm before the plane
         on = np.abs(off) < _FLAT_MM
-        if on.sum() < _WALL_CELLS * cells.size:
-            break
-        if np.linalg.eigvalsh(np.cov(points[on].T))[1] < _WIDE_MM**2:
+        small = on.sum() < _WALL_CELLS * cells.size
+        if small or np.linalg.eigvalsh(np.cov(points[on].T))[1] < _WIDE_MM**2:
             break
         cells = cells.copy()
         cells[rows[off < _FLAT_MM], columns[off < _FLAT_MM]] = False

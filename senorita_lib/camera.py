@@ -52,8 +52,7 @@ class Camera:
     def resized(self, width: int, height: int) -> Self:
         """The camera of the image resized, as ``cv2.resize`` does with areas or linearly.
 
-        The image's corners stay its corners, so a pixel's centre u goes to (u + 1/2) s - 1/2. Who
-        takes every second pixel, ``[::2]``, keeps their centres: there cx becomes cx / 2.
+        A pixel's centre u goes to (u + 1/2) s - 1/2; who takes ``[::2]`` has to halve cx instead.
         """
         new = replace(self, width=width, height=height)
         across, down = new.width / self.width, new.height / self.height

@@ -7,11 +7,9 @@ import numpy as np
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 
-# A network's input is resampled from whole pixels of 1 mm, about; shifted by less than one, it
-# answers a little differently. What is wrong by rule is wrong by 8 mm and more in these checks.
+# Shifted by less than a pixel, a network answers a little differently. What is wrong by rule is
+# wrong by 8 mm and more in these checks.
 _MM, _PX = 3.0, 3.0  # mean over the joints, of the median frame
-_SHIFT = 24, 16  # px to the right and down that the picture is moved by
-_FRAMES = 3
 
 
 def check_predictor(predictor: Any) -> list[str]:
@@ -27,7 +25,7 @@ def check_predictor(predictor: Any) -> list[str]:
         At the first check that fails: its name, what was found and what was wanted.
     """
     hands, passed = SyntheticHand(seed=23), []
-    frames = [hands.frame(index, "interp") for index in range(_FRAMES)]
+    frames = [hands.frame(index, "interp") for index in range(3)]
 
     def ask(depth: np.ndarray, camera: Camera, box: np.ndarray, left: bool = False) -> np.ndarray:
         """Joints and pixels (21, 5), after a look at their form."""
@@ -57,15 +55,19 @@ def check_predictor(predictor: Any) -> list[str]:
     again = [ask(f.depth, SR300, f.box) for f in frames]
     close("twice the same", again, xyz, 0.01, "mm")
 
-    lefts = [ask(f.depth[:, ::-1], SR300.mirrored(), _mirrored(f.box), left=True) for f in frames]
-    flipped = [pose * [-1, 1, 1, 1, 1] for pose in lefts]
+    flipped = []
+    for f in frames:
+        x1, y1, x2, y2 = f.box
+        box = np.array([SR300.width - x2, y1, SR300.width - x1, y2])
+        flipped.append(ask(f.depth[:, ::-1], SR300.mirrored(), box, left=True) * [-1, 1, 1, 1, 1])
     close("a left hand is a right one in a mirror", flipped, xyz, _MM, "mm")
 
-    found, (right, down) = [], _SHIFT
+    found, right, down = [], 24, 16  # px
     for f in frames:
         moved = 0 * f.depth
         moved[down:, right:] = f.depth[:-down, :-right]
-        found.append(ask(moved, SR300, f.box + [*_SHIFT, *_SHIFT]) - [0, 0, 0, right, down])
+        box = f.box + [right, down, right, down]
+        found.append(ask(moved, SR300, box) - [0, 0, 0, right, down])
     close("a moved picture moves the pixels", found, uv, _PX, "px")
     close("a moved picture keeps the depth", found, z, _MM, "mm")
 
@@ -92,7 +94,3 @@ def check_predictor(predictor: Any) -> list[str]:
 def _want(right: bool | np.bool_, sentence: str) -> None:
     if not right:  # no assert, which python -O leaves out
         raise AssertionError(sentence)
-
-
-def _mirrored(box: np.ndarray) -> np.ndarray:
-    return np.array([SR300.width - box[2], box[1], SR300.width - box[0], box[3]])

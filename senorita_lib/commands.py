@@ -1,5 +1,6 @@
 """What the command lines share."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -7,6 +8,11 @@ from io import TextIOWrapper
 from typing import ParamSpec
 
 _P = ParamSpec("_P")
+
+
+def process_number() -> int:
+    """Which process of ``torchrun`` this is; 0 without it."""
+    return int(os.environ.get("RANK", 0))
 
 
 def command(main: Callable[_P, None]) -> Callable[_P, None]:
@@ -19,7 +25,8 @@ def command(main: Callable[_P, None]) -> Callable[_P, None]:
         try:
             main(*arguments, **options)
         except (ValueError, OSError, ImportError) as error:
-            print(error, file=sys.stderr)
+            rank = process_number()
+            print(f"process {rank}: {error}" if rank else error, file=sys.stderr)
             raise SystemExit(1) from None
 
     return run

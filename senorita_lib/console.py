@@ -55,9 +55,8 @@ def predict(arguments: Sequence[str]) -> None:
     from senorita_lib.files import atomic_write, user_path
     from senorita_lib.predictor import Predictor
 
-    parser = argparse.ArgumentParser(
-        prog="senorita predict", description="The 21 joints of the hand in depth frames, mm."
-    )
+    what = "The 21 joints of the hand in depth frames, mm."
+    parser = argparse.ArgumentParser(prog="senorita predict", description=what)
     option = parser.add_argument
     option("frames", nargs="+", metavar="FRAME", help="PNG or TIFF of 16 bits, .npy, or a folder")
     known = f"fx,fy,cx,cy,width,height in pixels, or one of {', '.join(CAMERAS)}"
@@ -109,8 +108,7 @@ def predict(arguments: Sequence[str]) -> None:
     if chosen.json:
         atomic_write(chosen.json, recordings.poses_json(records, **about))
     if chosen.csv:
-        table = recordings.poses_table(records, **about)
-        atomic_write(chosen.csv, table.to_csv(index=False))
+        atomic_write(chosen.csv, recordings.poses_table(records, **about).to_csv(index=False))
     if not (chosen.json or chosen.csv or chosen.draw):
         for record in records:
             hand, chance = "left" if record["left"] else "right", record["left_probability"]
@@ -122,9 +120,8 @@ def predict(arguments: Sequence[str]) -> None:
 
 def check(arguments: Sequence[str]) -> None:
     """A frame, a data set or a submission, by what the path is; exit status 1 if it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="senorita check", description="What is wrong with a frame, data set or submission."
-    )
+    what = "What is wrong with a frame, data set or submission."
+    parser = argparse.ArgumentParser(prog="senorita check", description=what)
     option = parser.add_argument
     option("path", help="a depth frame, the folder of a data set, or a submission's zip")
     option("boxes", nargs="?", help="of a submission: the data set's test_bbs.txt")

@@ -47,6 +47,7 @@ class _CropGeometry:
     box: np.ndarray | Tensor
     cube_centre: np.ndarray | Tensor
     camera: Camera
+    turned: np.ndarray | None = None
 
     def _frame(self, values: Array) -> tuple[Array, Array, Array, Array]:
         """x1, y1 and side of the box and z of the far face, shaped to broadcast with ``values``."""
@@ -58,6 +59,10 @@ class _CropGeometry:
 
     def to_uvd(self, xyz: Array) -> Array:
         """Camera frame (..., 3), of a batch (B, joints, 3), mm, to uvd; [0, 1] within the cube."""
+        if self.turned is not None:
+            (a, b), (c, d) = self.turned.tolist()
+            x, y = xyz[..., 0], xyz[..., 1]
+            xyz = stack_last((a * x + c * y, b * x + d * y, xyz[..., 2]))
         uvz = self.camera.project(xyz)
         u, v, z = uvz[..., 0], uvz[..., 1], uvz[..., 2]
         x1, y1, side, far = self._frame(z)
@@ -69,13 +74,13 @@ class _CropGeometry:
         return stack_last(self.lift(uvd[..., 0], uvd[..., 1], uvd[..., 2]))
 
     def lift(self, u: Array, v: Array, d: Array) -> tuple[Array, Array, Array]:
-        """:meth:`to_camera` of separate u, v and d, which may broadcast: x, y, z in mm.
-
-        In a batch the samples are d's first axis. For a whole depth image d, a row of u and a
-        column of v are enough.
-        """
+        """:meth:`to_camera` of separate u, v and d, which may broadcast: x, y, z in mm."""
         x1, y1, side, far = self._frame(d)
-        return self.camera.lift(u * side + x1, v * side + y1, far - d * CUBE_MM)
+        x, y, z = self.camera.lift(u * side + x1, v * side + y1, far - d * CUBE_MM)
+        if self.turned is not None:
+            (a, b), (c, d) = self.turned.tolist()
+            x, y = a * x + b * y, c * x + d * y  # by the inverse: the matrix is orthogonal
+        return x, y, z
 
 
 @dataclass(frozen=True)
@@ -95,22 +100,6 @@ class HandCrop(_CropGeometry):
     # (2, 2), how the camera is turned about its axis (:mod:`senorita_lib.views`): box and
     # cube_centre are then those of the turned camera. None: not at all.
     turned: np.ndarray | None = None
-
-    def to_uvd(self, xyz: Array) -> Array:
-        """Camera frame (..., 3), mm, to uvd; [0, 1] within the cube."""
-        if self.turned is not None:
-            (a, b), (c, d) = self.turned.tolist()
-            x, y = xyz[..., 0], xyz[..., 1]
-            xyz = stack_last((a * x + c * y, b * x + d * y, xyz[..., 2]))
-        return super().to_uvd(xyz)
-
-    def lift(self, u: Array, v: Array, d: Array) -> tuple[Array, Array, Array]:
-        """:meth:`to_camera` of separate u, v and d, which may broadcast: x, y, z in mm."""
-        x, y, z = super().lift(u, v, d)
-        if self.turned is not None:
-            (a, b), (c, d) = self.turned.tolist()
-            x, y = a * x + b * y, c * x + d * y  # by the inverse: the matrix is orthogonal
-        return x, y, z
 
 
 @dataclass(frozen=True)
@@ -164,8 +153,8 @@ def crop_hand(
     foreground
         "otsu" (paper), or "valley" (the heuristic of the authors' release).
     centre
-        Centre of the crop. "mass" (paper): the rough centre of mass and the mean depth around it.
-        "box" (release): the centre of the given box and the depth there.
+        "mass" (paper): the rough centre of mass and the mean depth around it. "box" (release): the
+        centre of the given box and the depth there.
     size
         Side of the image, px.
 
@@ -200,11 +189,10 @@ def crop_checked(
     side = min(max(width, height), 2 * max(camera.width, camera.height))
     square = int(x1) + width // 2 - side // 2, int(y1) + height // 2 - side // 2, side
     square_depth = cut_square(depth, *square)
-    front, rough_centre, coarse_z, steps = _find_surface(
-        square_depth, square, box, camera, threshold, centre
-    )
+    steps = _find_surface(square_depth, square, box, camera, threshold, centre)
+    coarse_z = steps["coarse_z"]
     exact_side = side_px(coarse_z, camera)
-    x, y = map(int, rough_centre[:2] - exact_side / 2)
+    x, y = map(int, steps["rough_centre"][:2] - exact_side / 2)
     side = int(exact_side)
     box_depth = cut_square(depth, x, y, side)
     hand = np.where(np.abs(box_depth.astype(np.float32) - coarse_z) <= CUBE_MM / 2, box_depth, 0)
@@ -216,11 +204,8 @@ def crop_checked(
     moments = cv2.moments(mask.astype(np.uint8), binaryImage=True)
     u, v = moments["m10"] / count + x, moments["m01"] / count + y
     cube_centre = camera.unproject(np.array([u, v, hand.sum(dtype=np.float64) / count]))
-    steps |= {
-        "square": square, "square_depth": square_depth, "foreground": front,
-        "rough_centre": rough_centre, "coarse_z": coarse_z, "box_depth": box_depth,
-        "hand_depth": hand,
-    }  # fmt: skip
+    steps |= {"square": square, "square_depth": square_depth}
+    steps |= {"box_depth": box_depth, "hand_depth": hand}
     corners = np.array([x, y, x + side, y + side], np.float32)
     image = _image(hand, mask, cube_centre[2], size)
     return HandCrop(image, corners, cube_centre.astype(np.float32), camera, steps)
@@ -229,8 +214,7 @@ def crop_checked(
 def box_middle(depth: np.ndarray, box: np.ndarray, camera: Camera) -> np.ndarray:
     """Middle (3,) of the foreground in a box, camera frame, mm, of a checked frame and box.
 
-    The paper's crop looks in the square around the box, where an arm has more room.
-    Raises :class:`HandNotFoundError` if no hand is there, as :func:`crop_hand` does.
+    Raises :class:`HandNotFoundError`, as :func:`crop_hand`, which looks in the square around it.
     """
     x1, y1, x2, y2 = (max(int(v), 0) for v in box)
     inside = np.zeros_like(depth)
@@ -238,26 +222,22 @@ def box_middle(depth: np.ndarray, box: np.ndarray, camera: Camera) -> np.ndarray
     side = max(x2 - x1, y2 - y1)
     x, y = (x1 + x2 - side) // 2, (y1 + y2 - side) // 2
     window = cut_square(inside, x, y, side)
-    front = _find_surface(window, (x, y, side), box, camera, otsu_threshold, "mass")[0]
-    v, u = np.nonzero(front)
-    z = front[v, u].astype(np.float64)
+    steps = _find_surface(window, (x, y, side), box, camera, otsu_threshold, "mass")
+    v, u = np.nonzero(steps["foreground"])
+    z = window[v, u].astype(np.float64)
     near = np.abs(z - np.median(z)) <= CUBE_MM / 2
     middle = u[near].mean() + x, v[near].mean() + y, z[near].mean()
     return np.asarray(camera.unproject(np.array(middle)))
 
 
 def side_px(z: float, camera: Camera) -> float:
-    """How many pixels wide the paper's crop is at a depth, mm.
-
-    Raises :class:`HandNotFoundError` where a hand would be too small or too large to be seen.
-    """
+    """How wide the paper's crop is at a depth, mm, in px; HandNotFoundError if out of sight."""
     exact = _exact_side(max(z, 1e-3), camera)
     side = int(exact)
     if side < 8 or side > 4 * max(camera.width, camera.height):
-        raise HandNotFoundError(
-            f"depth_mm has the hand at {z:.0f} mm, where it would be {side} px wide, "
-            f"wanted a hand {'nearer to' if side < 8 else 'farther from'} the camera"
-        )
+        wanted = f"wanted a hand {'nearer to' if side < 8 else 'farther from'} the camera"
+        found = f"the hand at {z:.0f} mm, where it would be {side} px wide"
+        raise HandNotFoundError(f"depth_mm has {found}, {wanted}")
     return exact
 
 
@@ -268,8 +248,8 @@ def _exact_side(z: float, camera: Camera) -> float:
 def _find_surface(
     window: np.ndarray, place: tuple[int, int, int], box: Box, camera: Camera,
     threshold: Callable[[np.ndarray], int], centre: Centre,
-) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:  # fmt: skip
-    """The foreground of a window, without what is too small for a hand: depth, u v z, and z."""
+) -> dict[str, Any]:  # fmt: skip
+    """The foreground of a window, without what is too small for a hand: see HandCrop's steps."""
     rest, skipped = window, list[float]()
     while True:
         level = threshold(rest)
@@ -278,7 +258,8 @@ def _find_surface(
         surface = (front > 0) & (np.abs(front.astype(np.float32) - coarse_z) <= CUBE_MM / 2)
         least = min(_LEAST_SHARE * _exact_side(coarse_z, camera) ** 2, _LEAST_FILLED * front.size)
         if (count := np.count_nonzero(surface)) >= least:
-            return front, rough_centre, coarse_z, {"threshold": level, "skipped": skipped}
+            steps = {"threshold": level, "foreground": front, "rough_centre": rough_centre}
+            return steps | {"coarse_z": coarse_z, "skipped": skipped}
         skipped.append(coarse_z)
         rest = np.where(surface, 0, rest)
         if not rest.any():
@@ -289,8 +270,7 @@ def _find_surface(
 def otsu_threshold(depth: np.ndarray) -> int:
     """Largest depth of the foreground by Otsu's method, mm, of a window (H, W), uint16 mm.
 
-    0 if nothing has a depth, or if the two groups are closer than 100 mm: one surface, which
-    Otsu's method would cut in two.
+    0 if nothing has a depth, or if the two groups are closer than 100 mm: one surface.
     """
     values = depth[depth > 0]
     if values.size == 0:
@@ -312,12 +292,12 @@ def checked_depth(depth_mm: object, camera: Camera) -> np.ndarray:
         raise ValueError(f"depth_mm has shape {depth.shape}, wanted {wanted} as its camera says")
     if depth.dtype in (np.uint8, np.int8, bool):
         raise ValueError(f"depth_mm is {depth.dtype}, wanted at least 16 bits a pixel, in mm")
+    nearest = 20  # no sensor sees nearer; whole numbers are no m
     if depth.dtype.kind == "f":
+        nearest = 100  # in m a far wall may fill the frame
         depth = depth.astype(np.result_type(depth, np.float32), copy=False)  # float16 ends early
         depth = np.nan_to_num(depth, nan=0, posinf=0, neginf=0)
     seen = (depth > 0) & (depth <= 65535)
-    # No sensor sees nearer; whole numbers are no m, in which a far wall may fill the frame.
-    nearest = 100 if depth.dtype.kind == "f" else 20
     if 2 * np.count_nonzero(seen & (depth < nearest)) > np.count_nonzero(seen):
         middle = f"a median of {np.median(depth[seen]):.3g}"
         raise ValueError(f"depth_mm has {middle}, which looks like m or cm, wanted mm")
@@ -344,11 +324,11 @@ def checked_box(box_xyxy: object, camera: Camera) -> np.ndarray:
         shown = " ".join(repr(box_xyxy).split())[:80]
         raise ValueError(f"box_xyxy is {shown}, wanted four finite numbers x1, y1, x2, y2")
     x1, y1, x2, y2 = box = box.clip(-1e6, 1e6)
-    if int(x2 - x1) < 1 or int(y2 - y1) < 1:
-        if x1 < x2 and y1 < y2:
-            small = "is less than a pixel wide or high"
-            raise ValueError(f"box {_show(box)} {small}, wanted {CORNERS} in pixels")
+    if not (x1 < x2 and y1 < y2):
         raise ValueError(f"box {_show(box)} is empty, wanted x1 < x2 and y1 < y2")
+    if int(x2 - x1) < 1 or int(y2 - y1) < 1:
+        small = "is less than a pixel wide or high"
+        raise ValueError(f"box {_show(box)} {small}, wanted {CORNERS} in pixels")
     width, height = camera.width, camera.height
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
         raise ValueError(f"box {_show(box)} lies outside the {width} x {height} image")
@@ -360,23 +340,26 @@ def box_corners(
 ) -> tuple[np.ndarray, str]:
     """A list of boxes (N, 4), px, as corners, and how it is written: ``CORNERS`` or ``SIZES``.
 
-    The data decide: with labels, whichever is more like the boxes ``drawn`` (N, 4) around the
-    joints. Without, and where neither is like them, corners, unless many such boxes are empty or
-    leave the image and fewer do as sizes. Where most do in both ways, a ``ValueError`` names
-    the file, ``where``.
+    With labels, whichever is more like the boxes ``drawn`` (N, 4) around the joints. Without, and
+    where neither is like them, corners, unless many such boxes are empty or leave the image and
+    fewer do as sizes. Where most do in both ways, a ``ValueError`` names the file, ``where``.
     """
     count, edge = len(boxes), np.array([camera.width, camera.height]) + 1  # 1: rounded up
     if count and 0 < boxes.max() <= 1:
         raise ValueError(f"{where} has boxes of {boxes.min():g} to {boxes.max():g}, wanted pixels")
     ways = {CORNERS: boxes, SIZES: np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])}
     usable, alike = {}, {}
+
+    def area(box: np.ndarray) -> np.ndarray:
+        return np.asarray((box[:, 2:] - box[:, :2]).clip(0).prod(axis=1))
+
     for way, box in ways.items():
         inside = (box >= -1).all(axis=1) & (box[:, 2:] <= edge).all(axis=1)
-        usable[way] = np.count_nonzero(inside & (_area(box) > 0))
+        usable[way] = np.count_nonzero(inside & (area(box) > 0))
         if drawn is not None:
             low, high = np.maximum(box, drawn)[:, :2], np.minimum(box, drawn)[:, 2:]
-            shared = _area(np.hstack([low, high]))
-            alike[way] = (shared / (_area(box) + _area(drawn) - shared).clip(1)).sum()
+            shared = area(np.hstack([low, high]))
+            alike[way] = (shared / (area(box) + area(drawn) - shared).clip(1)).sum()
     sizes = usable[SIZES] > usable[CORNERS] < _MOST * count
     if drawn is not None and max(alike.values()) > count / 2:
         sizes = alike[SIZES] > alike[CORNERS]
@@ -386,10 +369,6 @@ def box_corners(
         image = f"a {camera.width}x{camera.height} image"
         raise ValueError(f"{where} has {bad}, wanted {CORNERS} or {SIZES} in pixels of {image}")
     return ways[form], form
-
-
-def _area(box: np.ndarray) -> np.ndarray:
-    return np.asarray((box[:, 2:] - box[:, :2]).clip(0).prod(axis=1))
 
 
 def cut_square(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
@@ -427,11 +406,7 @@ def _rough_centre(
 
 
 def _image(hand: np.ndarray, mask: np.ndarray, z: float, size: int) -> np.ndarray:
-    """Image frame; pixel i of n lies at (i + 1/2) / n of the box, as the uvd frame has it.
-
-    Interpolates between the hand's pixels only: mixed with the background, a silhouette would
-    get depths at which there is nothing.
-    """
+    """Image frame; between the hand's pixels only, or silhouettes get depths of their own."""
     scale = len(hand) / size
     inverse = np.array([[scale, 0, scale / 2], [0, scale, scale / 2]])
     near = np.where(mask, np.clip((z - hand) / CUBE_MM + 0.5, 0, 1), 0)  # 1 near, 0 far

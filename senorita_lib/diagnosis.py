@@ -1,8 +1,7 @@
 """What is wrong with a depth frame, in plain words, before any network sees it.
 
 The limits are from generated frames of other seeds than those that
-:mod:`senorita_lib.experiments.defects` measures with: 300 right ones, of five kinds and three
-cameras, and the same frames spoiled.
+:mod:`senorita_lib.experiments.defects` measures with: 300 right ones, and the same ones spoiled.
 """
 
 from dataclasses import dataclass
@@ -11,21 +10,11 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from senorita_lib import cropping
 from senorita_lib._arrays import plain
 from senorita_lib.boxes import find_hand_box
 from senorita_lib.camera import Camera
-from senorita_lib.cropping import (
-    CUBE_MM,
-    NOMINAL_MM,
-    Box,
-    HandNotFoundError,
-    box_middle,
-    checked_box,
-    checked_depth,
-    cut_square,
-    otsu_threshold,
-    side_px,
-)
+from senorita_lib.cropping import CUBE_MM, NOMINAL_MM, Box, HandNotFoundError, box_middle
 
 # What depths are counted in by mistake, mm, and who does so.
 _UNITS = {
@@ -87,8 +76,7 @@ def check_frame(depth_mm: np.ndarray, camera: Camera, box: Box | None = None) ->
     Parameters
     ----------
     depth_mm
-        (camera.height, camera.width), mm, 0 where nothing returned, as :meth:`.Predictor.predict`
-        takes it; whatever else it is, is reported.
+        (camera.height, camera.width), mm, 0 where nothing returned; what else it is, is reported.
     box
         Rough box around the hand, x1, y1, x2, y2, pixel frame; by default found.
 
@@ -103,13 +91,13 @@ def check_frame(depth_mm: np.ndarray, camera: Camera, box: Box | None = None) ->
     if found := _array(raw, camera):
         return Report((found,))
     try:
-        corners = None if box is None else checked_box(box, camera)
+        corners = None if box is None else cropping.checked_box(box, camera)
     except ValueError as error:
         return Report((Finding("box", str(error), "draw the box around the hand, in pixels"),))
     if found := _check_scale(raw, camera, corners):
         return Report((found,), corners)
     try:
-        depth = checked_depth(raw, camera)
+        depth = cropping.checked_depth(raw, camera)
         corners = find_hand_box(depth, camera) if corners is None else corners
         findings = _surface(depth, camera, corners, given=box is not None)
     except HandNotFoundError as error:
@@ -129,26 +117,24 @@ def refuse_scale(depth: np.ndarray, camera: Camera, box: np.ndarray | None) -> N
 def explained(sentence: str, depth_mm: np.ndarray, camera: Camera, box: Box | None) -> str:
     """An error's sentence, with the worst finding of its frame."""
     try:
-        worst = check_frame(depth_mm, camera, box).findings[:1]
-    except ValueError:  # another argument is wrong
+        worst = check_frame(depth_mm, camera, box).findings[0]
+    except (ValueError, IndexError):  # another argument is wrong, or nothing is
         return sentence
-    for finding in worst:
-        more = finding.advice
-        if finding.name not in ("transposed", "shape", "8 bit", "box", "values", "no hand"):
-            more = f"{finding.message}: {more}"
-        return sentence if more in sentence else f"{sentence}; {more}"
-    return sentence
+    more = worst.advice
+    if worst.name not in ("transposed", "shape", "8 bit", "box", "values", "no hand"):
+        more = f"{worst.message}: {more}"
+    return sentence if more in sentence else f"{sentence}; {more}"
 
 
 def _array(raw: np.ndarray, camera: Camera) -> Finding | None:
     """What is wrong with the array, whatever its values mean."""
-    wanted = camera.height, camera.width
+    wanted, shape = (camera.height, camera.width), f"depth_mm has shape {raw.shape}"
     if raw.shape == wanted[::-1] != wanted:
-        message = f"depth_mm has shape {raw.shape}, which is (width, height)"
-        return Finding("transposed", message, "pass its transpose, depth_mm.T")
+        message, advice = f"{shape}, which is (width, height)", "pass its transpose, depth_mm.T"
+        return Finding("transposed", message, advice)
     if raw.shape != wanted:
-        message = f"depth_mm has shape {raw.shape}, and its camera has {wanted}"
-        return Finding("shape", message, "pass one channel of one frame and that frame's camera")
+        advice = "pass one channel of one frame and that frame's camera"
+        return Finding("shape", f"{shape}, and its camera has {wanted}", advice)
     if raw.dtype.itemsize == 1:
         message = f"depth_mm is {raw.dtype}, {np.unique(raw).size} different values"
         advice = "read the image with cv2.IMREAD_UNCHANGED, and do not convert it to 8 bit"
@@ -159,10 +145,7 @@ def _array(raw: np.ndarray, camera: Camera) -> Finding | None:
 def _check_scale(
     raw: np.ndarray, camera: Camera, box: np.ndarray | None, quick: bool = False
 ) -> Finding | None:
-    """Whether depths (camera.height, camera.width) are not in mm, or are the wrong way round.
-
-    Without a background the way round takes time: not if ``quick``.
-    """
+    """Depths in no mm, or, unless ``quick`` or before a background, the wrong way round."""
     values = np.nan_to_num(raw.astype(np.float32), nan=0, posinf=0, neginf=0).clip(0)
     try:
         place = _find_box(values, camera) if box is None else box
@@ -185,10 +168,9 @@ def _check_scale(
         return None
     sizes = np.log([radius / _RADIUS_MM, z / _AWAY_MM])
     unit = min(_UNITS, key=lambda unit: ((sizes + np.log(unit)) ** 2).sum())
-    message = (
-        f"depth_mm looks like {_UNITS[unit]}: what is nearest is {2 * radius:.3g} mm wide at "
-        f"{z:.4g} mm, and a palm or an arm is about {2 * _RADIUS_MM:.0f} mm wide"
-    )
+    found = f"what is nearest is {2 * radius:.3g} mm wide at {z:.4g} mm"
+    wanted = f"a palm or an arm is about {2 * _RADIUS_MM:.0f} mm wide"
+    message = f"depth_mm looks like {_UNITS[unit]}: {found}, and {wanted}"
     return Finding("units", message, f"multiply by the camera's depth scale, {unit:g} mm or so")
 
 
@@ -196,7 +178,7 @@ def _inverted(values: np.ndarray, camera: Camera, box: np.ndarray, given: bool, 
     """What tells that near things have the larger numbers; empty if nothing does."""
     window = _inside(values, box)
     scaled = _as_mm(window, float(np.median(window[window > 0])))
-    level = otsu_threshold(scaled)
+    level = cropping.otsu_threshold(scaled)
     near, far = (scaled > 0) & (scaled <= level), scaled > level
     if given and level and min(near.mean(), far.mean()) > 0.03:
         rows, columns = (np.abs(np.linspace(-1, 1, n)) for n in scaled.shape)
@@ -251,16 +233,14 @@ def _parts(mask: np.ndarray) -> list[np.ndarray]:
 
 def _radius(mask: np.ndarray) -> float:
     """Radius of the widest circle inside, px."""
-    padded = np.pad(mask.astype(np.uint8), 1)
-    return float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max())
+    return float(cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3).max())
 
 
 def _bulge(values: np.ndarray, camera: Camera) -> float:
     """How much nearer the nearest thing's middle is than its outline, in shares of its radius."""
-    x1, y1, x2, y2 = box = _find_box(values, camera)
+    box = _find_box(values, camera)
     z, _ = _foreground(values, camera, box)
-    half = (x2 - x1) / 2
-    window = _inside(values, np.array([x1 - half, y1 - half, x2 + half, y2 + half]))
+    window = _inside(values, box + (box[2] - box[0]) / 2 * np.array([-1, -1, 1, 1]))
     near = (window > 0) & (np.abs(window / z - 1) <= CUBE_MM / 2 / NOMINAL_MM)
     mask = cv2.medianBlur(near.astype(np.uint8), 5)
     inwards = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
@@ -286,7 +266,7 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
     x2, y2 = np.minimum(box[2:], [width, height]).astype(int)
     middle = box_middle(depth, np.array([x1, y1, x2, y2]), camera)
     z, (u, v) = middle[2], camera.project(middle)[:2]
-    pixel, side = z / camera.fx, side_px(z, camera)  # mm, px
+    pixel, side = z / camera.fx, cropping.side_px(z, camera)  # mm, px
     window = depth[y1:y2, x1:x2].astype(np.float32)
     near = (window > 0) & (np.abs(window - z) <= CUBE_MM / 2)
     rows, columns = np.nonzero(near)
@@ -313,44 +293,32 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
     extent = np.repeat([pixel * np.ptp(places) for places in np.nonzero(hand)], 2)
     at_border = np.array([y1 <= 1, y2 >= height - 1, x1 <= 1, x2 >= width - 1])
     visible = extent[at_border & (np.array(sides) > _THROUGH_MM)].min(initial=np.inf)
-    crop = cut_square(depth, round(u - side / 2), round(v - side / 2), round(side))
+    crop = cropping.cut_square(depth, round(u - side / 2), round(v - side / 2), round(side))
     border = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]]).astype(float)
     behind = float(((border > 0) & (np.abs(border - z) <= CUBE_MM / 2)).mean())
-    warnings = {
-        "near": (
-            z < _NEAREST_MM, f"the hand is {z:.0f} mm away", f"hold it beyond {_NEAREST_MM:.0f} mm",
-        ),
-        "far": (
-            z > _FARTHEST_MM or side < _FEWEST_PX,
-            f"the hand is {z:.0f} mm away, where it is about {side:.0f} px wide",
-            f"hold it nearer, at {_AWAY_MM:.0f} mm, say",
-        ),
-        "box size": (
-            not _NARROW_MM < span < _WIDE_MM,
-            f"the box is {span:.0f} mm wide at the hand's depth",
-            "draw it around the hand alone, 100 to 250 mm wide",
-        ),
-        "holes": (
-            holes > _HOLES, f"{holes:.0%} of the hand's outline has no depth",
-            "avoid sunlight and dark or shiny gloves, and clean the lens",
-        ),
-        "cut": (
-            visible < _VISIBLE_MM,
-            f"only {visible:.0f} mm of the hand are in the image, at its border",
-            "hold the hand in the middle of the image",
-        ),
-        "two hands": (
-            second * pixel > _SECOND_MM,
-            f"a second thing, {2 * second * pixel:.0f} mm wide, is beside the hand in the box",
-            "draw the box around one hand",
-        ),
-        "background": (
-            behind > _BEHIND,
-            f"{behind:.0%} of the crop's border is within {CUBE_MM / 2:.0f} mm of the hand",
-            "hold the hand farther from body, table or wall",
-        ),
-    }  # fmt: skip
-    found = [Finding(n, text, to_do, "warning") for n, (so, text, to_do) in warnings.items() if so]
+    found = []
+
+    def warn(name: str, wrong: bool, message: str, advice: str) -> None:
+        if wrong:
+            found.append(Finding(name, message, advice, "warning"))
+
+    where = f"the hand is {z:.0f} mm away"
+    warn("near", z < _NEAREST_MM, where, f"hold it beyond {_NEAREST_MM:.0f} mm")
+    told, advice = f", where it is about {side:.0f} px wide", f"at {_AWAY_MM:.0f} mm, say"
+    is_far = z > _FARTHEST_MM or side < _FEWEST_PX
+    warn("far", is_far, where + told, f"hold it nearer, {advice}")
+    told, advice = f"the box is {span:.0f} mm wide at the hand's depth", "100 to 250 mm wide"
+    fits = _NARROW_MM < span < _WIDE_MM
+    warn("box size", not fits, told, f"draw it around the hand alone, {advice}")
+    told = f"{holes:.0%} of the hand's outline has no depth"
+    advice = "avoid sunlight and dark or shiny gloves, and clean the lens"
+    warn("holes", holes > _HOLES, told, advice)
+    told = f"only {visible:.0f} mm of the hand are in the image, at its border"
+    warn("cut", visible < _VISIBLE_MM, told, "hold the hand in the middle of the image")
+    told = f"a second thing, {2 * second * pixel:.0f} mm wide, is beside the hand in the box"
+    warn("two hands", second * pixel > _SECOND_MM, told, "draw the box around one hand")
+    told = f"{behind:.0%} of the crop's border is within {CUBE_MM / 2:.0f} mm of the hand"
+    warn("background", behind > _BEHIND, told, "hold the hand farther from body, table or wall")
     if given and max(min(sides[:2]), min(sides[2:])) > _THROUGH_MM:
         end = find_hand_box(depth, camera)
         away = np.linalg.norm((end[:2] + end[2:] - box[:2] - box[2:]) / 2) * pixel

@@ -11,16 +11,11 @@ from senorita_lib._arguments import want_tensor
 
 
 class Reading(NamedTuple):
-    """What an estimator reads from its input.
+    """What an estimator reads from its input; the pose of a left hand is not: mirror its image."""
 
-    ``uvd`` (B, joints, 3) is the pose; ``spread`` (B, joints, 3) the standard deviations of the
-    heat maps, uvd frame, None of direct regression; ``left`` (B,) the logit of a left hand, None
-    without ``handedness``. The pose of a left hand is not read: mirror its image.
-    """
-
-    uvd: Tensor
-    spread: Tensor | None = None
-    left: Tensor | None = None
+    uvd: Tensor  # (B, joints, 3): the pose
+    spread: Tensor | None = None  # (B, joints, 3): of the heat maps, standard deviations, uvd frame
+    left: Tensor | None = None  # (B,): logit of a left hand, with ``handedness``
 
 
 def soft_argmax(logits: Tensor) -> Tensor:
@@ -40,18 +35,15 @@ def read_heatmaps(logits: Tensor) -> Reading:
     wide = torch.promote_types(logits.dtype, torch.float32)
     heat = logits.flatten(2).softmax(dim=2, dtype=wide).view(logits.shape)
     plane = heat.sum(dim=2)  # so that the whole map is read twice, not three times
-    marginals = plane.sum(dim=2), plane.sum(dim=3), heat.sum(dim=(3, 4))
-    moments = [_moments(marginal) for marginal in marginals]
+    moments = []
+    for marginal in (plane.sum(dim=2), plane.sum(dim=3), heat.sum(dim=(3, 4))):
+        n = marginal.shape[-1]
+        cells = (torch.arange(n, device=marginal.device, dtype=marginal.dtype) + 0.5) / n
+        mean = (marginal * cells).sum(dim=-1)  # autocast would round a product @
+        with torch.no_grad():  # nothing is trained by it
+            moments.append((mean, (marginal * cells**2).sum(dim=-1) - mean**2))
     uvd, variance = (torch.stack(part, dim=-1) for part in zip(*moments, strict=True))
     return Reading(uvd, variance.clamp(min=0).sqrt())
-
-
-def _moments(marginal: Tensor) -> tuple[Tensor, Tensor]:
-    n = marginal.shape[-1]
-    cells = (torch.arange(n, device=marginal.device, dtype=marginal.dtype) + 0.5) / n
-    mean = (marginal * cells).sum(dim=-1)  # autocast would round a product @
-    with torch.no_grad():  # nothing is trained by it
-        return mean, (marginal * cells**2).sum(dim=-1) - mean**2
 
 
 def resnet(
@@ -75,13 +67,12 @@ class PoseEstimator(nn.Module):
     With the defaults this is the paper's network: ResNet-50, three 4 x 4 deconvolutions of
     256 channels, one heat map of 64 x 64 x 64 for each of 21 joints at 256 px.
 
-    ``in_channels`` are those of :func:`senorita_lib.representations.input_channels`; ``layers``
-    and ``widths`` the number of residual blocks and their width at each of the four levels;
-    ``head_channels`` the width of the deconvolutions; ``depth_bins`` the heat maps' cells along d
-    (along u and v they have a quarter of the image). The ``head`` is "integral" (paper), heat maps
-    and their expectation, or "regression", the direct one of Sun et al. (2018): mean over the last
-    level's cells, one linear layer. With ``handedness`` another linear layer on that mean tells
-    left from right hands. ``backbone`` makes what lies below, called as :func:`resnet`.
+    ``layers`` and ``widths`` are the number of residual blocks and their width at each of the four
+    levels, ``head_channels`` the width of the deconvolutions, ``depth_bins`` the heat maps' cells
+    along d. The ``head`` is "integral" (paper), heat maps and their expectation, or "regression",
+    the direct one of Sun et al. (2018): mean over the last level's cells, one linear layer. With
+    ``handedness`` another linear layer on that mean tells left from right hands. ``backbone`` makes
+    what lies below, called as :func:`resnet`.
     """
 
     def __init__(
@@ -98,12 +89,20 @@ class PoseEstimator(nn.Module):
         self.integral = head == "integral"
         self.backbone = backbone(in_channels, block, layers, widths)
         channels = widths[-1] * (4 if block == "bottleneck" else 1)
+        self.head = nn.Sequential()
         if self.integral:
-            self.head = _deconvolutions(channels, head_channels, joints * depth_bins)
+            for inputs in (channels, head_channels, head_channels):
+                self.head.append(nn.ConvTranspose2d(inputs, head_channels, 4, 2, 1, bias=False))
+                self.head.extend([nn.BatchNorm2d(head_channels), nn.ReLU(inplace=True)])
+            self.head.append(nn.Conv2d(head_channels, joints * depth_bins, 1))
         else:
             linear = nn.Linear(channels, joints * 3)
-            self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
-        self.apply(_xavier)
+            self.head.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear])
+        for module in self.modules():  # section 3.1: every convolution starts with xavier weights
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self.hand = nn.Linear(channels, 1) if handedness else None
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -133,21 +132,3 @@ class PoseEstimator(nn.Module):
             raise ValueError(f"inputs have {inputs.shape[1]} channels, wanted {self.in_channels}")
         features: Tensor = self.backbone(inputs)
         return features
-
-
-def _deconvolutions(channels: int, width: int, outputs: int) -> nn.Sequential:
-    """Three deconvolutions, each of twice the cells, and a 1 x 1 convolution."""
-    head = nn.Sequential()
-    for _ in range(3):
-        head.append(nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False))
-        head.extend([nn.BatchNorm2d(width), nn.ReLU(inplace=True)])
-        channels = width
-    return head.append(nn.Conv2d(channels, outputs, 1))
-
-
-def _xavier(module: nn.Module) -> None:
-    """Section 3.1: every convolution starts with xavier weights."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -85,10 +85,9 @@ def success_curve(
 def ensemble(
     predictions: Sequence[npt.ArrayLike], merge: Literal["mean", "median"] = "mean"
 ) -> npt.NDArray[Any]:
-    """Merge several models' poses into one, (N, 21, 3): their mean (Table 2) or their median.
+    """Merge several models' poses (N, 21, 3) into one: their mean (Table 2) or their median.
 
-    The median is taken separately for each coordinate. ``ValueError`` if there are no predictions,
-    their shapes differ, or ``merge`` is unknown.
+    The median is taken separately for each coordinate.
     """
     if merge not in ("mean", "median"):
         raise ValueError(f"merge is {merge!r}, wanted 'mean' or 'median'")
@@ -97,10 +96,7 @@ def ensemble(
 
 
 def spread(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
-    """Disagreement of several models, a hint at the error of their mean.
-
-    The root mean square distance, (N, 21), mm, of their joints (N, 21, 3), mm, from the mean.
-    """
+    """Several models' root mean square distance (N, 21), mm, from the mean of their joints."""
     poses = _stacked(predictions)
     variance = ((poses - poses.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0)
     return np.asarray(np.sqrt(variance))
@@ -122,18 +118,13 @@ def split_errors(
     """Mean joint error, mm, of each test split that has frames, in the paper's order."""
     splits = np.char.upper(np.asarray(splits))
     predicted, true = plain("predicted", predicted), plain("true", true)
-    return {
-        name: mean_joint_error(predicted[splits == name], true[splits == name])
-        for name in SPLITS
-        if (splits == name).any()
-    }
+    rows = {name: splits == name for name in SPLITS}
+    seen = {name: row for name, row in rows.items() if row.any()}
+    return {name: mean_joint_error(predicted[row], true[row]) for name, row in seen.items()}
 
 
 def format_table(rows: Mapping[str, Mapping[str, Any]], title: str) -> str:
-    """A text table: ``rows`` maps a row's name to {split: mm}, floats or estimates.
-
-    An estimate has a ``mean`` and an ``interval()``, of which half the width is shown.
-    """
+    """A text table: ``rows`` maps a row's name to {split: mm}, floats or estimates."""
 
     def show(value: Any) -> str:
         if not hasattr(value, "interval"):

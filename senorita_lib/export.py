@@ -1,8 +1,8 @@
 """The hand network as an ONNX file, for runtimes other than PyTorch.
 
-``python -m senorita_lib.export small small.onnx`` writes the weights ``small``; the extra ``onnx``
-has the packages that this needs. One graph holds input representation, estimator and refiner of a
-batch of crops of any camera. How to make a crop, and where its hand is, is not in it.
+One graph holds input representation, estimator and refiner of a batch of crops of any camera.
+``python -m senorita_lib.export small small.onnx`` writes the weights ``small``, with the extra
+``onnx``.
 """
 
 import argparse
@@ -51,12 +51,8 @@ def export_onnx(
     """Write a network as one ONNX file of inputs :data:`INPUTS` and outputs :data:`OUTPUTS`.
 
     ``weights`` are a network or what :meth:`.Predictor.load` takes. Direct regression has no
-    output ``spread``, weights that cannot tell hands have no ``left_logit``. The file's metadata
-    tell each input and output, ``joint_names``, ``recipe``, ``kit``, ``licence`` and
-    ``weights_digest``, that of :func:`.weights_digest`.
-
-    Raises ``ImportError`` without the extra ``onnx``, ``OSError`` if ``path`` cannot be written,
-    and as :meth:`.Predictor.load` does.
+    ``spread``, weights that cannot tell hands have no ``left_logit``. Raises ``ImportError``
+    without the extra ``onnx``, ``OSError`` if ``path`` cannot be written, and as that does.
     """
     for name in ("onnx", "onnxscript"):
         if find_spec(name) is None:
@@ -76,10 +72,8 @@ def export_onnx(
 
 
 class _AnyCamera(Camera):
-    """Its values are tensors, which are not known before the file runs."""
-
     def __post_init__(self) -> None:
-        """Nothing can be checked yet."""
+        """Its values are tensors: nothing can be checked before the file runs."""
 
 
 class _Graph(nn.Module):
@@ -124,24 +118,21 @@ def _serialized(net: HandPoseNet, digest: str) -> bytes:
     told = INPUTS | {name: OUTPUTS[name] for name in graph.outputs}
     told |= {
         "frames": "camera frame: x right, y down, z forward; px: whole numbers at pixel centres",
-        "joint_names": ",".join(JOINT_NAMES),
-        "recipe": net.recipe.to_json(),
+        "joint_names": ",".join(JOINT_NAMES), "recipe": net.recipe.to_json(),
         "kit": f"senorita-lib {senorita_lib.__version__}",
         "licence": "MIT, the kit and its own weights; other weights are their owners'",
         "weights_digest": digest,
-    }
+    }  # fmt: skip
     for key, value in told.items():
         model.metadata_props.add(key=key, value=value)
-    written: bytes = model.SerializeToString()
-    return written
+    return bytes(model.SerializeToString())
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: weights and a file to write."""
-    parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.export", description="Write a hand network as an ONNX file."
-    )
+    what = "Write a hand network as an ONNX file."
+    parser = argparse.ArgumentParser(prog="python -m senorita_lib.export", description=what)
     parser.add_argument("weights", help="model.safetensors, a run's folder or a name, as small")
     parser.add_argument("file", help="ONNX file to write")
     chosen = parser.parse_args(arguments)

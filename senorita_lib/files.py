@@ -38,10 +38,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write that gets its name when all is written; else nothing of it is left.
-
-    Its folder must exist. After an error what was there is still there.
-    """
+    """A file to write that gets its name when all is written; else what was there still is."""
     path = user_path(path)
     part = Path(f"{path}.{os.getpid()}.part")
     with _naming(path):
@@ -79,11 +76,9 @@ def read_json(path: str | os.PathLike[str], *wanted: str) -> Any:
 
 @contextmanager
 def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
-    """Have a folder for oneself; another process that has it is waited for.
+    """Have a folder, which is made if missing, for oneself; who has it is waited for.
 
-    The folder is made if it is missing, and a file ``.lock`` is left in it. What a killed process
-    left half written is removed. ``waiting`` is printed once if there is another process to wait
-    for.
+    What a killed process left half written is removed. ``waiting`` is printed once when waiting.
     """
     folder = user_path(folder)
     with _naming(folder / ".lock"):
@@ -107,8 +102,7 @@ def project_path(path: str | os.PathLike[str]) -> Path:
     """One of the project's own paths, counted from its clone, else from the working folder.
 
     JupyterLab runs a notebook in ``notebooks/`` and papermill where it was called: both mean the
-    same ``data/``. The clone is the nearest folder at or above the working one that has
-    ``notebooks/01_data_cropping.ipynb``. A path that somebody gave is a :func:`user_path`.
+    same ``data/``. A path that somebody gave is a :func:`user_path`.
     """
     here, sign = Path.cwd(), "notebooks/01_data_cropping.ipynb"
     clones = (p for p in (here, *here.parents) if (p / sign).is_file())

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from senorita_lib.cropping import CropBatch
 from senorita_lib.refinement import Refinement
 
-# Poses are compared in cells of the paper's 64 x 64 x 64 heat map.
-HEATMAP_CELLS = 64
+HEATMAP_CELLS = 64  # along a side of the paper's heat map, in which poses are compared
 
 Losses = dict[str, Tensor]
 PoseLoss = Callable[[Tensor, Tensor], Tensor]
@@ -45,17 +44,14 @@ def balance_weights(
 ) -> Tensor:
     """Weights, detached, with which all losses have gradients of one magnitude at their outputs.
 
-    ``outputs`` are for each scalar loss the output neurons that it judges, part of its graph;
-    ``reduce`` is the mean over the processes that share a batch. The first weight is 1. A loss
-    whose gradient is zero gets weight 1; if the first's is, the others get 0. The gradient of a
-    mean L1 distance is constant, so for eq. 3, 5 and 6 these weights depend on units and sizes,
-    not on how training goes.
+    ``outputs`` are for each scalar loss the output neurons that it judges; ``reduce`` is the mean
+    over the processes that share a batch. The first weight is 1, that of a loss without gradient
+    too; if the first has none, the others get 0. As a mean L1 distance has a constant gradient,
+    the weights of eq. 3, 5 and 6 depend on units and sizes, not on how training goes.
     """
-    magnitudes = [
-        torch.autograd.grad(loss, output, retain_graph=True)[0].abs().mean()
-        for loss, output in zip(losses, outputs, strict=True)
-    ]
-    shared = reduce(torch.stack(magnitudes))
+    pairs = zip(losses, outputs, strict=True)
+    gradients = [torch.autograd.grad(*pair, retain_graph=True)[0] for pair in pairs]
+    shared = reduce(torch.stack([gradient.abs().mean() for gradient in gradients]))
     weights = shared[0] / shared
     return torch.where(weights.isfinite(), weights, 1.0)
 
@@ -68,20 +64,17 @@ def step1_losses(
 
     ``volume_loss`` is eq. 4 of both poses, voxel frame of ``cells`` a side; eq. 3 has weight 1.
     """
-    losses = {"L_jt": pose_loss(predicted_uvd, true_uvd)}
+    pose = pose_loss(predicted_uvd, true_uvd)
     if volume_loss is None:
-        return losses, losses["L_jt"]
-    losses["L_3dske"] = volume_loss(cells * predicted_uvd - 0.5, cells * true_uvd - 0.5)
-    return losses, losses["L_jt"] + weight * losses["L_3dske"]
+        return {"L_jt": pose}, pose
+    volume = volume_loss(cells * predicted_uvd - 0.5, cells * true_uvd - 0.5)
+    return {"L_jt": pose, "L_3dske": volume}, pose + weight * volume
 
 
 def handedness_loss(logits: Tensor, right: int) -> Tensor:
-    """Cross entropy of the logits (B,) of a left hand: the first ``right`` are right hands.
-
-    Both hands weigh the same, however many there are of each. Not in the paper.
-    """
+    """Cross entropy of a left hand's logits (B,), of which the first ``right`` are right hands'."""
     of_right, of_left = F.softplus(logits[:right]), F.softplus(-logits[right:])
-    return (of_right.mean() + of_left.mean()) / 2
+    return (of_right.mean() + of_left.mean()) / 2  # each hand weighs the same
 
 
 def step2_terms(
@@ -108,8 +101,7 @@ def step2_losses(
     """
     losses, outputs = step2_terms(uvd, refined, crops, true_mm)
     values = list(losses.values())
-    extra = [refined_pose_weight if name == "L_jt_ref" else 1 for name in losses]
     weights = balance_weights(values, outputs, reduce)
-    weights = weights * weights.new_tensor(extra)
+    weights = weights * weights.new_tensor([1, 1, refined_pose_weight])
     loss = (weights * torch.stack(values)).sum()
     return losses | dict(zip((f"w{name[1:]}" for name in losses), weights, strict=True)), loss

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -26,17 +26,13 @@ from senorita_lib.release.refiner import Refiner
 from senorita_lib.release.stems import second_stem_channels, two_stems
 from senorita_lib.representations import build_input, input_channels
 
-_CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
 PathLike = str | os.PathLike[str]
 HAND_FORMAT = "senorita-hand 1"
 BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.people.pretraining)
 
 
 class Prediction(NamedTuple):
-    """The estimator's pose (B, 21, 3) as ``uvd`` and ``joints_mm``, and the refinement of it.
-
-    ``reading`` is what else the estimator read.
-    """
+    """The estimator's pose (B, 21, 3), what else it read, and the refinement of the pose."""
 
     uvd: Tensor
     joints_mm: Tensor
@@ -68,25 +64,19 @@ class HandPoseNet(nn.Module):
         """Initial and, unless ``refine`` is false, refined pose."""
         check_flags(refine=refine)
         reading = self.estimator.read(build_input(crops, *self.inputs))
-        uvd = reading.uvd
-        joints_mm = crops.to_camera(uvd)
-        if not refine:
-            return Prediction(uvd, joints_mm, None, reading)
-        start = uvd, joints_mm
+        start = pose = reading.uvd, crops.to_camera(reading.uvd)
         if not self.recipe.refiner_gradient:
-            start = uvd.detach(), joints_mm.detach()
-        return Prediction(uvd, joints_mm, self.refiner(crops.image, *start), reading)
+            start = pose[0].detach(), pose[1].detach()
+        refinement = self.refiner(crops.image, *start) if refine else None
+        return Prediction(*pose, refinement, reading)
 
     def folded(self) -> Self:
-        """A copy for prediction alone: norms in their convolutions, channels last.
-
-        It is faster, and poses differ by rounding.
-        """
-        net = copy.deepcopy(self).eval().requires_grad_(False)
+        """A copy for prediction alone: norms in their convolutions, channels last; it is faster."""
+        net, convolutions = copy.deepcopy(self).eval(), (nn.Conv2d, nn.ConvTranspose2d)
+        net.requires_grad_(False)
         for parent in net.modules():
-            pairs = list(pairwise(parent.named_children()))
-            for (name, conv), (norm_name, norm) in pairs:
-                if isinstance(conv, _CONVOLUTIONS) and isinstance(norm, nn.BatchNorm2d):
+            for (name, conv), (norm_name, norm) in [*pairwise(parent.named_children())]:
+                if isinstance(conv, convolutions) and isinstance(norm, nn.BatchNorm2d):
                     turned = isinstance(conv, nn.ConvTranspose2d)
                     setattr(parent, name, fuse_conv_bn_eval(conv, norm, turned))
                     setattr(parent, norm_name, nn.Identity())
@@ -97,8 +87,13 @@ class HandPoseNet(nn.Module):
         """Write weights and recipe as safetensors; with ``half`` as float16, in half the space."""
         check_flags(half=half)
         weights = self.state_dict()
-        if half:
-            weights = {name: _as_half(name, tensor) for name, tensor in weights.items()}
+        for name, tensor in weights.items() if half else ():
+            # Millimetres would be too coarse.
+            if tensor.is_floating_point() and not name.endswith("bone_lengths"):
+                weights[name] = tensor.half()
+                if not weights[name].isfinite().all():
+                    largest = f"{tensor.abs().max():.3g}"
+                    raise ValueError(f"{name} has {largest}, wanted no more than 65504 in float16")
         kept = {"calibration": json.dumps(self.calibration)} if self.calibration else {}
         write_weights(path, HAND_FORMAT, self.recipe, weights, kept)
 
@@ -113,9 +108,8 @@ class HandPoseNet(nn.Module):
             line = str(error).splitlines()[1].strip()
             raise ValueError(f"{path} does not fit its own recipe: {line}") from None
         model.calibration = tuple(json.loads(_metadata(path).get("calibration", "[]")))
-        if len(model.calibration) not in (0, 7):
-            numbers = f"a calibration of {len(model.calibration)} numbers"
-            raise ValueError(f"{path} has {numbers}, wanted 7 or none")
+        if (count := len(model.calibration)) not in (0, 7):
+            raise ValueError(f"{path} has a calibration of {count} numbers, wanted 7 or none")
         return model.eval()
 
 
@@ -135,26 +129,20 @@ def write_weights(
 
 
 def read_weights(path: PathLike, kind: str) -> tuple[Recipe, dict[str, Tensor]]:
-    """Read what :func:`write_weights` wrote; no code of the file is run.
-
-    Raises ``FileNotFoundError``, or ``ValueError`` if it is damaged or of another kind.
-    """
+    """Read what :func:`write_weights` wrote; no code of the file is run."""
     path = user_path(path)
-    found = weights_kind(path)
-    if found != kind:
+    metadata = _metadata(path)
+    if (found := metadata.get("format")) != kind:
         raise ValueError(f"{path} has format {found!r}, wanted {kind!r}")
-    with safe_open(path, "pt") as file:
-        try:
-            recipe = Recipe.from_json(file.metadata().get("recipe", ""))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        return recipe, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        return Recipe.from_json(metadata.get("recipe", "")), load_file(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def weights_digest(path: PathLike) -> str:
     """A digest of a file's tensors and their names: safetensors writes metadata in any order."""
-    with safe_open(user_path(path), "pt") as file:
-        return tensors_digest({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    return tensors_digest(load_file(user_path(path)))
 
 
 def tensors_digest(tensors: dict[str, Tensor]) -> str:
@@ -180,13 +168,3 @@ def _metadata(path: PathLike) -> dict[str, str]:
             return file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or no safetensors file ({error})") from None
-
-
-def _as_half(name: str, tensor: Tensor) -> Tensor:
-    if not tensor.is_floating_point() or name.endswith("bone_lengths"):  # mm, too coarse there
-        return tensor
-    narrow = tensor.half()
-    if not narrow.isfinite().all():
-        largest = tensor.abs().max()
-        raise ValueError(f"{name} has {largest:.3g}, wanted no more than 65504 in float16")
-    return narrow

@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +15,7 @@ from senorita_lib import cropping, diagnosis
 from senorita_lib._arguments import check_device, is_left
 from senorita_lib.boxes import find_hand_box, hand_candidates
 from senorita_lib.camera import Camera
-from senorita_lib.cropping import (
-    CUBE_MM,
-    Box,
-    CropBatch,
-    HandCrop,
-    HandNotFoundError,
-)
+from senorita_lib.cropping import CUBE_MM, Box, CropBatch, HandCrop, HandNotFoundError
 from senorita_lib.files import user_path
 from senorita_lib.model import HandPoseNet, Prediction
 from senorita_lib.views import Turn, crop_views, depth_window, upright
@@ -85,8 +78,7 @@ class Predictor:
         """A trained network.
 
         ``checkpoint`` is ``model.safetensors``, the folder of the run that wrote it, or the name
-        of weights that come with the package, see :mod:`senorita_lib.weights`; a folder with the
-        name of weights counts if it holds a run.
+        of weights that come with the package, see :mod:`senorita_lib.weights`.
         Raises ``FileNotFoundError`` without such a file or name, ``ValueError`` if it is damaged.
         """
         return cls(HandPoseNet.load(weights_path(checkpoint)), device)
@@ -148,11 +140,13 @@ class Predictor:
                     return replace(pose, left_probability=told, searched_mm=last.searched_mm)
         corners = None if box is None else cropping.checked_box(box, camera)
         diagnosis.refuse_scale(depth, camera, corners)
-        if searches and corners is None:
-            return self._search(depth, camera, hand_candidates(depth, camera)[:_PLACES], hand)
-        box = find_hand_box(depth, camera) if corners is None else corners
         if searches:
-            return self._search(depth, camera, cropping.box_middle(depth, box, camera)[None], hand)
+            if corners is None:
+                places = hand_candidates(depth, camera)[:_PLACES]
+            else:
+                places = cropping.box_middle(depth, corners, camera)[None]
+            return self._search(depth, camera, places, hand)
+        box = find_hand_box(depth, camera) if corners is None else corners
         seen_by = camera
         if hand:
             depth, seen_by = depth[:, ::-1], camera.mirrored()
@@ -162,7 +156,7 @@ class Predictor:
         crops, turn = CropBatch.stack([crop]), Turn(torch.zeros(1), torch.tensor([bool(hand)]))
         if hand:
             crop = replace(crop, turned=turn.matrix()[0].numpy())
-        return _hand_pose(self._predict(crops), crops, turn, camera, crop, self.model.calibration)
+        return self._pose(self._predict(crops), crops, turn, camera, crop)
 
     def _search(
         self, depth: np.ndarray, camera: Camera, places: np.ndarray, left: bool | None
@@ -205,11 +199,10 @@ class Predictor:
         turn = Turn(roll.expand(len(beside)), torch.tensor([left]).expand(len(beside)))
         middle = joints.mean(axis=0)
         _, prediction, crops = self._see(depth, camera, middle, turn, beside, refine=True)
-        image, box, centre = (
-            x[0].numpy() for x in (crops.image[:, 0], crops.box, crops.cube_centre)
-        )
-        crop = HandCrop(image, box, centre, camera, turned=turn.matrix()[0].numpy())
-        return _hand_pose(prediction, crops, turn, camera, crop, self.model.calibration)
+        parts = crops.image[:, 0], crops.box, crops.cube_centre, turn.matrix()
+        image, box, centre, turned = (part[0].numpy() for part in parts)
+        crop = HandCrop(image, box, centre, camera, turned=turned)
+        return self._pose(prediction, crops, turn, camera, crop)
 
     def _see(
         self, depth: np.ndarray, camera: Camera, middle: np.ndarray, turn: Turn,
@@ -230,25 +223,27 @@ class Predictor:
             prediction: Prediction = self._net(crops.to(self.device), refine=refine)
         return prediction
 
-
-def _hand_pose(
-    prediction: Prediction, crops: CropBatch, turn: Turn, camera: Camera, crop: HandCrop,
-    calibration: Sequence[float],
-) -> HandPose:  # fmt: skip
-    """The mean of what was predicted for crops of turned cameras, in the camera's own frame."""
-    assert prediction.refinement is not None
-    first, each = (
-        turn.apply(pose.float().cpu(), back=True)
-        for pose in (prediction.joints_mm, prediction.refinement.joints_mm)
-    )
-    joints = each.mean(dim=0)
-    spread = _spread_mm(prediction, crops, camera).mean(dim=0)
-    evidence = torch.stack([spread, (each - joints).norm(dim=-1).mean(dim=0)]).numpy()
-    left = bool(turn.mirrored is not None and turn.mirrored[0])
-    found, initial = joints.numpy(), first.mean(dim=0).numpy()
-    pixels, expected = camera.project(found)[:, :2], _expected(calibration, evidence, len(each) > 1)
-    pose = HandPose(found, initial, pixels, crop, expected, evidence, left)
-    return replace(pose, searched_mm=pose.spread_mm)
+    def _pose(
+        self, prediction: Prediction, crops: CropBatch, turn: Turn, camera: Camera, crop: HandCrop
+    ) -> HandPose:
+        """The mean of what was predicted for crops of turned cameras, in the camera's own frame."""
+        assert prediction.refinement is not None
+        poses = prediction.joints_mm, prediction.refinement.joints_mm
+        first, each = (turn.apply(pose.float().cpu(), back=True) for pose in poses)
+        joints = each.mean(dim=0)
+        spread = _spread_mm(prediction, crops, camera).mean(dim=0)
+        evidence = torch.stack([spread, (each - joints).norm(dim=-1).mean(dim=0)]).numpy()
+        # One crop alone has no second row of evidence.
+        powers = self.model.calibration
+        powers = powers[:4] if len(each) > 1 or not powers else (*powers[4:], 0.0)
+        expected = np.full(evidence.shape[1], np.nan)
+        if powers:
+            expected = np.exp(evidence_terms(evidence) @ powers).clip(max=_MOST_MM)
+        left = bool(turn.mirrored is not None and turn.mirrored[0])
+        found, initial = joints.numpy(), first.mean(dim=0).numpy()
+        pixels = camera.project(found)[:, :2]
+        pose = HandPose(found, initial, pixels, crop, expected, evidence, left)
+        return replace(pose, searched_mm=pose.spread_mm)
 
 
 def evidence_terms(evidence: np.ndarray) -> np.ndarray:
@@ -256,14 +251,6 @@ def evidence_terms(evidence: np.ndarray) -> np.ndarray:
     spread, apart = np.maximum(evidence, 1e-3)
     mean = np.full_like(spread, np.log(spread.mean()))
     return np.stack([np.ones_like(spread), np.log(spread), mean, np.log(apart + 0.5)], axis=1)
-
-
-def _expected(calibration: Sequence[float], evidence: np.ndarray, several: bool) -> np.ndarray:
-    """Expected errors (21,), mm; one crop alone has no second row of evidence."""
-    if not calibration:
-        return np.full(evidence.shape[1], np.nan)
-    powers = calibration[:4] if several else (*calibration[4:], 0.0)
-    return np.asarray(np.exp(evidence_terms(evidence) @ powers).clip(max=_MOST_MM))
 
 
 def _spread_mm(prediction: Prediction, crops: CropBatch, camera: Camera) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from senorita_lib.files import user_path
 from senorita_lib.hand import JOINT_NAMES
 from senorita_lib.predictor import HandPose, Predictor
 
-_OF_JOINTS = "file", "joints_mm", "pixels", "confidence_mm"
 KINDS = ".png", ".tif", ".tiff", ".npy"
 
 
@@ -38,58 +38,50 @@ def read_depth(path: str | os.PathLike[str], scale: float = 1.0) -> np.ndarray:
     kind = path.suffix.lower()
     if kind not in KINDS:
         raise ValueError(f"{path} is no file of a known kind, wanted {', '.join(KINDS)}")
-    depth: np.ndarray | None
     if kind == ".png":
         depth = files.read_depth(path, size=None)
     elif not path.is_file():
         raise FileNotFoundError(f"{path} is missing, wanted a depth image")
     else:
-        depth = _load(path)
-        if depth is None:
+        loaded = None
+        with suppress(ValueError, EOFError, cv2.error):
+            if kind == ".npy":
+                loaded = np.asarray(np.load(path, allow_pickle=False))
+            else:
+                loaded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        if loaded is None:
             raise ValueError(f"{path} is damaged, wanted a whole {kind}")
-        if depth.ndim != 2 or depth.dtype.kind not in "uif" or depth.dtype.itemsize < 2:
-            found = f"{path} has {depth.dtype} of shape {depth.shape}"
+        if loaded.ndim != 2 or loaded.dtype.kind not in "uif" or loaded.dtype.itemsize < 2:
+            found = f"{path} has {loaded.dtype} of shape {loaded.shape}"
             raise ValueError(f"{found}, wanted one channel of 16 bits or more")
+        depth = loaded
     return depth if scale == 1 else depth.astype(np.float32) * np.float32(scale)
-
-
-def _load(path: Path) -> np.ndarray | None:
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (ValueError, EOFError, cv2.error):
-        return None
 
 
 def clip_files(*paths: str | os.PathLike[str]) -> list[Path]:
     """Frames in the order of their names, 9 before 10: files, and what is in folders."""
     found: list[Path] = []
     for path in map(Path, paths):
+        inside = [path]
         if user_path(path).is_dir():
             names = (file.name for file in user_path(path).iterdir())
-            inside = [n for n in names if Path(n).suffix.lower() in KINDS and n[0] != "."]
+            inside = [path / n for n in names if Path(n).suffix.lower() in KINDS and n[0] != "."]
             if not inside:
                 raise FileNotFoundError(f"{path} holds no frames, wanted {', '.join(KINDS)}")
-            found += [path / name for name in inside]
-        else:
-            found.append(path)
-    return sorted(found, key=_natural)
+        found += inside
 
+    def natural(path: Path) -> list[str | int]:
+        parts = re.split("([0-9]+)", str(path))  # text and numbers in turn
+        return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
-def _natural(path: Path) -> list[str | int]:
-    parts = re.split("([0-9]+)", str(path))  # text and numbers in turn
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
+    return sorted(found, key=natural)
 
 
 def predict_clip(
     predictor: Predictor, depths: Iterable[np.ndarray], camera: Camera, box: Box | None = None,
     left: bool | str = "auto",
 ) -> Iterator[HandPose | None]:  # fmt: skip
-    """The pose in each frame of a clip, the hand followed from one to the next.
-
-    None where no hand is found; it is then searched anew. ``box`` is where to search.
-    """
+    """The pose in each frame of a clip, or None; the hand is followed, or sought in the box."""
     last = None
     for depth in depths:
         try:
@@ -101,11 +93,9 @@ def predict_clip(
 
 def pose_record(name: str, pose: HandPose) -> dict[str, Any]:
     """A pose as numbers and lists, for JSON: mm, camera frame, and px, to a thousandth."""
-    return {
-        "file": name, "left": pose.left, "left_probability": _rounded(pose.left_probability),
-        "spread_mm": _rounded(pose.spread_mm), "joints_mm": _rounded(pose.joints_mm),
-        "pixels": _rounded(pose.pixels), "confidence_mm": _rounded(pose.confidence_mm),
-    }  # fmt: skip
+    names = "left_probability", "spread_mm", "joints_mm", "pixels", "confidence_mm"
+    numbers = {name: _rounded(getattr(pose, name)) for name in names}
+    return {"file": name, "left": pose.left, **numbers}
 
 
 def _rounded(values: Any) -> Any:
@@ -125,17 +115,16 @@ def poses_table(records: Sequence[dict[str, Any]], **about: Any) -> pd.DataFrame
     """
     tables = []
     for record in records:
-        table = pd.DataFrame(record["joints_mm"], columns=["x_mm", "y_mm", "z_mm"])
-        table[["u_px", "v_px"]] = record["pixels"]
-        table["confidence_mm"] = record["confidence_mm"]
+        rest = dict(record)
+        table = pd.DataFrame(rest.pop("joints_mm"), columns=["x_mm", "y_mm", "z_mm"])
+        table[["u_px", "v_px"]] = rest.pop("pixels")
+        table["confidence_mm"] = rest.pop("confidence_mm")
         table.insert(0, "joint", JOINT_NAMES)
-        table.insert(0, "file", record["file"])
-        rest = {k: v for k, v in record.items() if k not in _OF_JOINTS}
+        table.insert(0, "file", rest.pop("file"))
         tables.append(table.assign(**rest))
-    told = {
-        k: ",".join(map(str, v.values())) if isinstance(v, dict) else v for k, v in about.items()
-    }
-    return pd.concat(tables, ignore_index=True).assign(**told)
+    for name, value in about.items():
+        about[name] = ",".join(map(str, value.values())) if isinstance(value, dict) else value
+    return pd.concat(tables, ignore_index=True).assign(**about)
 
 
 def poses_json(records: Sequence[dict[str, Any]], **about: Any) -> str:

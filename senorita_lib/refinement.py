@@ -1,6 +1,7 @@
 """Patch-based refinement of each bone's orientation (paper, section 2.4 and Fig. 4)."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -13,9 +14,8 @@ from senorita_lib._arrays import given
 from senorita_lib.hand import BONES, bones_to_joints, joints_to_bones
 
 _BONE_COUNT = len(BONES)
+_STAGES = ((5, 4), (5, 2), (3, 1))  # kernel and pooling of the convolution at each scale
 Orient = Callable[[Tensor], Tensor]
-# Kernel and pooling of the convolution at each of the three scales.
-_STAGES = ((5, 4), (5, 2), (3, 1))
 
 
 def bone_patch_boxes(joints_uv: Tensor) -> Tensor:
@@ -77,11 +77,11 @@ class BoneRefiner(nn.Module):
     *initial pose stream*; together they give a residual orientation. The refined unit
     orientations times the bone lengths, chained from the initial wrist, are the refined pose.
 
-    ``bone_lengths`` (20,) are the mean ones of the training set, mm; with ``length="initial"`` the
-    refined pose has those of the initial pose instead. ``patch_sizes`` are the patches' sides at
-    the three scales, px; ``channels`` is the width of the patch stream, ``hidden`` that of the
-    fully connected layers (the first of the pose stream has half of it). ``pose_stream=False``
-    leaves out the initial pose stream, as in the refinement that the paper builds upon.
+    ``bone_lengths`` (20,) are the mean ones of the training set, mm; ``length="initial"`` takes
+    those of the initial pose instead. ``patch_sizes`` are the patches' sides at the three scales,
+    px; ``channels`` is the width of the patch stream, ``hidden`` that of the fully connected layers
+    (half of it in the pose stream's first). ``pose_stream=False`` leaves that stream out, as in the
+    refinement that the paper builds upon.
     """
 
     def __init__(
@@ -102,11 +102,9 @@ class BoneRefiner(nn.Module):
             raise ValueError(f"bone_lengths have shape {tuple(lengths.shape)}, wanted (20,)")
         self.register_buffer("bone_lengths", lengths.detach())
         self.patch_stream = nn.ModuleList(_conv_stage(channels, *stage) for stage in _STAGES)
-        flat = channels * sum(
-            ((size - kernel + 1) // pool) ** 2
-            for size, (kernel, pool) in zip(self.patch_sizes, _STAGES, strict=True)
-        )
-        self.patch_features = _fc_stage(flat, hidden)
+        scales = zip(self.patch_sizes, _STAGES, strict=True)
+        cells = sum(((size - kernel + 1) // pool) ** 2 for size, (kernel, pool) in scales)
+        self.patch_features = _fc_stage(channels * cells, hidden)
         self.pose_stream = None
         if pose_stream:
             widths = (3, hidden // 2, hidden, hidden, hidden)
@@ -117,12 +115,9 @@ class BoneRefiner(nn.Module):
     def forward(self, image: Tensor, joints_uvd: Tensor, joints_mm: Tensor) -> Refinement:
         """Refine the initial pose (B, 21, 3), in the uvd and the camera frame (mm), of an image."""
         initial = self.orient(joints_mm)
-        patches = self.cut(image, joints_uvd)
-        flat = [
-            torch.unflatten(stage(patch), 1, (_BONE_COUNT, -1)).flatten(2)
-            for stage, patch in zip(self.patch_stream, patches, strict=True)
-        ]
-        features = self.patch_features(torch.cat(flat, dim=2))
+        scales = zip(self.patch_stream, self.cut(image, joints_uvd), strict=True)
+        maps = [torch.unflatten(stage(patch), 1, (_BONE_COUNT, -1)) for stage, patch in scales]
+        features = self.patch_features(torch.cat([scale.flatten(2) for scale in maps], dim=2))
         if self.pose_stream is not None:
             features = torch.cat([self.pose_stream(initial), features], dim=2)
         residual = self.residual(features).to(initial.dtype)
@@ -171,9 +166,6 @@ def _conv_stage(channels: int, kernel: int, pool: int) -> nn.Sequential:
 
 def _fc_stage(inputs: int, outputs: int) -> nn.Sequential:
     """(B, 20, inputs) to (B, 20, outputs), each bone's features normalised on their own."""
-    stage = nn.Sequential(GroupedLinear(inputs, outputs))
-    stage.add_module("flat", nn.Flatten())
-    stage.add_module("1", nn.BatchNorm1d(_BONE_COUNT * outputs))
-    stage.add_module("bones", nn.Unflatten(1, (_BONE_COUNT, outputs)))
-    stage.add_module("2", nn.ReLU())
-    return stage
+    norm, bones = nn.BatchNorm1d(_BONE_COUNT * outputs), nn.Unflatten(1, (_BONE_COUNT, outputs))
+    modules = {"0": GroupedLinear(inputs, outputs), "flat": nn.Flatten(), "1": norm}
+    return nn.Sequential(OrderedDict(modules | {"bones": bones, "2": nn.ReLU()}))

@@ -24,14 +24,15 @@ CHANNELS = {"depth": 3, "projection": 3, "layers": LAYERS, "voxels": VOXEL_DEPTH
 
 def input_channels(model: int, layers: int = LAYERS, voxel_depth: int = VOXEL_DEPTH) -> int:
     """Channels of the input of Model 1-4, see :func:`build_input`."""
-    return sum(_channels(model, layers, voxel_depth).values())
+    return sum(inputs_of(model, layers, voxel_depth).values())
 
 
-def inputs_of(model: int) -> tuple[str, ...]:
-    """Names of the inputs of Model 1-4; ``ValueError`` for another number."""
+def inputs_of(model: int, layers: int = LAYERS, voxel_depth: int = VOXEL_DEPTH) -> dict[str, int]:
+    """The inputs of Model 1-4 and the channels of each."""
     if model not in list(MODELS):
         raise ValueError(f"model is {model!r}, wanted one of {list(MODELS)}")
-    return MODELS[model]
+    channels = CHANNELS | {"layers": layers, "voxels": voxel_depth}
+    return {name: channels[name] for name in MODELS[model]}
 
 
 def build_input(
@@ -42,12 +43,7 @@ def build_input(
     ``layers`` and ``voxel_depth`` are the channels of the multi-layer depth and the depth voxels.
     No gradient flows to the crops.
     """
-    return _fill(crops, _channels(model, layers, voxel_depth))
-
-
-def _channels(model: int, layers: int, voxel_depth: int) -> dict[str, int]:
-    channels = CHANNELS | {"layers": layers, "voxels": voxel_depth}
-    return {name: channels[name] for name in inputs_of(model)}
+    return _fill(crops, inputs_of(model, layers, voxel_depth))
 
 
 @torch.no_grad()
@@ -55,18 +51,18 @@ def _fill(crops: CropBatch, channels: dict[str, int]) -> Tensor:
     """Inputs, each of so many channels, side by side; each is written where it stays."""
     if not isinstance(crops, CropBatch):
         raise ValueError(f"crops are {type(crops).__name__}, wanted a CropBatch")
-    shape = crops.image.shape[0], sum(channels.values()), *crops.image.shape[2:]
-    inputs = crops.image.new_empty(shape)
-    part = dict(zip(channels, inputs.split_with_sizes(list(channels.values()), dim=1), strict=True))
-    if "depth" in part:
-        part["depth"].copy_(depth_image(crops))
-    if "layers" in part:
-        _write_layers(part["layers"], crops.image)
-    cloud = point_cloud(crops) if {"projection", "voxels"} & part.keys() else ()
-    if "projection" in part:
-        _write_projections(part["projection"], *cloud)
-    if "voxels" in part:
-        _write_voxels(part["voxels"], *cloud)
+    count, widths = crops.image.shape[0], list(channels.values())  # len is fixed when exported
+    inputs = crops.image.new_empty(count, sum(widths), *crops.image.shape[2:])
+    cloud = point_cloud(crops) if {"projection", "voxels"} & channels.keys() else ()
+    for name, part in zip(channels, inputs.split_with_sizes(widths, dim=1), strict=True):
+        if name == "depth":
+            part.copy_(depth_image(crops))
+        elif name == "layers":
+            _write_layers(part, crops.image)
+        elif name == "projection":
+            _write_projections(part, *cloud)
+        elif name == "voxels":
+            _write_voxels(part, *cloud)
     return inputs
 
 
@@ -76,10 +72,9 @@ def depth_image(crops: CropBatch) -> Tensor:
 
 
 def point_cloud(crops: CropBatch) -> tuple[Tensor, Tensor]:
-    """The depth image's pixels as points of the cube, (B, S*S, 3), and which are valid, (B, S*S).
+    """The depth image's pixels as points (B, S*S, 3), and which are inside the cube, (B, S*S).
 
-    x, y, z in [0, 1] through the cube: x right, y down, z towards the far face. Valid are pixels
-    that are not background and lie inside the cube.
+    x, y, z in [0, 1] through the cube: x right, y down, z towards the far face.
     """
     image = crops.image[:, 0]
     size = image.shape[-1]
@@ -121,8 +116,7 @@ def layer_depth(crops: CropBatch, layers: int = LAYERS) -> Tensor:
     """(3) Multi-layer depth, (B, layers, S, S): layer k keeps the depths behind plane k.
 
     The planes cut the cube from near to far: the first layer is the whole hand, the last its
-    farthest slice. In one depth image a ray has no second hit, so the multi-hit tracing that the
-    paper speaks of could find nothing more.
+    farthest slice. In one depth image the paper's multi-hit tracing could find nothing more.
     """
     return _fill(crops, {"layers": layers})
 

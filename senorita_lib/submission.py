@@ -26,7 +26,6 @@ from senorita_lib.tables import read_table
 Floats = npt.NDArray[np.float64]
 
 MEMBER = "result.txt"
-_DIGITS = b"+-.0123456789Ee"
 _NEAREST = 100  # mm; hands are farther away, and in centimetres none is
 _LONGEST_BONE = 300  # mm; three times that of a hand
 _TOGETHER = (200, 1600)  # mm, all bones of a hand; from 450 (children) to 1,100 (big men)
@@ -46,8 +45,7 @@ def write_submission(
     """Write the challenge's submission, a zip file.
 
     ``names`` are those of the images, in the order of ``test_bbs.txt``; ``joints`` (N, 21, 3),
-    camera frame, mm; zeros, or all masked, for a frame without a hand. Raises ``ValueError`` if
-    the shape is wrong, or a frame has a value that is not finite.
+    camera frame, mm, finite; zeros, or all masked, for a frame without a hand.
     """
     mask = np.ma.getmaskarray(joints) if isinstance(joints, np.ma.MaskedArray) else None
     joints = plain("joints", joints)
@@ -102,17 +100,16 @@ def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike
     bad = (nearest <= 0) | (depth < _NEAREST) | (longest > _LONGEST_BONE)
     if bad.any():
         i = int(bad.argmax())
+        what = f"a bone of {longest[i]:.0f} mm, wanted at most {_LONGEST_BONE}, as x, y, z"
+        if depth[i] < _NEAREST:
+            what = f"a mean z of {depth[i]:.3g}, wanted mm, {_NEAREST} or more"
         if nearest[i] <= 0:
             what = f"a joint at z = {nearest[i]:g}, wanted more than 0"
-        elif depth[i] < _NEAREST:
-            what = f"a mean z of {depth[i]:.3g}, wanted mm, {_NEAREST} or more"
-        else:
-            what = f"a bone of {longest[i]:.0f} mm, wanted at most {_LONGEST_BONE}, as x, y, z"
         raise ValueError(f"{path}: line {numbers[i]} of {MEMBER} has {what}")
-    middle = float(np.median(bones.sum(axis=1)))
-    if not _TOGETHER[0] <= middle <= _TOGETHER[1]:
-        wanted = f"{_TOGETHER[0]} to {_TOGETHER[1]} and joints in HANDS19's order"
+    middle, (least, most) = float(np.median(bones.sum(axis=1))), _TOGETHER
+    if not least <= middle <= most:
         has = f"all bones of a hand have {middle:.0f} mm together (median)"
+        wanted = f"{least} to {most} and joints in HANDS19's order"
         raise ValueError(f"{path}: {has}, wanted {wanted}")
     _check_places(f"{path}: line {{}} of {MEMBER} has", joints.reshape(-1, 21, 3), boxes)
     return len(names)
@@ -182,7 +179,7 @@ def _read_member(path: str | os.PathLike[str]) -> bytes:
 def _number(field: bytes, where: str) -> float:
     """A finite number; float itself also takes ``1_000``, blanks and ``nan``."""
     with suppress(ValueError):
-        if not field.translate(None, _DIGITS) and isfinite(value := float(field)):
+        if not field.translate(None, b"+-.0123456789Ee") and isfinite(value := float(field)):
             return value
     raise ValueError(f"{where} has {_show(field)}, wanted a finite number of mm")
 
@@ -194,10 +191,8 @@ def _show(field: bytes) -> str:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: check a submission, and confirm in one line that it is fine."""
-    parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.submission",
-        description="Check a submission to the challenge.",
-    )
+    what = "Check a submission to the challenge."
+    parser = argparse.ArgumentParser(prog="python -m senorita_lib.submission", description=what)
     parser.add_argument("zip", help="the submission, which holds result.txt")
     parser.add_argument("boxes", help="the data set's test_bbs.txt")
     chosen = parser.parse_args(arguments)

@@ -1,7 +1,9 @@
 """Text tables with a name and numbers on each line."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,28 +12,19 @@ from senorita_lib.files import read_text
 
 
 def read_table(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """Read N names and values (N, count) from a text file with a name and numbers on each line.
-
-    Fields are separated by blanks or TABs. A TAB at the end of a line and blank lines are ignored.
-    ``what`` tells in errors what the numbers are.
-    """
+    """N names and values (N, count), with blanks or TABs between; ``what`` names them in errors."""
     import pandas as pd  # here: it takes half a second, and generated frames do without it
 
     if not path.is_file():
         found = "a folder" if path.is_dir() else "missing"
         raise FileNotFoundError(f"{path} is {found}, wanted a text with one line for each image")
     kinds = {0: str} | dict.fromkeys(range(1, count + 1), float)
-    try:
-        with np.errstate(over="ignore"):
-            table = pd.read_csv(
-                path, sep=r"\s+", header=None, dtype=kinds, encoding="utf-8-sig", quoting=3,
-                na_filter=False,
-            )  # fmt: skip
-            values = table.iloc[:, 1:].to_numpy(np.float32)
+    how: dict[str, Any] = {"sep": r"\s+", "header": None, "quoting": 3, "na_filter": False}
+    with suppress(ValueError, OverflowError), np.errstate(over="ignore"):
+        table = pd.read_csv(path, dtype=kinds, encoding="utf-8-sig", **how)
+        values = table.iloc[:, 1:].to_numpy(np.float32)
         if values.shape[1] == count and np.isfinite(values).all():
             return table[0].tolist(), np.ascontiguousarray(values)
-    except (ValueError, OverflowError):
-        pass
     return _read_lines(path, count, what)
 
 
@@ -39,17 +32,16 @@ def _read_lines(path: Path, count: int, what: str) -> tuple[list[str], npt.NDArr
     """Line by line, slowly, to find the wrong one."""
     names, rows = [], []
     for number, (name, *fields) in lines(path):
-        where, has = f"{path} line {number}", f"{len(fields)} numbers after the name"
+        where = f"{path} line {number}"
         if (extra := len(fields) - count) > 0 and fields[extra - 1].lower().endswith(".png"):
             name = " ".join([name, *fields[:extra]])
             raise ValueError(f"{where} has the name {name!r}, wanted a name without blanks")
-        if len(fields) != count:
+        if extra:
+            has = f"{len(fields)} numbers after the name"
             raise ValueError(f"{where} has {has}, wanted {count} ({what})")
-        try:
-            with np.errstate(over="ignore"):
-                row = np.array(fields, np.float64).astype(np.float32)
-        except ValueError:
-            row = np.array([np.nan], np.float32)
+        row = np.array([np.nan], np.float32)
+        with suppress(ValueError), np.errstate(over="ignore"):
+            row = np.array(fields, np.float64).astype(np.float32)
         if not np.isfinite(row).all():
             wanted = f"a name and {count} numbers ({what})"
             raise ValueError(f"{where} has a field that is not a finite number, wanted {wanted}")

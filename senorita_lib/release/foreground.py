@@ -14,44 +14,32 @@ def valley_threshold(depth: np.ndarray) -> int:
     values = depth[depth > 0]
     if values.size == 0:
         return 0
-    start = int(values.min())
+    start, total = int(values.min()), values.size
     histogram = np.bincount(values - start)
-    gap = _first_wide_gap(histogram, values.size)
-    if gap is None:
-        gap = _valley_between_peaks(histogram, values.size)
-    return 0 if gap is None else start + gap
-
-
-def _first_wide_gap(histogram: np.ndarray, total: int) -> int | None:
-    """Ten nearly empty bins (at most 5 each, under 4 together) behind a fifth of the mass."""
-    padded = np.concatenate([histogram, np.zeros(10, histogram.dtype)])
+    # Ten nearly empty bins (at most 5 each, under 4 together) behind a fifth of the mass.
     mass = i = 0
     while i < len(histogram):
+        window = histogram[i : i + 10]
         if histogram[i]:
             mass += histogram[i]
             i += 1
             continue
-        window = padded[i : i + 10]
         full = np.flatnonzero(window > 5)
-        passed = int(full[0]) if full.size else 10
-        if passed == 10 and mass > 0.2 * total and window.sum() < 4:
-            return i
-        i += passed + 1
-    return None
+        if not full.size and mass > 0.2 * total and window.sum() < 4:
+            return start + i
+        i += 1 + (int(full[0]) if full.size else 10)
+    gap = _valley_between_peaks(histogram, total)
+    return 0 if gap is None else start + gap
 
 
 def _valley_between_peaks(histogram: np.ndarray, total: int) -> int | None:
     """The cut between the last two peaks (or three) that leaves 10-60 % of the pixels behind."""
-    n = len(histogram)
-    if n <= 180:
-        return None
-    reach = n // 6
-    peaks = [
-        i
-        for i in np.flatnonzero(histogram >= 10).tolist()
-        if histogram[i] >= histogram[max(0, i - reach + 1) : i + reach].max()
-    ]
-    if len(peaks) < 2:
+    n, peaks = len(histogram), []
+    reach = max(n // 6, 1)
+    for i in np.flatnonzero(histogram >= 10).tolist():
+        if histogram[i] >= histogram[max(0, i - reach + 1) : i + reach].max():
+            peaks.append(i)
+    if n <= 180 or len(peaks) < 2:
         return None
     first, last = peaks[-3 if len(peaks) > 3 and n > 380 else -2], peaks[-1]
 

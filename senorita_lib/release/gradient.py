@@ -7,7 +7,7 @@ from torch import Tensor
 
 from senorita_lib._arguments import check_flags
 from senorita_lib.hand import BONES
-from senorita_lib.renderer import render_skeleton
+from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
 from senorita_lib.renderer.volumes import Size
 
 GATED: dict[str, Any] = {"distance": "euclidean", "ends": "gate"}  # the release's volumes
@@ -20,12 +20,11 @@ def released_gradient(
 ) -> Tensor:  # fmt: skip
     """The gradient of eq. 4 as the release's backward pass computes it.
 
-    For q = r child + (1 - r) parent and a bone's residual p - q, the chain rule wants
-    d|p - q|/d child = -r (p - q) / |p - q|, because the residual is orthogonal to the bone. The
-    release multiplies the residual, axis by axis, with -(dr/d child) child - r and
-    (dr/d parent) parent - (1 - r): r moves q by child - parent, of which one term is missing, so
-    what is left depends on where the origin lies. And it assigns instead of adding, so that each
-    joint keeps the share of the last voxel of the last bone that it belongs to.
+    For q = r child + (1 - r) parent the chain rule wants d|p - q|/d child = -r (p - q) / |p - q|,
+    as the residual p - q is orthogonal to the bone. The release multiplies the residual, axis by
+    axis, with -(dr/d child) child - r and (dr/d parent) parent - (1 - r), so the gradient depends
+    on where the origin lies. And it assigns instead of adding: each joint keeps the share of the
+    last voxel of its last bone.
 
     Poses are (B, J, 3), voxel frame, cells; the gradient is that of the sum over bones and voxels
     and the mean over the batch. ``gamma`` is per cell, of the release's volumes, ``GATED``. With
@@ -33,23 +32,16 @@ def released_gradient(
     it is the gradient of smooth L1 instead of L1.
     """
     check_flags(summed=summed, smooth=smooth)
-    drawn, wanted = _draw(predicted_voxel, target_voxel, size=size, gamma=gamma)
+    how: dict[str, Any] = {"size": size, "gamma": gamma, "compiled": False, **GATED}
+    poses = predicted_voxel.detach(), target_voxel.detach()
+    drawn, wanted = (render_skeleton(pose, **how) for pose in poses)
     off = (drawn - wanted) if smooth else (drawn - wanted).sign()
-    return _gradient(predicted_voxel, drawn, off, gamma, summed)
-
-
-def _draw(*poses: Tensor, **options: Any) -> list[Tensor]:
-    return [render_skeleton(p.detach(), compiled=False, **options, **GATED) for p in poses]
-
-
-def _gradient(predicted: Tensor, drawn: Tensor, off: Tensor, gamma: float, summed: bool) -> Tensor:
-    size = drawn.shape[2:]
     unit = _UNITS / size[0]
-    origin = predicted.new_tensor([0, 0, _UNITS / 2])
+    origin = predicted_voxel.new_tensor([0, 0, _UNITS / 2])
     cells = [torch.arange(n, dtype=origin.dtype, device=origin.device) for n in size]
     z, y, x = torch.meshgrid(*cells, indexing="ij")
     p = unit * torch.stack([x, y, z], dim=-1) - origin
-    joints = unit * predicted.detach() - origin
+    joints = unit * poses[0] - origin
     gradient = torch.zeros_like(joints)
     for bone, (child, parent) in enumerate(BONES):
         a, b = (joints[:, j, None, None, None] for j in (child, parent))
@@ -77,9 +69,8 @@ def released_volume_loss(
     predicted_voxel: Tensor, target_voxel: Tensor, *, size: Size, gamma: float, summed: bool = False
 ) -> Tensor:
     """Eq. 4 of the release's volumes, with :func:`released_gradient` for a gradient."""
-    check_flags(summed=summed)
-    drawn, wanted = _draw(predicted_voxel, target_voxel, size=size, gamma=gamma)
-    off = drawn - wanted
-    gradient = _gradient(predicted_voxel, drawn, off.sign(), gamma, summed)
-    nothing = gradient * (predicted_voxel - predicted_voxel.detach())  # zeros, with that gradient
-    return off.abs().sum() / len(predicted_voxel) + nothing.sum()
+    how: dict[str, Any] = {"size": size, "gamma": gamma}
+    gradient = released_gradient(predicted_voxel, target_voxel, **how, summed=summed)
+    pose = predicted_voxel.detach()
+    nothing = gradient * (predicted_voxel - pose)  # zeros, with that gradient
+    return skeleton_volume_loss(pose, target_voxel, **how, **GATED, compiled=False) + nothing.sum()

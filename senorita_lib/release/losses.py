@@ -9,11 +9,10 @@ from senorita_lib.refinement import Refinement
 
 
 def adaptive_loss(predicted: Tensor, true: Tensor, reduce: Reduce = identity) -> Tensor:
-    """Squared distance of (B, ...) over the mean L1 distance; zero where the two are equal.
+    """Squared distance over the mean L1 distance of (B, ...): ``sum (p - g)^2 / (B m)``.
 
-    ``sum (p - g)^2 / (B m)`` with ``m = mean |p - g|`` over the batch and all dimensions, a
-    constant in the backward pass, so that the gradient's mean magnitude is 2 / B whatever the
-    unit. No gradient flows to ``true``; ``reduce`` is the mean over processes.
+    ``m = mean |p - g|`` is a constant in the backward pass, so that the gradient's mean magnitude
+    is 2 / B whatever the unit. No gradient flows to ``true``; ``reduce`` is as in balancing.
     """
     if predicted.shape != true.shape:
         shapes = f"{tuple(predicted.shape)} and {tuple(true.shape)}"
@@ -27,10 +26,7 @@ def adaptive_step2_losses(
     uvd: Tensor, refined: Refinement, crops: CropBatch, true_mm: Tensor,
     refined_pose_weight: float = 1.0, reduce: Reduce = identity,
 ) -> tuple[Losses, Tensor]:  # fmt: skip
-    """In place of :func:`senorita_lib.losses.step2_losses`, whose eq. 3, 5 and 6 it returns too.
-
-    Minimised is the sum of :func:`adaptive_loss` of uv, depth, residual orientation and pose.
-    """
+    """As :func:`senorita_lib.losses.step2_losses`: adaptive, of uv, depth, residual and pose."""
     losses, _ = step2_terms(uvd, refined, crops, true_mm)
     true_uvd, wanted = crops.to_uvd(true_mm), true_residual(refined, true_mm)
     uv = adaptive_loss(uvd[..., :2], true_uvd[..., :2], reduce)

@@ -1,7 +1,6 @@
 """Bone patches as the authors' release cuts them: squares, behind a band along the bone.
 
-They differ from the paper's (:mod:`senorita_lib.refinement`) in shape, in the band and in that
-only the first size is cut out of the image; the smaller ones are its average-pooled copies.
+Only the first size is cut out of the image; the smaller ones are its average-pooled copies.
 """
 
 from collections.abc import Sequence
@@ -12,16 +11,14 @@ from torch.nn import functional as F
 
 from senorita_lib.hand import BONES
 
-# Half the thickness of the line under which pixels are kept, as a share of the image: 50 of 256 px.
-_REACH = 50 / 256
+_REACH = 50 / 256  # half the thickness of the band, as a share of the image
 
 
 def released_boxes(joints_uv: Tensor, image_size: int) -> Tensor:
     """Square boxes around each bone's two joints (B, 21, 2 or more), whole pixels wide.
 
-    With joints at ``image_size * uv`` px, without the half pixel of the kit's contract:
-    ``side = int(1.5 * max(10 px of 256, int(|du|), int(|dv|)))``, around their midpoint.
-    Returns centre u, v and the side, twice, (B, 20, 4), uvd frame.
+    With joints at ``image_size * uv`` px, ``side = int(1.5 * max(10 px of 256, int(|du|),
+    int(|dv|)))``. Returns centre u, v and the side, twice, (B, 20, 4), uvd frame.
     """
     centre, side = _squares(image_size * joints_uv[:, list(BONES), :2], image_size)
     return torch.cat([centre, side, side], dim=-1) / image_size
@@ -33,9 +30,8 @@ def released_patches(
     """:func:`~senorita_lib.refinement.crop_bone_patches` as the release does it.
 
     The pixels of the box, first to last, and one empty row and column behind them are resized
-    bilinearly to the first size. Pixels that a line of 100 px (of 256) between the bone's joints,
-    in whole pixels, would not cover are background, as outside the image. The other sizes are
-    average-pooled from the first, which must be a multiple of them.
+    bilinearly to the first size, of which the others must be a whole part. Pixels that a line of
+    100 px (of 256) between the bone's joints would not cover are background.
     """
     windows = pooling_windows(sizes)
     image_size = image.shape[-1]
@@ -69,12 +65,11 @@ def _squares(ends: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
 
 
 def _taps(centre: Tensor, side: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """The two pixels between which each of a patch's cells lies, along u and v, and their weights.
+    """The two pixels beside each of a patch's cells along u and v, and weights, (B, 20, 2, 2 size).
 
-    Both (B, 20, 2, 2 size). The last pixel of a box's side + 1 is the empty one, of weight 0.
+    The last pixel of a box's side + 1 is the empty one, of weight 0.
     """
-    first = (centre - side / 2).ceil()[..., None, None]
-    last = side[..., None, None]
+    first, last = (centre - side / 2).ceil()[..., None, None], side[..., None, None]
     cells = torch.arange(size, device=side.device, dtype=side.dtype)[:, None] + 0.5
     place = (cells * (last + 1) / size - 0.5).clamp_min(0).minimum(last)
     step = torch.arange(2, device=side.device)
@@ -84,10 +79,7 @@ def _taps(centre: Tensor, side: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _band(pixels: Tensor, ends: Tensor, image_size: int) -> Tensor:
-    """Which pixels a thick line between the ends covers, (B, 20, rows, columns).
-
-    Round ends of the line's radius; between them half a pixel more, as lines are drawn.
-    """
+    """Which pixels, (B, 20, rows, columns), a line covers: half a pixel more between its ends."""
     start, along = ends[:, :, 0], ends[:, :, 1] - ends[:, :, 0]
     offset = pixels - start[..., None]
     length2 = along.square().sum(dim=-1)[..., None].clamp_min(1)  # whole pixels: 0, or from 1 on

@@ -10,11 +10,8 @@ import torch
 
 # After how many reads and operations the compiler writes an intermediate, here whole volumes, into
 # memory instead of computing it again.
-_INLINE: dict[str, Any] = {
-    "realize_reads_threshold": 1000,
-    "realize_acc_reads_threshold": 1000,
-    "realize_opcount_threshold": 10_000,
-}
+_INLINE: dict[str, Any] = {"realize_reads_threshold": 1000, "realize_acc_reads_threshold": 1000}
+_INLINE["realize_opcount_threshold"] = 10_000
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
 _TROUBLE = ""  # why the compiler's own folder cannot be made, if so
 try:  # before anything imports torch's compiler: it would stop whoever makes an optimizer
@@ -45,11 +42,9 @@ def left_alone(function: Callable[P, R]) -> Callable[P, R]:
 class Compiled:
     """A function of tensors, compiled when it is called for the first time, which takes seconds.
 
-    Each kind of call (types, options) is compiled once, for all shapes; the compiler keeps on
-    disk what it made. Where that fails, for whatever reason (no C++ compiler, a cache that cannot
-    be written, ``TORCH_COMPILE_DISABLE=1``), a warning says so once, and ``uncompiled`` answers
-    from then on; it also does under torch.func and torch.vmap. Arguments that it cannot use either
-    are its own error.
+    Each kind of call (types, options) is compiled once, for all shapes. Where that fails (no C++
+    compiler, say), a warning says so once, and ``uncompiled`` answers from then on, as it does
+    under torch.func and torch.vmap.
     """
 
     def __init__(self, function: Callable[..., Any], uncompiled: Callable[..., Any]) -> None:
@@ -81,7 +76,11 @@ class Compiled:
         return self.uncompiled(*arguments)
 
     def _run(self, arguments: tuple[Any, ...]) -> Any:
-        kind = self._kind(arguments)
+        parts = [p for a in arguments for p in (a if isinstance(a, tuple) else (a,))]
+        tensors = [p for p in parts if isinstance(p, torch.Tensor)]
+        kinds = [(p.dtype, p.device, p.requires_grad, p.ndim) for p in tensors]
+        others = [p for p in parts if not isinstance(p, torch.Tensor)]
+        kind = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *kinds, *others
         if kind in self._known:
             return self._fused(*arguments)
         with warnings.catch_warnings():
@@ -91,18 +90,7 @@ class Compiled:
                 if isinstance(result, torch.Tensor) and result.requires_grad:
                     # Its gradient is compiled when first asked for: now, where failing is no harm.
                     again = self._fused(*arguments).sum()
-                    learned = [p for p in _parts(arguments) if getattr(p, "requires_grad", False)]
+                    learned = [p for p in tensors if p.requires_grad]
                     torch.autograd.grad(again, learned, allow_unused=True)
         self._known.add(kind)
         return result
-
-    def _kind(self, arguments: tuple[object, ...]) -> tuple[object, ...]:
-        kinds = [
-            (p.dtype, p.device, p.requires_grad, p.ndim) if isinstance(p, torch.Tensor) else p
-            for p in _parts(arguments)
-        ]
-        return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *kinds
-
-
-def _parts(arguments: tuple[object, ...]) -> list[Any]:
-    return [p for a in arguments for p in (a if isinstance(a, tuple) else (a,))]

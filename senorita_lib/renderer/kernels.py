@@ -81,7 +81,6 @@ def _total(values: Tensor) -> Tensor:
     return values.sum(dim=(1, 2, 3))
 
 
-# Uncompiled, a few bones at a time, so that what they need stays in the processor's cache.
 def volumes_in_pieces(bone: Bone, *rest: Any) -> Tensor:
     """:func:`volumes`, uncompiled."""
     return torch.cat([volumes(*piece, *rest) for piece in _pieces([bone], *rest)])
@@ -94,6 +93,7 @@ def loss_in_pieces(bone: Bone, true: Bone, *rest: Any) -> tuple[Tensor, ...]:
 
 
 def _pieces(bones: list[Bone], _: Tensor, centres: Axes, *choices: str) -> Iterator[Any]:
+    """A few bones at a time, so that what they need stays in the processor's cache."""
     most = _IN_CACHE if centres[0].device.type == "cpu" else _IN_MEMORY
     count = max(1, most // math.prod(map(len, centres)))
     pairs = [zip(*(torch.split(end, count) for end in bone), strict=True) for bone in bones]

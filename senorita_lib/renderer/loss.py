@@ -13,17 +13,10 @@ from senorita_lib.renderer.volumes import Bones, Difference, Distance, Ends, Siz
 
 @left_alone
 def skeleton_volume_loss(
-    predicted_voxel: Tensor,
-    target_voxel: Tensor,
-    bones: Bones = BONES,
-    *,
-    size: Size = (32, 32, 32),
-    gamma: float | Tensor = 0.1,
-    distance: Distance = "squared",
-    ends: Ends = "clamp",
-    difference: Difference = "l1",
-    compiled: bool | None = None,
-) -> Tensor:
+    predicted_voxel: Tensor, target_voxel: Tensor, bones: Bones = BONES, *,
+    size: Size = (32, 32, 32), gamma: float | Tensor = 0.1, distance: Distance = "squared",
+    ends: Ends = "clamp", difference: Difference = "l1", compiled: bool | None = None,
+) -> Tensor:  # fmt: skip
     """Eq. 4.
 
     Parameters
@@ -51,9 +44,8 @@ def skeleton_volume_loss(
     if one != two or not len(predicted_voxel):
         found = f"predicted_voxel and target_voxel are {one} and {two}"
         raise ValueError(f"{found}, wanted the same and at least one pose")
-    volumes.check_options(
-        size, gamma, compiled, distance=distance, ends=ends, difference=difference
-    )
+    choices = {"distance": distance, "ends": ends, "difference": difference}
+    volumes.check_options(size, gamma, compiled, **choices)
     if isinstance(gamma, Tensor) and gamma.requires_grad:
         why = "the loss alone would drive it to infinity, where all volumes are empty"
         raise ValueError(f"gamma requires a gradient, wanted a constant: {why}")
@@ -63,7 +55,7 @@ def skeleton_volume_loss(
         compiled = volumes.worth_compiling(predicted_voxel, bones, size)
     run = kernels.fused_loss if compiled else kernels.loss_in_pieces
     apply: Any = _VolumeLoss.apply
-    shares, *_ = apply(run, *bone, *true, gamma, centres, distance, ends, difference)
+    shares, *_ = apply(run, *bone, *true, gamma, centres, *choices.values())
     total: Tensor = shares.sum() / len(predicted_voxel)
     return total
 
@@ -133,7 +125,6 @@ class _Once(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
-        raise RuntimeError(
-            "skeleton_volume_loss can be differentiated once, found a second time: "
-            "render_skeleton(..., compiled=False) can be differentiated again"
-        )
+        found = "skeleton_volume_loss can be differentiated once, found a second time"
+        other = "render_skeleton(..., compiled=False) can be differentiated again"
+        raise RuntimeError(f"{found}: {other}")

@@ -12,6 +12,7 @@ For a voxel with centre p and a bone from ``parent`` to ``child``::
 import math
 import operator
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal, get_args
 
 import torch
@@ -33,14 +34,9 @@ _FAR = 1e5  # cells: squares of more would drown the voxels in rounding
 
 
 def plain_volumes(
-    joints_voxel: Tensor,
-    bones: Bones = BONES,
-    *,
-    size: Size = (32, 32, 32),
-    gamma: float | Tensor = 0.1,
-    distance: Distance = "squared",
-    ends: Ends = "clamp",
-) -> Tensor:
+    joints_voxel: Tensor, bones: Bones = BONES, *, size: Size = (32, 32, 32),
+    gamma: float | Tensor = 0.1, distance: Distance = "squared", ends: Ends = "clamp",
+) -> Tensor:  # fmt: skip
     """Eq. 1 and 2 as they are written: slow, to compare :func:`render_skeleton` with."""
     bones = check_bones(bones)
     check_joints("joints_voxel", joints_voxel, bones)
@@ -65,15 +61,10 @@ def plain_volumes(
 
 @left_alone
 def render_skeleton(
-    joints_voxel: Tensor,
-    bones: Bones = BONES,
-    *,
-    size: Size = (32, 32, 32),
-    gamma: float | Tensor = 0.1,
-    distance: Distance = "squared",
-    ends: Ends = "clamp",
+    joints_voxel: Tensor, bones: Bones = BONES, *, size: Size = (32, 32, 32),
+    gamma: float | Tensor = 0.1, distance: Distance = "squared", ends: Ends = "clamp",
     compiled: bool | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Draw each bone into a volume of its own.
 
     Parameters
@@ -158,18 +149,14 @@ def check_joints(name: str, joints: Tensor, bones: Bones) -> None:
         raise ValueError(f"{name} has shape {tuple(joints.shape)}, wanted (B, J, 3)")
     if not joints.is_floating_point():
         raise ValueError(f"{name} is {joints.dtype}, wanted a floating-point type")
-    if joints.device.type == "cpu" and not _is_finite(joints):
+    finite = True
+    with suppress(RuntimeError):  # under torch.vmap, where none can look at values
+        finite = joints.device.type != "cpu" or bool(joints.isfinite().all())
+    if not finite:
         raise ValueError(f"{name} has values that are not finite, wanted cells")
     last = max(map(max, bones))
     if last >= joints.shape[1]:
         raise ValueError(f"bones name joint {last}, wanted 0 to {joints.shape[1] - 1} as in {name}")
-
-
-def _is_finite(joints: Tensor) -> bool:
-    try:
-        return bool(joints.isfinite().all())
-    except RuntimeError:  # under torch.vmap, where none can look at values
-        return True
 
 
 def check_options(size: Size, gamma: float | Tensor, compiled: bool | None, **choices: str) -> None:
@@ -180,16 +167,14 @@ def check_options(size: Size, gamma: float | Tensor, compiled: bool | None, **ch
         wanted = get_args(_CHOICES[name])
         if not isinstance(value, str) or value not in wanted:
             raise ValueError(f"{name} is {value!r}, wanted one of {wanted}")
-    try:
+    fine = False
+    with suppress(TypeError):
         fine = len(size) == 3 and min(map(operator.index, size)) > 0
-    except TypeError:
-        fine = False
     if not fine:
         raise ValueError(f"size is {size!r}, wanted cells along (D, H, W)")
-    if isinstance(gamma, Tensor):
-        if gamma.numel() != 1:
-            raise ValueError(f"gamma has shape {tuple(gamma.shape)}, wanted one number")
-        if gamma.device.type != "cpu":
-            return  # looking at it would make the device wait
+    if isinstance(gamma, Tensor) and gamma.numel() != 1:
+        raise ValueError(f"gamma has shape {tuple(gamma.shape)}, wanted one number")
+    if isinstance(gamma, Tensor) and gamma.device.type != "cpu":
+        return  # looking at it would make the device wait
     if not 0 <= (gamma := number("gamma", gamma)) < math.inf:
         raise ValueError(f"gamma is {gamma:g}, wanted 0 or more")

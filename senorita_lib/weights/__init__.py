@@ -4,9 +4,14 @@
 """
 
 import hashlib
+import json
+import os
 from pathlib import Path
+from typing import Any
 
-from senorita_lib.files import read_json, user_path
+from senorita_lib.evaluation import POSES, format_table
+from senorita_lib.files import atomic_write, read_json, user_path
+from senorita_lib.model import HandPoseNet
 
 FOLDER = Path(__file__).parent
 
@@ -34,3 +39,32 @@ def find_weights(name: str) -> Path:
 def file_digest(path: Path) -> str:
     """The sha256 of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def pack(
+    run: str | os.PathLike[str], name: str, folder: str | os.PathLike[str] = FOLDER
+) -> dict[str, Any]:
+    """Write ``NAME.safetensors``, a run's weights as float16, and ``NAME.json``, their card."""
+    if Path(name).name != name:
+        raise ValueError(f"name is {name!r}, wanted a word for the weights, such as small")
+    run, folder = user_path(run), user_path(folder)
+    weights = folder / f"{name}.safetensors"
+    model = HandPoseNet.load(run / "model.safetensors")
+    result, seconds = (read_json(run / f"{n}.json") for n in ("result", "timing"))
+    model.save(weights, half=True)
+    size, digest = weights.stat().st_size, file_digest(weights)
+    card: dict[str, Any] = {**result, "seconds": seconds, "bytes": size, "sha256": digest}
+    atomic_write(folder / f"{name}.json", json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
+    """The figures of a card as text: recipe, images seen and errors on the five splits."""
+    card = read_json(user_path(folder) / f"{name}.json")
+    recipe = card["recipe"]
+    head = f"recipe {recipe['name']}, Model {recipe['model']}, seed {recipe['seed']}"
+    file = f"{card['bytes'] / 1e6:.1f} MB, sha256 {card['sha256'][:12]}…"
+    seen = ", ".join(f"{images:,} ({stage})" for stage, images in card["images"].items())
+    rows = {label: card["errors"][key] for key, label in POSES.items()}
+    table = format_table(rows, "mean joint error on synthetic test frames, mm")
+    return f"{head}, {file}\nimages seen: {seen}\n{table}"

@@ -12,7 +12,7 @@ from test_floors import imports
 
 import senorita_lib
 from senorita_lib.experiments.ledger import load_claims
-from senorita_lib.weights.pack import describe
+from senorita_lib.weights import describe
 
 README = (ROOT / "README.md").read_text("utf-8")
 DOCS = {path.stem: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}

@@ -231,7 +231,7 @@ def test_relative_paths_count_from_here_and_nothing_is_made(capsys, tmp_path, mo
     assert f"{here}/x holds no result.json" in stop(capsys, tables.main, "x")
     assert f"{tmp_path}/above/results" in stop(capsys, ledger.main, "--kept")
     with pytest.raises(FileNotFoundError, match=f"{here}/x"):
-        pack.pack("x", "y", here)
+        pack("x", "y", here)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -239,7 +239,7 @@ def test_weights_are_packed_only_when_all_is_there(tmp_path):
     HandPoseNet(QUICK, torch.ones(20)).save(tmp_path / "model.safetensors")
     (tmp_path / "result.json").write_text(json.dumps({}))
     with pytest.raises(FileNotFoundError, match="timing.json"):
-        pack.pack(tmp_path, "y", tmp_path)
+        pack(tmp_path, "y", tmp_path)
     assert not (tmp_path / "y.safetensors").exists()
 
 

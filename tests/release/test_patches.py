@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from senorita_lib.hand import BONES
-from senorita_lib.refinement import crop_bone_patches
+from senorita_lib.hand import BONES, joints_to_bones
+from senorita_lib.refinement import BoneRefiner, crop_bone_patches
 from senorita_lib.release.patches import released_boxes, released_patches
+from senorita_lib.release.refiner import Refiner
 
 
 def _pixel_by_pixel(levels, joints_px, size):
@@ -31,12 +32,9 @@ def _pixel_by_pixel(levels, joints_px, size):
 
 
 def test_matches_the_authors_patches(golden):
-    """The same but for rounding and for the rim of the band.
+    """The same but for rounding to whole levels and for the rim of the band, a polygon in OpenCV.
 
-    The image loses the level that their 8-bit canvas loses. Their resizing works in fixed point
-    and rounds to whole levels, which makes up to 0.76 levels. The 50 pixels of 368 640 that are
-    more than one level off lie on the band's rim, of the longest bones: OpenCV rasters the line as
-    a polygon, we ask for each pixel's distance.
+    The image loses the level that their 8-bit canvas loses.
     """
     data = golden("patch")
     levels = (256 * torch.from_numpy(data["img"]) - 1).clamp_min(0)
@@ -77,16 +75,6 @@ def test_matches_pixel_by_pixel(count):
     assert wanted.max() > 100 and (off > 0.01).mean() < 5e-3
 
 
-def test_boxes_are_squares_of_whole_pixels():
-    joints = torch.full((1, 21, 2), 0.5)
-    joints[0, 8] = torch.tensor([0.5 + 20.9 / 256, 0.5 - 5 / 256])
-    boxes = 256 * released_boxes(joints, 256)[0]
-    np.testing.assert_allclose(boxes[BONES.index((8, 7))], [138.45, 125.5, 30, 30], atol=1e-4)
-    np.testing.assert_allclose(boxes[BONES.index((11, 10))], [128, 128, 15, 15], atol=1e-4)
-    small = 64 * released_boxes(joints, 64)[0]
-    np.testing.assert_allclose(small[BONES.index((8, 7)), 2:], [7, 7], atol=1e-5)  # int(1.5 * 5)
-
-
 @pytest.mark.parametrize(
     ("cut", "places"), [(crop_bone_patches, [3.0]), (released_patches, [3, 1e30, -1e30, torch.nan])]
 )
@@ -103,10 +91,9 @@ def test_background_where_there_is_no_image(cut, places):
 
 @pytest.mark.parametrize("cut", [crop_bone_patches, released_patches])
 def test_gradient_reaches_the_image_but_not_the_joints(cut):
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, 1, 16, 16, generator=generator, dtype=torch.float64, requires_grad=True)
-    joints = torch.rand(1, 21, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-
+    torch.manual_seed(0)
+    image = torch.rand(1, 1, 16, 16, dtype=torch.float64, requires_grad=True)
+    joints = torch.rand(1, 21, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda image: cut(image, joints, (8, 4))[1], (image,))
     cut(image, joints, (8, 4))[1].sum().backward()
     assert joints.grad is None
@@ -115,10 +102,24 @@ def test_gradient_reaches_the_image_but_not_the_joints(cut):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("cut", [crop_bone_patches, released_patches])
 def test_gpu_gives_the_same_patches(cut):
-    generator = torch.Generator().manual_seed(0)
-    image = 2 * torch.rand(2, 1, 64, 64, generator=generator) - 1
-    joints = torch.rand(2, 21, 3, generator=generator)
-    here = cut(image, joints, (16, 8))
+    image, joints = 2 * torch.rand(2, 1, 64, 64) - 1, torch.rand(2, 21, 3)
     there = cut(image.cuda(), joints.cuda(), (16, 8))
-    for one, other in zip(here, there, strict=True):  # a pixel on the band's rim may tip over
+    for one, other in zip(cut(image, joints, (16, 8)), there, strict=True):
+        # A pixel on the band's rim may tip over.
         assert ((one - other.cpu()).abs() > 1e-4).double().mean() < 1e-3
+
+
+def test_raw_orientations_are_bones_in_mm(crops, hand):
+    """Refined bone = initial bone + residual, whatever lengths are given; of other patches."""
+    joints, uvd = torch.from_numpy(hand), crops.to_uvd(torch.from_numpy(hand))
+    refiner = Refiner(torch.full((20,), torch.nan), patch_sizes=(32, 16, 8), hidden=8, channels=2)
+    refined = refiner(crops.image, uvd, joints)
+    assert torch.equal(refined.initial_orientation, refined.orient(joints))
+    wanted = (joints_to_bones(joints) + refined.residual_orientation).detach()
+    np.testing.assert_allclose(joints_to_bones(refined.joints_mm.detach()), wanted, atol=1e-3)
+    cut = zip(
+        refiner.cut(crops.image, uvd), BoneRefiner.cut(refiner, crops.image, uvd), strict=True
+    )
+    assert not any(torch.equal(*patches) for patches in cut)
+    with pytest.raises(ValueError, match=r"sizes are \(96, 50, 24\), wanted the first"):
+        Refiner(torch.ones(20), patch_sizes=(96, 50, 24))

@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +10,12 @@ from senorita_lib.camera import SR300
 from senorita_lib.datasets import Hands19, SyntheticHand
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS, mean_joint_error
-from senorita_lib.hand import joints_to_bones
 from senorita_lib.model import HandPoseNet
 from senorita_lib.predictor import Predictor
 from senorita_lib.recipes import Recipe
 from senorita_lib.training.evaluate import predict_crops
 from senorita_lib.training.stages import train
-from senorita_lib.weights.pack import describe, pack
+from senorita_lib.weights import describe, pack
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +43,6 @@ def test_small_predicts_frames_that_it_never_saw(small):
     card = json.loads((weights.FOLDER / "small.json").read_text())
     error = mean_joint_error(np.stack(poses), np.stack([frame.joints for frame in frames]))
     assert error < 1.5 * card["errors"]["refined"]["INTERP"]
-
-
-def test_left_hand_is_a_right_one_in_a_mirror(small):
-    frame = SyntheticHand(seed=11).frame(3)
-    right = small.predict(frame.depth, SR300, [int(v) for v in frame.box])
-    # A box of whole pixels is those columns: mirror them one by one.
-    x1, y1, x2, y2 = map(int, frame.box)
-    columns = SR300.width - 1 - np.arange(x1, x2)
-    mirrored = replace(SR300, cx=SR300.width - 1 - SR300.cx)
-    box = columns.min(), y1, columns.max() + 1, y2
-    left = small.predict(frame.depth[:, ::-1], mirrored, box, left=True)
-    np.testing.assert_allclose(left.joints_mm, right.joints_mm * [-1, 1, 1], atol=1e-3)
-    np.testing.assert_allclose(left.pixels[:, 0], SR300.width - 1 - right.pixels[:, 0], atol=1e-2)
-    np.testing.assert_allclose(left.crop.image, right.crop.image, atol=1e-4)
-    bones = [np.linalg.norm(joints_to_bones(pose.joints_mm), axis=1) for pose in (left, right)]
-    np.testing.assert_allclose(*bones, rtol=1e-4)
 
 
 def test_unknown_names_and_damaged_files_are_refused(tmp_path, monkeypatch):
