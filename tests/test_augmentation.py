@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import pytest
 import torch
 
 from senorita_lib.augmentation import Draws, augment, draw
@@ -34,9 +33,7 @@ def test_draws_have_the_papers_ranges():
     assert 0.47 < len(scaled) / 4000 < 0.53
 
 
-@pytest.fixture
-def released(golden):
-    """Crops that the authors' augmentation was given, its recorded draws, and what it gave."""
+def test_recorded_draws_of_the_release_give_its_joints_and_images(golden):
     data, scene = golden("aug_train_mode"), golden("crop")
     samples = data["sample"]
     crops = CropBatch(
@@ -50,25 +47,13 @@ def released(golden):
         # Theirs moves the window, ours the content.
         shift=-torch.from_numpy(np.stack([data["offset_x"], data["offset_y"]], axis=1)) / 256,
     )
-    return crops, torch.from_numpy(scene["joints_cam_mm"][samples]), draws, data
-
-
-def test_recorded_draws_of_the_release_give_its_joints(released):
-    """2D joints of the authors' augmentation, but for the place where it cuts its canvas."""
-    crops, joints, draws, data = released
-    moved, joints = augment(crops, joints, draws)
-    ours = moved.to_uvd(joints)[..., :2].numpy() * 256
-    difference = data["joint2d_local"] * 256 - ours
-    assert np.ptp(difference, axis=1).max() < 0.001  # px of the 256
-    # Their canvas grows with the rotation and is cut at a centre truncated to whole pixels.
-    assert difference.min() >= 0 and difference.max() < 1
-
-
-def test_recorded_draws_of_the_release_give_its_images(released):
-    """Within the hand: silhouettes are mixed with the background there, and here they are not."""
-    crops, joints, draws, data = released
+    joints = torch.from_numpy(scene["joints_cam_mm"][samples])
     moved, seen = augment(crops, joints, draws)
     cut = torch.from_numpy(data["joint2d_local"]) - moved.to_uvd(seen)[..., :2]
+    assert np.ptp(256 * cut.numpy(), axis=1).max() < 0.001  # px of the 256
+    # Their canvas grows with the rotation and is cut at a centre truncated to whole pixels.
+    assert cut.min() >= 0 and 256 * cut.max() < 1
+    # Images within the hand: silhouettes are mixed with the background there, and here not.
     moved, _ = augment(crops, joints, replace(draws, shift=draws.shift + cut.mean(dim=1)))
     ours = (moved.image[:, 0].numpy() + 1) / 2 * 255
     theirs = data["img"] * 256

@@ -21,16 +21,6 @@ def test_matches_the_authors_pinhole(golden):
     np.testing.assert_allclose(SR300.project(data["joints"])[..., :2], data["pinhole"], atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "found"),
-    [("fx", 0, "positive"), ("width", 0, "positive"), ("fy", np.inf, "finite"),
-     ("cy", np.nan, "finite")],
-)  # fmt: skip
-def test_impossible_cameras_are_refused(name, value, found):
-    with pytest.raises(ValueError, match=f"not {found}"):
-        dataclasses.replace(SR300, **{name: value})
-
-
 POINTS = np.random.default_rng(0).uniform([-300, -200, 300], [300, 200, 900], (50, 3))
 
 
@@ -57,8 +47,7 @@ def test_resized_and_cropped_images_show_a_point_at_its_resized_and_cropped_pixe
     np.testing.assert_allclose((halves + 0.5) / 2 - 0.5, np.arange(320))
 
 
-@pytest.mark.parametrize("areas", [True, False])
-def test_a_frame_cropped_or_of_half_the_size_shows_the_same_hand(areas):
+def test_a_frame_cropped_or_of_half_the_size_shows_the_same_hand():
     predictor, moved = Predictor.load("small"), []
     for index in range(5):
         frame = SyntheticHand(seed=11).frame(index, "interp")
@@ -68,18 +57,10 @@ def test_a_frame_cropped_or_of_half_the_size_shows_the_same_hand(areas):
         box = frame.box - [x, y, x, y]
         cut = predictor.predict(frame.depth[y:, x:], part, box, left=False)
         assert np.linalg.norm(cut.joints_mm - full.joints_mm, axis=1).mean() < 0.5
-        if areas:  # of the pixels with depth
-            seen = frame.depth > 0
-            sizes = {"dsize": (320, 240), "interpolation": cv2.INTER_AREA}
-            total = cv2.resize(frame.depth.astype(np.float32), **sizes)
-            share = cv2.resize(seen.astype(np.float32), **sizes)
-            small = np.where(share > 0.49, total / np.maximum(share, 0.49), 0)
-            camera = SR300.resized(320, 240)
-        else:  # every second pixel
-            small = frame.depth[::2, ::2]
-            parts = (value / 2 for value in dataclasses.astuple(SR300))
-            camera = Camera(*parts)
-        pose = predictor.predict(small, camera, frame.box / 2, left=False)
+        both = np.dstack([frame.depth, frame.depth > 0]).astype(np.float32)
+        total, share = cv2.split(cv2.resize(both, (320, 240), interpolation=cv2.INTER_AREA))
+        small = np.where(share > 0.49, total / np.maximum(share, 0.49), 0)  # of pixels with depth
+        pose = predictor.predict(small, SR300.resized(320, 240), frame.box / 2, left=False)
         moved.append(np.linalg.norm(pose.joints_mm - full.joints_mm, axis=1).mean())
     assert np.mean(moved) < 2
 
@@ -105,7 +86,11 @@ def test_cameras_by_name_matrix_or_numbers():
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
-    [(lambda: find_camera("sr400"), "camera is 'sr400', wanted .* one of sr300, d415"),
+    [(lambda: dataclasses.replace(SR300, fx=0), "not positive"),
+     (lambda: dataclasses.replace(SR300, width=0), "not positive"),
+     (lambda: dataclasses.replace(SR300, fy=np.inf), "not finite"),
+     (lambda: dataclasses.replace(SR300, cy=np.nan), "not finite"),
+     (lambda: find_camera("sr400"), "camera is 'sr400', wanted .* one of sr300, d415"),
      (lambda: find_camera("500,500,320,240,640"), "wanted fx,fy,cx,cy,width,height or"),
      (lambda: find_camera("500,500,320,240,640.5,480"), "width is 640.5, wanted a whole number"),
      (lambda: Camera.from_matrix(np.eye(4), 640, 480), r"shape \(4, 4\), wanted \(3, 3\)"),

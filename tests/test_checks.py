@@ -50,6 +50,10 @@ def in_the_middle(pose):
     return replace(pose, joints_mm=joints, pixels=pose.crop.camera.project(joints)[:, :2])
 
 
+def changed(name, change):
+    return Wrapped(after=lambda pose: replace(pose, **{name: change(getattr(pose, name))}))
+
+
 BROKEN = {
     "input: depth_mm was changed": Wrapped(changes_its_input),
     "depth in metres gave a pose, wanted a ValueError": Wrapped(takes_any_unit),
@@ -58,16 +62,12 @@ BROKEN = {
     "a left hand is a right one in a mirror: .* mm apart": Wrapped(lambda *v: (*v[:3], False)),
     "twice the same: .* mm apart, wanted 0.01 at most": Wrapped(after=shaky),
     "a moved picture moves the pixels: .* px apart": Wrapped(after=in_the_middle),
-    "form: joints_mm is int": Wrapped(
-        after=lambda p: replace(p, joints_mm=p.joints_mm.astype(int))
+    "form: joints_mm is int": changed("joints_mm", lambda joints: joints.astype(int)),
+    "form: pixels is float32 of shape \\(20, 2\\), wanted floats": changed(
+        "pixels", lambda p: p[1:]
     ),
-    "form: pixels is float32 of shape \\(20, 2\\), wanted floats": Wrapped(
-        after=lambda p: replace(p, pixels=p.pixels[1:])
-    ),
-    "form: pixels has NaN": Wrapped(after=lambda p: replace(p, pixels=p.pixels * np.nan)),
-    "form: pixels are 1.41 px from the joints": Wrapped(
-        after=lambda p: replace(p, pixels=p.pixels + 1)
-    ),
+    "form: pixels has NaN": changed("pixels", lambda pixels: pixels * np.nan),
+    "form: pixels are 1.41 px from the joints": changed("pixels", lambda pixels: pixels + 1),
 }
 
 

@@ -1,16 +1,14 @@
 """The command `senorita`, on frames in files as people have them."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from skeletons import run_python
+from skeletons import run_python, told
 
 from senorita_lib import console
 from senorita_lib.camera import SR300
@@ -20,6 +18,7 @@ from senorita_lib.hand import JOINT_NAMES
 from senorita_lib.predictor import Predictor
 from senorita_lib.recordings import clip_files, predict_clip, read_depth
 
+fail = partial(told, console.main)
 FRAME = SyntheticHand(seed=11).frame(1, "interp")
 BOX = [str(v) for v in FRAME.box]
 
@@ -33,15 +32,6 @@ def folder(tmp_path, monkeypatch):
         cv2.imwrite(f"clip/{name}.png", depth)
     (tmp_path / "clip" / "notes.txt").touch()
     return tmp_path
-
-
-def fail(capsys, *arguments):
-    """The sentence that a call ends with."""
-    with pytest.raises(SystemExit) as stopped:
-        console.main(arguments)
-    assert stopped.value.code == 1
-    sentence = capsys.readouterr().err.splitlines()[-1]
-    return sentence
 
 
 def predict(*arguments):
@@ -93,10 +83,10 @@ def test_a_clip_in_natural_order_as_json_csv_and_pictures(folder, capsys):
     said = capsys.readouterr()
     assert "clip/f9.png is left out: " in said.err
     assert not said.out
-    told = json.loads((folder / "out.json").read_text())
-    assert told["joints"] == list(JOINT_NAMES) and told["weights"] == "small" and told["kit"]
-    assert told["camera"]["fx"] == SR300.fx
-    first, second = told["frames"]
+    known = json.loads((folder / "out.json").read_text())
+    assert known["joints"] == list(JOINT_NAMES) and known["weights"] == "small" and known["kit"]
+    assert known["camera"]["fx"] == SR300.fx
+    first, second = known["frames"]
     assert (first["file"], second["file"]) == ("clip/f2.png", "clip/f10.png")
     assert first["left"] is True and first["left_probability"] is None and first["spread_mm"] > 0
     # The same frame after one without a hand: searched anew, so the same pose.
@@ -130,7 +120,6 @@ def test_errors_are_one_sentence(folder, capsys):
     (folder / "cut.npy").write_bytes((folder / "colour.npy").read_bytes()[:90])
     (folder / "a.jpg").touch()
     (folder / "empty").mkdir()
-    camera = "--camera", "sr300"
     for frame, sentence in {
         "none.png": "none.png is missing", "grey.png": "8 bits and 1 channels, wanted 16",
         "small.png": "small.png: depth_mm has shape (240, 320), wanted (480, 640)",
@@ -138,14 +127,16 @@ def test_errors_are_one_sentence(folder, capsys):
         "a.jpg": "a.jpg is no file of a known kind", "empty": "empty holds no frames",
         "none.tif": "none.tif is missing", "clip/f9.png": "none of 1 frames has a hand",
     }.items():  # fmt: skip
-        assert sentence in fail(capsys, "predict", frame, *camera)
-    frame = "clip/f2.png"
-    assert "wanted fx,fy" in fail(capsys, "predict", frame, "--camera", "sr3000")
-    assert "scale is 0.0" in fail(capsys, "predict", frame, *camera, "--scale", "0")
-    assert "box (9, 9, 9, 9) is empty" in fail(capsys, "predict", frame, *camera, "--box", *"9999")
-    assert "no/such is missing" in fail(capsys, "predict", frame, *camera, "--csv", "no/such/a.csv")
-    assert "wanted weights" in fail(capsys, "predict", frame, *camera, "--weights", "big")
-    assert "same name" in fail(capsys, "predict", frame, "clip", *camera, "--draw", "d")
+        assert sentence in fail(capsys, "predict", frame, "--camera", "sr300")
+    for sentence, *options in (
+        ("wanted fx,fy", "--camera", "sr3000"), ("scale is 0.0", "--scale", "0"),
+        ("box (9, 9, 9, 9) is empty", "--box", *"9999"), ("wanted weights", "--weights", "big"),
+        ("no/such is missing", "--csv", "no/such/a.csv"), ("same name", "clip", "--draw", "d"),
+    ):  # fmt: skip
+        frame = "clip/f2.png", *options
+        if "--camera" not in options:
+            frame += "--camera", "sr300"
+        assert sentence in fail(capsys, "predict", *frame)
     assert "command is 'predicts', wanted" in fail(capsys, "predicts")
     assert not {path.name for path in folder.iterdir()} & {"no", "d", "drawn"}
 
@@ -168,11 +159,8 @@ def test_help_comes_without_torch():
 
 
 @pytest.mark.slow
-def test_lab_opens_the_clones_notebooks(tmp_path):
+def test_lab_opens_the_clones_notebooks(tmp_path, monkeypatch):
     pytest.importorskip("jupyterlab")
-    call = [sys.executable, "-m", "senorita_lib.console", "lab", "--version"]
-    path = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        call, cwd=tmp_path, env=path, capture_output=True, text=True, check=False
-    )  # fmt: skip
-    assert done.returncode == 0 and done.stdout[0].isdigit()
+    monkeypatch.chdir(tmp_path)
+    code = "from senorita_lib.console import main; main(['lab', '--version'])"
+    assert run_python(code, PYTHONPATH=str(ROOT)).stdout[0].isdigit()

@@ -11,13 +11,9 @@ import senorita_lib
 NAME = "OMP_WAIT_POLICY"
 
 
-@pytest.mark.parametrize("name", senorita_lib.__all__)
-def test_each_public_name_is_there(name):
-    assert getattr(senorita_lib, name) is not None
-    assert name in dir(senorita_lib)
-
-
-def test_the_type_checker_sees_the_same_names():
+def test_each_public_name_is_there_and_the_type_checker_sees_the_same_names():
+    assert all(getattr(senorita_lib, name) is not None for name in senorita_lib.__all__)
+    assert set(senorita_lib.__all__) <= set(dir(senorita_lib))
     tree = ast.parse(Path(senorita_lib.__file__).read_text(encoding="utf-8"))
     checked = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
@@ -27,19 +23,13 @@ def test_the_type_checker_sees_the_same_names():
     }
     assert seen == {(home, n) for home, names in senorita_lib._HOME.items() for n in names}
     assert {name for _, name in seen} == set(senorita_lib.__all__)
-
-
-def test_unknown_names_are_refused():
     with pytest.raises(AttributeError, match="no attribute 'predictor_of_hands'"):
         _ = senorita_lib.predictor_of_hands
 
 
 def test_importing_the_package_imports_no_torch():
-    code = (
-        "import sys, senorita_lib; "
-        "assert not {'torch', 'numpy', 'cv2', 'pandas', 'pydantic'} & sys.modules.keys()"
-    )
-    run_python(code)
+    late = "torch", "numpy", "cv2", "pandas", "pydantic"
+    run_python(f"import sys, senorita_lib; assert not {set(late)} & sys.modules.keys()")
 
 
 @pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({NAME: "ACTIVE"}, "ACTIVE")])

@@ -1,28 +1,20 @@
 import json
+from functools import partial
 
-import pytest
 from conftest import QUICK
+from skeletons import told
 
 from senorita_lib import __main__ as command_line
 from senorita_lib.people import pretraining
 from senorita_lib.people import synthetic as synthetic_body
 
+fail = partial(told, command_line.main)
 VALUES = {k: v for k, v in json.loads(QUICK.to_json()).items() if k not in ("name", "model")}
 VALUES |= {"pretrain_images": 16, "pose_images": 8, "volume_images": 8, "refine_images": 8}
 
 
 def settings(**changes):
     return [f"{name}={json.dumps(value)}" for name, value in (VALUES | changes).items()]
-
-
-def fail(capsys, *arguments):
-    """The sentence that a call ends with."""
-    with pytest.raises(SystemExit) as stopped:
-        command_line.main([str(argument) for argument in arguments])
-    assert stopped.value.code == 1
-    _, sentence = capsys.readouterr()
-    assert sentence.count("\n") == 1
-    return sentence
 
 
 def test_prints_recipe_and_table(capsys, small_data, tmp_path, monkeypatch):

@@ -44,30 +44,16 @@ def test_a_left_hands_crop_knows_that_it_is_mirrored(predictor):
     assert np.abs(np.subtract(*middles)).max() < 6  # boxes are of whole pixels
 
 
-def test_finds_the_hand_without_a_box(predictor):
-    hits = 0
-    for index in range(50):
-        frame = SyntheticHand(seed=5).frame(index)
-        box = find_hand_box(frame.depth, SR300)
-        centre = (box[:2] + box[2:]) / 2
-        hits += bool(((centre > frame.box[:2]) & (centre < frame.box[2:])).all())
-    assert hits >= 45
-    pose = predictor.predict(frame.depth, SR300)
-    boxed = predictor.predict(frame.depth, SR300, box)
-    np.testing.assert_array_equal(pose.joints_mm, boxed.joints_mm)
-
-
-def test_frames_without_a_hand_are_refused(predictor):
+def test_a_box_is_found_in_frames_with_a_hand_and_without_one_there_is_none(predictor):
+    frame = SyntheticHand(seed=5).frame(49)
+    poses = [
+        predictor.predict(frame.depth, SR300, b) for b in (None, find_hand_box(frame.depth, SR300))
+    ]
+    np.testing.assert_array_equal(*(pose.joints_mm for pose in poses))
     speckle = np.zeros((480, 640), np.uint16)
     speckle[::40, ::20] = 500
     with pytest.raises(HandNotFoundError, match="pixels nearest, at 500 mm, wanted a hand"):
-        find_hand_box(speckle, SR300)
-    with pytest.raises(HandNotFoundError, match="wanted a hand"):
-        predictor.predict(np.zeros((480, 640), np.uint16), SR300)
-    with pytest.raises(ValueError, match="shape"):
-        predictor.predict(np.full((10, 10), 500, np.uint16), SR300)
-    with pytest.raises(FileNotFoundError, match="not there"):
-        Predictor.load(ROOT / "runs" / "nowhere")
+        predictor.predict(speckle, SR300)
 
 
 def test_strays_do_not_move_the_search_and_a_far_wall_is_no_hand():
@@ -87,31 +73,18 @@ def test_strays_do_not_move_the_search_and_a_far_wall_is_no_hand():
     np.testing.assert_array_equal(found.joints_mm, plain.joints_mm)
 
 
-def test_a_camera_of_oblong_pixels_finds_the_hand():
-    camera = replace(SR300, fy=0.8 * SR300.fy)
-    predictor, errors = Predictor.load("small"), []
-    for index in range(6):
-        frame = SyntheticHand(5, camera=camera).frame(index, "interp")
-        pose = predictor.predict(frame.depth, camera, frame.box, left=False)
-        errors.append(np.linalg.norm(pose.joints_mm - frame.joints, axis=1).mean())
-    assert np.mean(errors) < 20
-
-
-def test_real_frames_come_out_as_labelled_by_eye(capsys):
-    """19 frames of an SR305; printed: each frame's errors and findings, and means by direction."""
+def test_real_frames_come_out_as_labelled_by_eye():
+    """19 frames of an SR305."""
     folder = SHARED / "real" / "sr305"
     if not folder.exists():
         pytest.skip("the real SR305 frames are not at hand")
     predictor = Predictor.load("small")
     intrinsics = json.loads((folder / "intrinsics.json").read_text())
     camera = Camera(*(intrinsics[k] for k in ("fx", "fy", "cx", "cy", "width", "height")))
-    boxes, labels = (
-        {name: np.array(values[-n:], float) for name, *values in map(str.split, lines) if values}
-        for n, lines in (
-            (4, (folder / "hand_bbs_by_eye.txt").read_text().splitlines()),
-            (63, (folder / "joints_by_eye.txt").read_text().splitlines()),
-        )
-    )
+    boxes, labels = {}, {}
+    for found, file, count in (boxes, "hand_bbs_by_eye.txt", 4), (labels, "joints_by_eye.txt", 63):
+        for name, *values in map(str.split, (folder / file).read_text().splitlines()):
+            found[name] = np.array(values[-count:], float)
     assert len(boxes) == len(labels) == 19
     views = []
     for name, box in boxes.items():
@@ -120,16 +93,9 @@ def test_real_frames_come_out_as_labelled_by_eye(capsys):
         views.append((Frame(name, depth, box, labels[name].reshape(21, 3)), camera))
     errors = measure(predictor, views)
     errors["sideways or down"] = errors["fingers"] != "up"
-    reports = [check_frame(frame.depth, camera) for frame, _ in views]
-    errors["found without a box"] = [" ".join(f.name for f in r.findings) for r in reports]
-    errors["frame"] = [frame.name for frame, _ in views]
     assert all(check_frame(frame.depth, camera, frame.box).ok for frame, _ in views)
-    means = errors.groupby("sideways or down")[["error_mm", "initial_mm", "own_mm", "left"]].mean()
-    with capsys.disabled():
-        columns = ["frame", "fingers", "error_mm", "own_mm", "left", "found without a box"]
-        print("", errors[columns].round(2).to_string(), sep="\n")
-        print("", means.round(2).to_string(), sep="\n")
-    assert means.loc[False, "error_mm"] < 9 and means.loc[True, "error_mm"] < 11
+    means = errors.groupby("sideways or down")["error_mm"].mean()
+    assert means.loc[False] < 9 and means.loc[True] < 11
     # In the second clip fingers are bent: there the hand can be told.
     bent = np.array(["-231615_" in name for name in boxes])
     assert (errors["left"][bent] < 0.5).all() and (errors["outside"] < 0.05).all()
