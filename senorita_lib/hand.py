@@ -12,20 +12,14 @@ _REST = tuple(f"{finger}_{part}" for finger in FINGERS for part in ("pip", "dip"
 # The wrist; the MCP joint of each finger, thumb first; then PIP, DIP and tip, finger by finger.
 JOINT_NAMES = ("wrist", *(f"{finger}_mcp" for finger in FINGERS), *_REST)
 
-# (child, parent), tip to wrist, finger by finger.
-BONES = (
-    (8, 7), (7, 6), (6, 1), (1, 0),
-    (11, 10), (10, 9), (9, 2), (2, 0),
-    (14, 13), (13, 12), (12, 3), (3, 0),
-    (17, 16), (16, 15), (15, 4), (4, 0),
-    (20, 19), (19, 18), (18, 5), (5, 0),
-)  # fmt: skip
+# Joints from the wrist along each finger.
+FINGER_CHAINS = tuple((0, 1 + f, 6 + 3 * f, 7 + 3 * f, 8 + 3 * f) for f in range(5))
+# (child, parent), tip to wrist, finger by finger: (8, 7), (7, 6), (6, 1), (1, 0), (11, 10) ...
+BONES = tuple((chain[i], chain[i - 1]) for chain in FINGER_CHAINS for i in (4, 3, 2, 1))
 
 # The finger (0..4) of each joint, -1 for the wrist, and of each bone.
 JOINT_FINGER = (-1, 0, 1, 2, 3, 4, *(finger for finger in range(5) for _ in range(3)))
 BONE_FINGER = tuple(JOINT_FINGER[child] for child, _ in BONES)
-# Joints from the wrist along each finger.
-FINGER_CHAINS = tuple((0, 1 + f, 6 + 3 * f, 7 + 3 * f, 8 + 3 * f) for f in range(5))
 
 _CHILD, _PARENT = (list(ends) for ends in zip(*BONES, strict=True))
 

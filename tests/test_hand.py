@@ -12,7 +12,7 @@ from senorita_lib.hand import BONES, FINGERS, JOINT_NAMES, bones_to_joints, join
 def test_names_and_bones_are_a_tree_rooted_at_the_wrist():
     assert JOINT_NAMES[:4] == ("wrist", "thumb_mcp", "index_mcp", "middle_mcp")
     assert JOINT_NAMES[6:9] == ("thumb_pip", "thumb_dip", "thumb_tip")
-    assert len(set(JOINT_NAMES)) == 21
+    assert len(set(JOINT_NAMES)) == 21 and BONES[:5] == ((8, 7), (7, 6), (6, 1), (1, 0), (11, 10))
     assert sorted(child for child, _ in BONES) == list(range(1, 21))
     for child, parent in BONES:
         finger = JOINT_NAMES[child].split("_")[0]
