@@ -37,9 +37,8 @@ def test_resized_and_cropped_images_show_a_point_at_its_resized_and_cropped_pixe
         np.testing.assert_allclose(cropped.project(POINTS)[:, :2], uv - [x[0], y[0]])
         assert (cropped.width, cropped.height) == (np.diff(x), np.diff(y))
     back = SR300.cropped(0, 0, 320, 240).resized(640, 480).resized(320, 240)
-    np.testing.assert_allclose(
-        dataclasses.astuple(back), (*dataclasses.astuple(SR300)[:4], 320, 240)
-    )
+    wanted = dataclasses.replace(SR300, width=320, height=240)
+    np.testing.assert_allclose(*map(dataclasses.astuple, (back, wanted)))
     np.testing.assert_allclose(SR300.mirrored().project(POINTS * [-1, 1, 1])[:, 0], 639 - uv[:, 0])
     # A pixel's middle goes where OpenCV puts it.
     ramp = np.tile(np.arange(640, dtype=np.float32), (480, 1))

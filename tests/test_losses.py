@@ -33,10 +33,8 @@ def test_balanced_losses_pull_alike_at_their_own_outputs():
     one, two = torch.randn(4, 5, requires_grad=True), torch.randn(3, requires_grad=True)
     values = [one.abs().mean() * 7, two.square().sum()]
     weights = balance_weights(values, [one, two])
-    pulls = [
-        torch.autograd.grad(weight * loss, output)[0].abs().mean()
-        for weight, loss, output in zip(weights, values, (one, two), strict=True)
-    ]
+    balanced = zip(weights * torch.stack(values), (one, two), strict=True)
+    pulls = [torch.autograd.grad(*pair, retain_graph=True)[0].abs().mean() for pair in balanced]
     assert weights[0] == 1 and not weights.requires_grad
     assert pulls[0].item() == pytest.approx(pulls[1].item(), rel=1e-5)
     assert balance_weights([one.sum(), (two * 0).sum()], [one, two]).tolist() == [1, 1]

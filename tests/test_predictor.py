@@ -46,10 +46,9 @@ def test_a_left_hands_crop_knows_that_it_is_mirrored(predictor):
 
 def test_a_box_is_found_in_frames_with_a_hand_and_without_one_there_is_none(predictor):
     frame = SyntheticHand(seed=5).frame(49)
-    poses = [
-        predictor.predict(frame.depth, SR300, b) for b in (None, find_hand_box(frame.depth, SR300))
-    ]
-    np.testing.assert_array_equal(*(pose.joints_mm for pose in poses))
+    boxes = None, find_hand_box(frame.depth, SR300)
+    found, boxed = (predictor.predict(frame.depth, SR300, box).joints_mm for box in boxes)
+    np.testing.assert_array_equal(found, boxed)
     speckle = np.zeros((480, 640), np.uint16)
     speckle[::40, ::20] = 500
     with pytest.raises(HandNotFoundError, match="pixels nearest, at 500 mm, wanted a hand"):

@@ -53,12 +53,11 @@ def test_gives_unit_orientations_times_training_lengths(refiner, crops, hand):
     refined.joints_mm.square().sum().backward()
     # (A bias before a batch norm has a gradient of zero, but it has one.)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in refiner.parameters())
-    bones = joints_to_bones(refined.joints_mm)
-    np.testing.assert_allclose(
-        bones.detach().norm(dim=-1), refiner.bone_lengths.expand(4, -1), rtol=1e-4
-    )
-    wanted = F.normalize(orientations(joints) + refined.residual_orientation, dim=-1)
-    np.testing.assert_allclose(F.normalize(bones, dim=-1).detach(), wanted.detach(), atol=1e-5)
+    bones = joints_to_bones(refined.joints_mm.detach())
+    lengths = refiner.bone_lengths.expand(4, -1)
+    np.testing.assert_allclose(bones.norm(dim=-1), lengths, rtol=1e-4)
+    wanted = F.normalize(orientations(joints) + refined.residual_orientation.detach(), dim=-1)
+    np.testing.assert_allclose(F.normalize(bones, dim=-1), wanted, atol=1e-5)
     assert torch.equal(refined.joints_mm[:, 0], joints[:, 0])
 
 
@@ -118,10 +117,9 @@ def test_equals_twenty_networks_in_a_loop(crops, hand, orientation):
             pose = connected(pose, stage, bone)
         last = refiner.residual
         both = torch.cat([pose, features], dim=1)
-        wanted = F.linear(both, last.weight[bone].T, last.bias[bone, 0]).detach()
-        np.testing.assert_allclose(
-            found.residual_orientation[:, bone].detach(), wanted, rtol=1e-9, atol=1e-9
-        )
+        wanted = F.linear(both, last.weight[bone].T, last.bias[bone, 0])
+        residual = found.residual_orientation[:, bone]
+        torch.testing.assert_close(residual, wanted, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("orientation", ["unit", "raw"])
