@@ -58,17 +58,19 @@ def balance_weights(
 
 def step1_losses(
     predicted_uvd: Tensor, true_uvd: Tensor, volume_loss: PoseLoss | None = None,
-    cells: int = 32, weight: float = 1 / 200,
+    cells: int = 32, weight: float = 1 / 200, own: Losses | None = None,
 ) -> tuple[Losses, Tensor]:  # fmt: skip
     """What Step 1 minimises: eq. 3, then with eq. 4; by name, and their weighted sum.
 
     ``volume_loss`` is eq. 4 of both poses, voxel frame of ``cells`` a side; eq. 3 has weight 1.
+    ``own`` are another method's losses in place of eq. 3.
     """
-    pose = pose_loss(predicted_uvd, true_uvd)
+    losses = own or {"L_jt": pose_loss(predicted_uvd, true_uvd)}
+    total = torch.stack([*losses.values()]).sum()
     if volume_loss is None:
-        return {"L_jt": pose}, pose
+        return losses, total
     volume = volume_loss(cells * predicted_uvd - 0.5, cells * true_uvd - 0.5)
-    return {"L_jt": pose, "L_3dske": volume}, pose + weight * volume
+    return losses | {"L_3dske": volume}, total + weight * volume
 
 
 def handedness_loss(logits: Tensor, right: int) -> Tensor:

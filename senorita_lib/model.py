@@ -18,15 +18,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from senorita_lib._arguments import check_flags
 from senorita_lib.cropping import CropBatch
-from senorita_lib.estimator import PoseEstimator, Reading
+from senorita_lib.estimator import HEADS, PoseEstimator, Reading
 from senorita_lib.files import atomic_write, user_path
 from senorita_lib.recipes import Recipe
 from senorita_lib.refinement import BoneRefiner, Refinement
 from senorita_lib.release.refiner import Refiner
 from senorita_lib.release.stems import second_stem_channels, two_stems
 from senorita_lib.representations import build_input, input_channels
+from senorita_lib.rivals.a2j import A2J
+from senorita_lib.rivals.awr import AWR
 
 PathLike = str | os.PathLike[str]
+_HEADS = HEADS | {"a2j": A2J, "awr": AWR}
 HAND_FORMAT = "senorita-hand 1"
 BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.people.pretraining)
 
@@ -116,7 +119,8 @@ class HandPoseNet(nn.Module):
 def make_estimator(recipe: Recipe, in_channels: int, **others: Any) -> PoseEstimator:
     """A :class:`~senorita_lib.estimator.PoseEstimator` of a recipe's shape; it takes ``others``."""
     names = ("block", "layers", "widths", "head_channels", "depth_bins", "head", "handedness")
-    return PoseEstimator(in_channels, **{name: getattr(recipe, name) for name in names}, **others)
+    options = {name: getattr(recipe, name) for name in names} | others
+    return PoseEstimator(in_channels, **options | {"head": _HEADS[recipe.head]})
 
 
 def write_weights(

@@ -116,7 +116,8 @@ class Recipe(BaseModel):
     widths: Four = (64, 128, 256, 512)
     head_channels: Positive = 256
     depth_bins: Positive = 64
-    head: Literal["integral", "regression"] = "integral"  # "regression": without heat maps
+    # "regression": without heat maps; "a2j" and "awr": heads of other methods (rivals)
+    head: Literal["integral", "regression", "a2j", "awr"] = "integral"
 
     handedness: bool = False  # the estimator also tells left hands from right ones
 
@@ -182,6 +183,9 @@ class Recipe(BaseModel):
         except ValidationError as error:
             owner = f"recipe {values.get('name', 'paper')!r}"
             raise ValueError(explain(error, owner, values, type(self).model_fields)) from None
+        if self.head == "awr" and self.model == 3:  # it starts from the depth image's pixels
+            said = f"recipe {self.name!r} has head = 'awr' and model = 3"
+            raise ValueError(f"{said}, wanted a model that reads the depth image")
         owner = f"recipe {self.name!r} has source = {self.source!r}"
         if self.source != "open" and (self.handedness or self.without):
             raise ValueError(f"{owner} and handedness or without, wanted source = 'open'")

@@ -13,7 +13,7 @@ FLOORS = (
     {"cropping", "representations", "estimator", "renderer", "refinement", "losses",
      "augmentation", "boxes", "diagnosis", "evaluation", "submission", "realsense", "recipes",
      "sensing", "views"},
-    {"release"},
+    {"release", "rivals"},
     {"model", "datasets"},
     {"training", "predictor", "weights", "recordings", "checks", "export"},
     {"people"},

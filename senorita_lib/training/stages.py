@@ -245,8 +245,9 @@ class Trainer(Loop):
             )  # fmt: skip
         volume = self.volume_loss if name == "volume" and recipe.volume_weight else None
         cells, weight = recipe.volume_size, recipe.volume_weight
-        uvd = prediction.uvd[: len(crops)]
-        losses, total = step1_losses(uvd, crops.to_uvd(joints_mm), volume, cells, weight)
+        right, true = prediction.reading.first(len(crops)), crops.to_uvd(joints_mm)
+        own = self.model.estimator.head.losses(right, true, crops.image)
+        losses, total = step1_losses(right.uvd, true, volume, cells, weight, own)
         if mirrored:
             losses["L_hand"] = handedness_loss(prediction.reading.left, len(crops))
             total = total + _HAND_WEIGHT * losses["L_hand"]
