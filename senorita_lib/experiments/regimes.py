@@ -1,10 +1,11 @@
-"""The paper's two add-ons, judged at several distances from the truth.
+"""The paper's two add-ons at several distances from the truth, and on other methods' heads.
 
-``python -m senorita_lib.experiments.regimes`` trains, for each seed, Model 1 of recipe ``small``
-by eq. 3 alone and keeps weights on its way down, the starts. From each start it trains what
-``regimes.toml`` lists, on the same images in the same order. It takes days on two cores; killed,
-it goes on where it was, and shows how long is left. Runs are under ``runs/regimes``; errors go to
-``results/regimes.csv.gz``, where pairs of start and seed are whole or absent.
+``python -m senorita_lib.experiments.regimes`` trains Model 1 of recipe ``small`` for each seed and
+keeps weights on its way down. From each of these starts it trains what ``regimes.toml`` lists, on
+the same images in the same order. ``--starts integral regression a2j awr`` does so with the heads
+of :mod:`senorita_lib.rivals`, of which all see the same images, too. Either takes a day on two
+cores; killed, it goes on where it was, and shows how long is left. Runs are under ``runs/regimes``;
+errors go to ``results/regimes.csv.gz``, where a start of a seed is whole or absent.
 
 Three seeds are trained, then more, up to eight, while the half-width of an interval that a claim
 rests on is 0.3 mm or more.
@@ -16,6 +17,7 @@ import tomllib
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,16 +29,35 @@ from senorita_lib.commands import command
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.workers import run_tasks
-from senorita_lib.evaluation import bone_angles, joint_errors
+from senorita_lib.evaluation import SPLITS, bone_angles, joint_errors
 from senorita_lib.experiments.tables import estimates, long_table, read_run, results_file
 from senorita_lib.experiments.trials import Trial, read_trial
+from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.files import atomic_write, project_path, read_text
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.recipes import Recipe, find_recipe
 from senorita_lib.training.stages import below, crop_options, train
 
 RECIPE = "small"
+FRAMES = 40_000  # of the data set
+MOST_SEEDS = 8
+NETWORK = "network itself"  # the trial that is a start's own network
+_DRAWS = 20_000  # of the bootstrap: p values as small as Holm's method needs
+_PALM, _TIPS = slice(0, 6), slice(8, 21, 3)
+
+
+class Start(NamedTuple):
+    """Where trials start: a network of ``NETWORKS``, its last weights or those below an error."""
+
+    network: str
+    below_mm: float
+
+
 LISTED = tomllib.loads(read_text(Path(__file__).with_name("regimes.toml")))
+NETWORKS = {name: LISTED["network"] | changes for name, changes in LISTED["networks"].items()}
+STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
+REGIMES = [name for name, start in STARTS.items() if start.network == "long"]
+HEADS = [name for name in STARTS if name not in REGIMES]
 TRIALS: dict[str, Trial] = {
     name: read_trial(**LISTED[step] | values)
     for step in ("step_1", "step_2")
@@ -45,24 +66,26 @@ TRIALS: dict[str, Trial] = {
 COMPARISONS = {
     pair["name"]: (tuple(pair["one"]), tuple(pair["other"])) for pair in LISTED["compare"]
 }
-KEPT_MM: list[float] = LISTED["starts_mm"]
-STARTS = [*(f"{mm:g}" for mm in KEPT_MM), "end"]
-FRAMES = 40_000  # of the data set
-MOST_SEEDS = 8
-_DRAWS = 20_000  # of the bootstrap: p values as small as Holm's method needs
-_PALM, _TIPS = slice(0, 6), slice(8, 21, 3)
+Call = tuple[str, int, str]  # start, seed, trial
 
 
-def recipe_of(trial: str, seed: int) -> Recipe:
-    """The recipe of a trial, or of a seed's "start"."""
-    changes = LISTED["start"] if trial == "start" else TRIALS[trial].changes
+def trials_of(start: str) -> list[str]:
+    """The trials that go on from a start."""
+    return LISTED["heads"]["trials"] if start in HEADS else list(TRIALS)
+
+
+def recipe_of(start: str, seed: int, trial: str) -> Recipe:
+    """The recipe of a trial, or of a start's network."""
+    own = NETWORKS[STARTS[start].network]
+    head = {"head": own["head"]} if "head" in own else {}
+    changes = own if trial == NETWORK else TRIALS[trial].changes | head
     return find_recipe(RECIPE, seed=seed, **changes)
 
 
 def run_folder(start: str, seed: int, trial: str) -> Path:
-    """Where a trial is trained from a start; "start" itself is the same for all of a seed."""
-    of = trial if trial == "start" else f"from {start}"
-    return project_path("runs/regimes") / f"seed {seed}" / of / ("" if of == trial else trial)
+    """Where a trial is trained, or a start's network, which several starts may share."""
+    root = project_path("runs/regimes") / f"seed {seed}"
+    return root / (STARTS[start].network if trial == NETWORK else f"from {start}/{trial}")
 
 
 def finished(start: str, seed: int, trial: str) -> bool:
@@ -71,61 +94,70 @@ def finished(start: str, seed: int, trial: str) -> bool:
 
 
 def train_one(start: str, seed: int, trial: str, data: Path) -> str:
-    """Train a trial, or a seed's "start", unless it has ended; returns its name."""
-    first, loss, kept = None, None, KEPT_MM
-    if trial != "start":
-        folder, loss, kept = run_folder(start, seed, "start"), TRIALS[trial].volume_loss, []
-        first = folder / "model.safetensors" if start == "end" else below(folder, float(start))
-    train(
-        recipe_of(trial, seed), data, run_folder(start, seed, trial), progress=False, start=first,
-        volume_loss=loss, keep_mm=kept,
-    )  # fmt: skip
+    """Train a trial or a start's network; returns its name."""
+    recipe, folder = recipe_of(start, seed, trial), run_folder(start, seed, trial)
+    network, mm = STARTS[start]
+    if trial == NETWORK:
+        kept = sorted(s.below_mm for s in STARTS.values() if s.network == network and s.below_mm)
+        train(recipe, data, folder, progress=False, keep_mm=kept)
+        return trial
+    weights = run_folder(start, seed, NETWORK)
+    weights = below(weights, mm) if mm else weights / "model.safetensors"
+    loss = TRIALS[trial].volume_loss
+    train(recipe, data, folder, progress=False, start=weights, volume_loss=loss)
     return trial
 
 
 def train_regimes(
-    seeds: Sequence[int], data: str | os.PathLike[str], jobs: int | None = None
-) -> None:
-    """Train what is missing: the starts of the seeds, then their trials, start by start.
+    starts: Sequence[str], seeds: Sequence[int], data: str | os.PathLike[str],
+    jobs: int | None = None,
+) -> None:  # fmt: skip
+    """Train what is missing: the networks, then their trials, start by start.
 
     ``jobs`` are processes of one thread each, by default one a core, or 1 with a graphics card.
     """
     jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
     for split in ("train", "test"):  # cropped once, not by each process
         frames = Hands19(data, split, skip_degenerate=split == "train")
-        load_crops(frames, **crop_options(recipe_of("start", 0)))
-    starts = [("", seed, "start") for seed in seeds]
-    trials = [(start, seed, name) for start in STARTS for seed in seeds for name in TRIALS]
-    images = {name: _images(recipe_of(name, 0)) for name in ("start", *TRIALS)}
-    total = sum(images[name] for *_, name in starts + trials)
-    made = sum(images[call[2]] for call in starts + trials if finished(*call))
+        load_crops(frames, **crop_options(recipe_of(starts[0], 0, NETWORK)))
+    pairs = [(start, seed) for start in starts for seed in seeds]
+    shared: dict[Path, Call] = {}
+    for start, seed in pairs:
+        shared.setdefault(run_folder(start, seed, NETWORK), (start, seed, NETWORK))
+    trials: list[Call] = [(*pair, trial) for pair in pairs for trial in trials_of(pair[0])]
+    calls = [*shared.values(), *trials]
+    made = sum(_images(call) for call in calls if finished(*call))
     with (
-        tqdm(desc="images", total=total, initial=made, unit_scale=True, smoothing=0) as bar,
+        tqdm(desc="images", total=sum(map(_images, calls)), initial=made, unit_scale=True) as bar,
         parallel_config("loky", inner_max_num_threads=1),
     ):
-        for calls in (starts, trials):
-            todo = [(*call, Path(data)) for call in calls if not finished(*call)]
-            for name in run_tasks(train_one, todo, jobs):
-                bar.update(images[name])
+        for wave in (list(shared.values()), trials):
+            todo = [call for call in wave if not finished(*call)]
+            sizes = {call[2]: _images(call) for call in todo}
+            for name in run_tasks(train_one, [(*call, Path(data)) for call in todo], jobs):
+                bar.update(sizes[name])
 
 
-def _images(recipe: Recipe) -> int:
+def _images(call: Call) -> int:
+    recipe = recipe_of(*call)
     return recipe.pose_images + recipe.volume_images + recipe.refine_images
 
 
 def collect() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Errors and :func:`anatomy` of each pair of start and seed whose trials have all ended.
+    """Errors and :func:`anatomy` of each start and seed whose trials have all ended.
 
     The first is the long table of :mod:`.tables` with a column ``start``; the second has a row for
     each start, seed, trial and pose. Both are empty where nothing has ended.
     """
     errors, why = [pd.DataFrame()], []
     for start, seed in ((start, seed) for start in STARTS for seed in range(MOST_SEEDS)):
-        if not all(finished(start, seed, name) for name in TRIALS):
+        names = [NETWORK, *trials_of(start)]
+        if not all(finished(start, seed, name) for name in names):
             continue
-        for name, trial in TRIALS.items():
+        for name in names:
             _, arrays = read_run(run_folder(start, seed, name))
-            poses = {pose: arrays[pose] for pose in dict.fromkeys(("initial", trial.pose))}
+            pose = "initial" if name == NETWORK else TRIALS[name].pose
+            poses = {pose: arrays[pose] for pose in dict.fromkeys(("initial", pose))}
             errors.append(long_table(name, 1, seed, arrays, poses).assign(start=start))
             for pose, joints in poses.items():
                 row = {"start": start, "seed": seed, "trial": name, "pose": pose}
@@ -146,7 +178,6 @@ def anatomy(poses: np.ndarray, true: np.ndarray, initial: np.ndarray) -> dict[st
     off, unit = bones - wanted, wanted / length[..., None]
     along = (off * unit).sum(axis=-1)
     joints, angle = joint_errors(poses, true), bone_angles(poses, true)
-    nearer = angle < bone_angles(initial, true)
     means = {
         "length": np.linalg.norm(bones, axis=-1).mean() / length.mean(),
         "along": along.mean(),
@@ -154,51 +185,59 @@ def anatomy(poses: np.ndarray, true: np.ndarray, initial: np.ndarray) -> dict[st
         "palm": joints[:, _PALM].mean(),
         "tips": joints[:, _TIPS].mean(),
         "angle": np.nanmean(angle),
-        "towards": nearer.mean(),
+        "towards": (angle < bone_angles(initial, true)).mean(),
     }
     return {name: round(float(value), 3) for name, value in means.items()}
 
 
 def keep(errors: pd.DataFrame, why: pd.DataFrame) -> None:
-    """Write what :func:`collect` found to ``results``, beside what is there of other pairs."""
+    """Write what :func:`collect` found to ``results``, beside what is there of other starts."""
     for name, table in (("regimes.csv.gz", errors), ("regimes_why.csv", why)):
         path = project_path("results") / name
         if path.exists():
-            old = pd.read_csv(path, dtype={"start": str})
+            old = pd.read_csv(path)
             pairs = set(zip(table.get("start", ()), table.get("seed", ()), strict=True))
             others = [pair not in pairs for pair in zip(old["start"], old["seed"], strict=True)]
             table = pd.concat([old[others], table])
         if table.empty:
             continue
         path.parent.mkdir(exist_ok=True)
-        for column, order in {"trial": [*TRIALS], "start": STARTS}.items():
+        for column, order in {"trial": [NETWORK, *TRIALS], "start": [*STARTS]}.items():
             table[column] = pd.Categorical(table[column], order)
         keys = [key for key in ("start", "trial", "pose", "seed", "frame") if key in table]
-        text = table.sort_values(keys).to_csv(index=False, float_format="%.3g")
+        text = table.sort_values(keys).to_csv(index=False, float_format="%.4g")
         data = zlib.compress(text.encode(), 9, wbits=31) if name.endswith("gz") else text
         atomic_write(path, data)
 
 
-def effects() -> pd.DataFrame:
-    """The comparisons at each start, from ``results/regimes.csv.gz``.
+def measured(starts: Sequence[str]) -> dict[str, dict[tuple[str, str], dict[str, Estimate]]]:
+    """Mean errors of each start's trials, {start: {(trial, pose): {split: Estimate}}}.
+
+    From ``results/regimes.csv.gz``; starts that it does not have are left out.
+    """
+    table = pd.read_csv(results_file("regimes.csv.gz", "regimes"), dtype={"mm": np.float32})
+    own = {start: table[table["start"] == start] for start in starts}
+    return {name: estimates(rows, draws=_DRAWS) for name, rows in own.items() if len(rows)}
+
+
+def effects(starts: Sequence[str]) -> pd.DataFrame:
+    """The comparisons at each of some starts.
 
     Columns: ``start``, ``comparison``, ``error`` (of the ``other``, mean over the splits, mm),
-    ``difference`` of ``one`` and ``other``, its 95 % interval from ``low`` to ``high``, mm,
-    ``seeds``, and the two-sided ``p`` of no difference, by Holm's method over all rows.
+    ``difference`` of ``one`` and ``other``, its 95 % interval from ``low`` to ``high``, mm, and the
+    two-sided ``p`` of no difference, by Holm's method over all rows.
     """
-    path = results_file("regimes.csv.gz", "regimes")
-    table, rows = pd.read_csv(path, dtype={"start": str, "mm": np.float32}), []
-    for start in [start for start in STARTS if start in set(table["start"])]:
-        own = table[table["start"] == start]
-        measured = estimates(own, draws=_DRAWS)
+    rows = []
+    for start, errors in measured(starts).items():
         for name, (one, other) in COMPARISONS.items():
-            difference = measured[one]["all"] - measured[other]["all"]
-            low, high = difference.interval()
-            rows.append({
-                "start": start, "comparison": name, "error": measured[other]["all"].mean,
-                "difference": difference.mean, "low": low, "high": high,
-                "seeds": own["seed"].nunique(), "p": difference.p_value(),
-            })  # fmt: skip
+            if {one, other} <= errors.keys():
+                difference = errors[one]["all"] - errors[other]["all"]
+                low, high = difference.interval()
+                rows.append({
+                    "start": start, "comparison": name, "error": errors[other]["all"].mean,
+                    "difference": difference.mean, "low": low, "high": high,
+                    "p": difference.p_value(),
+                })  # fmt: skip
     found = pd.DataFrame(rows)
     return found.assign(p=holm(found["p"].to_numpy()))
 
@@ -206,14 +245,14 @@ def effects() -> pd.DataFrame:
 def holm(p: np.ndarray) -> np.ndarray:
     """P values (N,) corrected for their number by Holm's method."""
     order = np.argsort(p)
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
     corrected = np.empty(len(p))
-    corrected[order] = steps
+    steps = p[order] * np.arange(len(p), 0, -1)
+    corrected[order] = np.maximum.accumulate(steps).clip(max=1)
     return corrected
 
 
 def effects_table(found: pd.DataFrame) -> str:
-    """:func:`effects` as a table in Markdown: a row for each comparison, a column for each start.
+    """:func:`effects` in Markdown: a row for each comparison, a column for each start.
 
     A cell is the difference and its interval; a star marks those that Holm's method leaves
     significant at 5 %.
@@ -221,29 +260,50 @@ def effects_table(found: pd.DataFrame) -> str:
     star = np.where(found["p"] < 0.05, "*", "")
     numbers = zip(found["difference"], found["low"], found["high"], star, strict=True)
     cells = [f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]{mark}" for mean, low, high, mark in numbers]
+    starts, names = found["start"].unique(), found["comparison"].unique()
     wide = found.assign(cell=cells).pivot(index="comparison", columns="start", values="cell")
-    starts = [start for start in STARTS if start in wide]
-    error = found[found["comparison"] == next(iter(COMPARISONS))].set_index("start")["error"]
-    heads = ["difference, mm", *(f"from {s}, control at {error[s]:.1f} mm" for s in starts)]
-    rows = [heads, ["---"] * len(heads), *([name, *wide.loc[name, starts]] for name in COMPARISONS)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    wide = wide.fillna("–")
+    error = found.groupby("start")["error"].first()
+    heads = [f"from {start}, control at {error[start]:.1f} mm" for start in starts]
+    return markdown(["difference, mm", *heads], [[n, *wide.loc[n, starts]] for n in names])
+
+
+def heads_table(starts: Sequence[str] = HEADS) -> str:
+    """Errors in mm of the heads' networks on each split, with half their 95 % intervals."""
+    rows = []
+    for start, errors in measured(starts).items():
+        cells = [start]
+        for split in (*SPLITS, "all"):
+            found = errors[NETWORK, "initial"][split]
+            low, high = found.interval()
+            cells.append(f"{found.mean:.2f} ±{(high - low) / 2:.2f}")
+        rows.append(cells)
+    return markdown(["head", *SPLITS, "all"], rows)
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing, keep what has ended, print the table."""
+    """Train what is missing, keep what has ended, print the tables."""
     parser = argparse.ArgumentParser(
         "python -m senorita_lib.experiments.regimes", description=__doc__
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=REGIMES, metavar="START")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
     parser.add_argument("--data", default="data/hands19_40000", help="made if it is missing")
     parser.add_argument("--kept", action="store_true", help="train nothing")
     chosen = parser.parse_args(arguments)
     if not chosen.kept:
         data = write_synthetic(project_path(chosen.data), FRAMES, test_per_split=200)
-        train_regimes(chosen.seeds, data)
+        train_regimes(chosen.starts, chosen.seeds, data)
     keep(*collect())
-    print(effects_table(effects()))
+    if set(chosen.starts) & set(HEADS):
+        print(heads_table(), end="\n\n")
+    print(effects_table(effects(chosen.starts)))
 
 
 if __name__ == "__main__":

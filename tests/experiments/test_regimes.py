@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from senorita_lib.experiments import regimes
+from senorita_lib.experiments.regimes import Start
 from senorita_lib.experiments.trials import TRIALS, Trial, balanced_volume_loss
 from senorita_lib.losses import pose_loss
 
@@ -21,45 +22,51 @@ def small(name):
 
 def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    start = STEP | {"pose_images": 16, "refine_images": 0, "validate_images": 8}
-    monkeypatch.setitem(regimes.LISTED, "start", start)
+    network = STEP | {"pose_images": 16, "refine_images": 0, "validate_images": 8}
+    monkeypatch.setattr(regimes, "NETWORKS", {"long": network, "awr": network | {"head": "awr"}})
+    starts = {"early": Start("long", 1e5), "end": Start("long", 0), "awr": Start("awr", 0)}
+    monkeypatch.setattr(regimes, "STARTS", starts)
     pairs = {k: v for k, v in regimes.COMPARISONS.items() if {v[0][0], v[1][0]} <= set(SOME)}
     assert len(pairs) == 3
     monkeypatch.setattr(regimes, "COMPARISONS", pairs)
     monkeypatch.setattr(regimes, "TRIALS", {name: small(name) for name in SOME})
-    monkeypatch.setattr(regimes, "KEPT_MM", [1e5])
-    monkeypatch.setattr(regimes, "STARTS", ["100000", "end"])
-    regimes.train_regimes([0, 1], small_data, jobs=1)
-    folder = regimes.run_folder("end", 1, "joint offsets")
-    assert folder.parts[-3:] == ("seed 1", "from end", "joint offsets")
-    one, other = (regimes.run_folder(s, 0, "eq. 3 on") / "predictions.npz" for s in regimes.STARTS)
+    monkeypatch.setitem(regimes.LISTED, "heads", {"trials": SOME[2:3]})
+    regimes.train_regimes(list(starts), [0, 1], small_data, jobs=1)
+    one, other = (regimes.run_folder(s, 0, "eq. 3 on") for s in ("early", "end"))
+    one, other = (folder / "predictions.npz" for folder in (one, other))
     assert one.read_bytes() != other.read_bytes()  # they start elsewhere
 
     errors, why = regimes.collect()
-    assert len(errors) == 2 * 2 * 20 * (2 + 2 * 2)
+    assert len(errors) == 2 * 20 * (2 * (1 + 2 + 2 * 2) + 1 + 2)
     assert (why[why["trial"] == "joint offsets"]["length"] > 0).all()
     regimes.keep(errors[errors["seed"] == 0], why[why["seed"] == 0])
     regimes.keep(errors, why)
-    kept = pd.read_csv("results/regimes.csv.gz", dtype={"start": str})
     keys = ["start", "seed", "trial", "pose", "frame"]
+    kept = pd.read_csv("results/regimes.csv.gz")
     both = (table.sort_values(keys).reset_index(drop=True)[keys] for table in (kept, errors))
     assert next(both).equals(next(both))
 
-    found = regimes.effects()
+    found = regimes.effects(["early", "end"])
     mm = errors.groupby(["start", "trial", "pose"])["mm"].mean()
     row = found.set_index(["start", "comparison"]).loc["end", "orientations against joint offsets"]
     wanted = mm["end", "lengths of the initial pose", "refined"]
     wanted -= mm["end", "joint offsets", "refined"]
     assert row["difference"] == pytest.approx(wanted, abs=0.05)
     assert row["low"] <= row["difference"] <= row["high"]
-    regimes.main(["--kept"])
-    assert len(capsys.readouterr().out.splitlines()) == 2 + len(regimes.COMPARISONS)
+    regimes.main(["--kept", "--starts", "early", "awr"])
+    text = capsys.readouterr().out.splitlines()
+    assert text[2].startswith("| awr | ") and len(text) == 3 + 1 + 2 + len(pairs)
 
 
 def test_all_trials_are_known_and_compared_with_a_pose_that_is_trained():
     for pair in regimes.COMPARISONS.values():
         for trial, pose in pair:
             assert pose in ("initial", regimes.TRIALS[trial].pose)
+    for start in regimes.STARTS:
+        assert (
+            regimes.recipe_of(start, 0, "eq. 3 on").head
+            == regimes.recipe_of(start, 0, regimes.NETWORK).head
+        )
 
 
 def test_holm():
