@@ -2,6 +2,7 @@
 
 import ast
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,13 +21,9 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected
 def check_parameters(namespace: dict[str, Any], **checks: Any) -> None:
     """Refuse wrong values, and names given to papermill that the notebook does not have.
 
-    Papermill itself only warns of an unknown name and runs the notebook with its defaults. It puts
-    what it was given into a cell of its own, which is the kernel's second input if this check is in
-    the third. Other cells are not looked at, so a reader can run this again.
-
-    ``namespace`` is ``globals()`` of the notebook, where the texts "true" and "false" are replaced
-    by truth values; each check is one of the functions below. Raises ValueError if a name is
-    unknown, a value impossible or a folder missing.
+    ``namespace`` is ``globals()`` of the notebook, where texts are replaced by the values that they
+    stand for; each check is one of the functions below. Papermill puts what it was given into a
+    cell of its own, the kernel's second input if this check is in the third. Raises ValueError.
     """
     if missing := [name for name in checks if name not in namespace]:
         raise ValueError(f"{missing[0]} has no value, run the cell with the parameters first")
@@ -71,48 +68,46 @@ def truth(*others: Any) -> Any:
 def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:
     """Check for the path of a folder, or one of the words in ``but``.
 
+    ``otherwise`` says what makes the folder if it is missing; without it, it may be missing.
+    """
+
+    def problem(path: Path, value: object) -> str:
+        above = next(p for p in (path, *path.parents) if p.exists())
+        if not above.is_dir():
+            return f"a folder, but {above} is a file"
+        where = "" if str(path) == str(value) else f", but {path} is none"
+        return f"an existing folder{where}: {otherwise}" if otherwise and above != path else ""
+
+    return _path("the path of a folder", but, problem)
+
+
+def existing(*but: str) -> Any:
+    """Check for the path of a file or folder that is there, or one of the words in ``but``."""
+    wanted = "an existing file or folder, but {} is none"
+    return _path(
+        "the path of a file or a folder", but, lambda p, _: "" if p.exists() else wanted.format(p)
+    )
+
+
+def _path(wanted: str, but: tuple[str, ...], problem: Callable[[Path, object], str]) -> Any:
+    """Check for a path without a ``problem``, or one of the words in ``but``.
+
     A relative path that papermill was given counts from where it was started, and is made
     absolute. The notebook's own, or a reader's in JupyterLab, is for :func:`project_path`.
-    ``otherwise`` says what makes the folder if it is missing; without it, it may be missing.
     """
 
     def check(value: Any, info: pydantic.ValidationInfo) -> Any:
         if isinstance(value, str) and value in but:
             return value
         if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
-            raise ValueError("the path of a folder")
-        path, given = _resolved(value, info)
-        above = next(p for p in (path, *path.parents) if p.exists())
-        if not above.is_dir():
-            raise ValueError(f"a folder, but {above} is a file")
-        if otherwise and above != path:
-            where = "" if str(path) == str(value) else f", but {path} is none"
-            raise ValueError(f"an existing folder{where}: {otherwise}")
+            raise ValueError(wanted)
+        given = info.field_name in (info.context or ())
+        path = user_path(value) if given else project_path(value)
+        if said := problem(path, value):
+            raise ValueError(said)
         return str(path) if given else value
 
     return Annotated[Any, PlainValidator(check)]
-
-
-def existing(*but: str) -> Any:
-    """Check for the path of a file or folder that is there, or one of the words in ``but``."""
-
-    def check(value: Any, info: pydantic.ValidationInfo) -> Any:
-        if value in but:
-            return value
-        if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
-            raise ValueError("the path of a file or a folder")
-        path, given = _resolved(value, info)
-        if not path.exists():
-            raise ValueError(f"an existing file or folder, but {path} is none")
-        return str(path) if given else value
-
-    return Annotated[Any, PlainValidator(check)]
-
-
-def _resolved(value: str | os.PathLike[str], info: pydantic.ValidationInfo) -> tuple[Path, bool]:
-    """The path, and whether papermill was given it."""
-    given = info.field_name in (info.context or ())
-    return (user_path(value) if given else project_path(value)), given
 
 
 def _injected_names(inputs: object) -> set[str]:

@@ -29,8 +29,10 @@ QUICK = find_recipe(
 
 
 # `make test-quick` leaves out these files whole: they start processes, train or draw a lot.
-LONG = "crops cropstudy checking frames ledger mpii networks pictures pretraining sizing static "
-LONG += "stream studies training widgets results scenes gallery main gradient people synthetic"
+LONG = "crops cropstudy checking frames ledger networks pictures pretraining sizing static "
+LONG += (
+    "stream readers studies training widgets results scenes gallery main gradient people synthetic"
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

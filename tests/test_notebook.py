@@ -6,23 +6,22 @@ from pathlib import Path
 import pytest
 
 from senorita_lib.files import project_path
-from senorita_lib.notebook import check_parameters, folder, number, one_of, truth, whole
+from senorita_lib.notebook import check_parameters, existing, folder, number, one_of, truth, whole
 
 CHECKS = {"model": one_of(1, 2, 3, 4), "seed": whole(0)}
 CHECK_CELL = "check_parameters(globals(), ...)"
-
-
-def refusal(check, value):
-    with pytest.raises(ValueError) as caught:
-        taken(check, value)
-    assert "\n" not in str(caught.value)
-    return str(caught.value).removeprefix(f"this notebook has x = {value!r}, wanted ")
 
 
 def taken(check, value):
     namespace = {"x": value}
     check_parameters(namespace, x=check)
     return namespace["x"]
+
+
+def refusal(check, value):
+    with pytest.raises(ValueError) as caught:
+        taken(check, value)
+    return str(caught.value).removeprefix(f"this notebook has x = {value!r}, wanted ")
 
 
 @pytest.mark.parametrize(
@@ -44,11 +43,15 @@ def test_what_is_wanted_in_words(check, value, wanted):
     assert refusal(check, value) == wanted
 
 
-def test_limits_and_words_of_truth_are_taken():
+def test_limits_words_of_truth_and_namespaces_without_a_history_are_taken():
     assert [taken(whole(8, 64), value) for value in (8, 64)] == [8, 64]
     assert taken(number(above=0, below=1), 0.5) == 0.5
     assert taken(truth(), "true") is True and taken(truth(None), "False") is False
     assert taken(truth(), True) is True and taken(truth(None), None) is None
+    for inputs in (None, (), [], "abcd"):
+        check_parameters({"model": 1, "seed": 0, "In": inputs}, **CHECKS)
+    with pytest.raises(ValueError, match="^seed has no value, run the cell with the parameters"):
+        check_parameters({"model": 1}, **CHECKS)
 
 
 def test_missing_folder_or_file_in_the_way_is_told(tmp_path):
@@ -57,6 +60,8 @@ def test_missing_folder_or_file_in_the_way_is_told(tmp_path):
     assert taken(check, str(tmp_path)) and taken(check, tmp_path) and taken(check, "synthetic")
     assert taken(folder(), missing)  # the notebook makes it
     assert refusal(check, missing) == "an existing folder: `make data` writes it"
+    assert refusal(existing(), missing) == f"an existing file or folder, but {missing} is none"
+    assert taken(existing(""), "") == "" and taken(existing(), str(tmp_path))
     file.touch()
     for path in (file, file / "run", file / "run/model_1"):
         assert refusal(folder(), str(path)) == f"a folder, but {file} is a file"
@@ -104,10 +109,3 @@ def test_unknown_name_is_told_before_a_wrong_value():
 def test_own_cells_are_not_looked_at(cells):
     check_parameters(kernel(*cells), **CHECKS)
     check_parameters(kernel(*cells, CHECK_CELL), **CHECKS)  # run again
-
-
-def test_namespace_without_a_history_will_do():
-    for inputs in (None, (), [], "abcd"):
-        check_parameters({"model": 1, "seed": 0, "In": inputs}, **CHECKS)
-    with pytest.raises(ValueError, match="^seed has no value, run the cell with the parameters"):
-        check_parameters({"model": 1}, **CHECKS)

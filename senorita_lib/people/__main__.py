@@ -10,16 +10,18 @@ from senorita_lib.commands import command
 from senorita_lib.people.batches import find_people
 from senorita_lib.people.crops import BodySet
 
+_MISSING = "is missing, wanted an image"
 
-def problem(people: BodySet, row: int) -> Exception | None:
-    """What is wrong with a person's image."""
+
+def problem(people: BodySet, row: int) -> str:
+    """What is wrong with a person's image, if anything."""
     try:
         people.image(row)
     except FileNotFoundError as error:
-        return FileNotFoundError(f"{error.filename} is missing, wanted an image")
+        return f"{error.filename} {_MISSING}"
     except (ValueError, OSError) as error:
-        return error
-    return None
+        return str(error)
+    return ""
 
 
 @command
@@ -30,10 +32,9 @@ def main(arguments: list[str] | None = None) -> None:
     table, bad = {}, []
     for people in find_people(parser.parse_args(arguments).root):
         rows = {name: row for row, name in enumerate(people.names)}.values()
-        found = [e for e in thread_map(partial(problem, people), rows, desc="images") if e]
-        missing = sum(isinstance(error, FileNotFoundError) for error in found)
-        numbers = len(rows), len(people), missing, len(found) - missing
-        table[type(people).__name__] = numbers
+        found = [*filter(None, thread_map(partial(problem, people), rows, desc="images"))]
+        missing = sum(said.endswith(_MISSING) for said in found)
+        table[type(people).__name__] = len(rows), len(people), missing, len(found) - missing
         bad += found
     columns = ["images", "labelled people", "missing images", "problems"]
     print(pd.DataFrame([*table.values()], [*table], columns).to_string(), *bad[:9], sep="\n")

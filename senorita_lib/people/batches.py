@@ -13,8 +13,7 @@ import torch
 from senorita_lib.augmentation import draw
 from senorita_lib.files import user_path
 from senorita_lib.people.crops import BodySet, cut_body
-from senorita_lib.people.human36m import Human36m
-from senorita_lib.people.mpii import Mpii
+from senorita_lib.people.readers import Human36m, Mpii
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 from senorita_lib.training.batches import Shuffled, seed_of

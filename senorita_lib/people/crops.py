@@ -9,8 +9,8 @@ such as the depths where there are only 2D labels. Crops follow the coordinate c
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,8 +21,7 @@ CUBE_MM = 2000.0
 _JPEG_TAIL = 4096  # the end of a JPEG lies within these bytes: some cameras append more
 
 
-@dataclass(frozen=True, eq=False)
-class BodyFrame:
+class BodyFrame(NamedTuple):
     """One person in one image."""
 
     image: np.ndarray  # (H, W, 3), uint8; red, green, blue
@@ -80,12 +79,12 @@ def read_colour(path: Path) -> np.ndarray:
     jpeg = data[:2] == b"\xff\xd8" and b"\xff\xd9" in data[-_JPEG_TAIL:]
     png = data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND"
     # The labels count stored pixels, whatever the camera's EXIF data says of turning them.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if jpeg or png else None
     if image is None:
         said = f"{path} ({len(data)} bytes) is truncated or damaged"
         raise ValueError(f"{said}, wanted a JPEG or PNG")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 
 def cut_body(
@@ -107,45 +106,21 @@ def cut_body(
     offset = 0.5 + np.array(shift) - linear @ (corner + side / 2)
     if mirror:
         linear[0], offset[0] = -linear[0], 1 - offset[0]
-    matrix = np.concatenate([size * linear, (size * offset - 0.5)[:, None]], axis=1)
-    image, matrix_px = _shrunk(frame.image, matrix)
-    image = cv2.warpAffine(image, matrix_px, (size, size), flags=cv2.INTER_LINEAR)
-    image = image.astype(np.float32) * (np.array(colour, np.float32) * (2 / 255)) - 1
+    linear, offset = size * linear, size * offset - 0.5
     uvd = frame.keypoints.astype(float)
-    uvd[:, :2] = (uvd[:, :2] @ matrix[:, :2].T + matrix[:, 2] + 0.5) / size
+    uvd[:, :2] = (uvd[:, :2] @ linear.T + offset + 0.5) / size
     uvd[:, 2] = 0.5 - uvd[:, 2] / CUBE_MM
     if mirror:
         uvd = uvd[list(MIRRORED)]
+    image = frame.image
+    factor = min(int(1 / np.sqrt(abs(np.linalg.det(linear)))), *image.shape[:2])
+    if factor > 1:  # the crop is coarser: means of pixels, pixel = factor * mean + (factor - 1) / 2
+        height, width = (length // factor for length in image.shape[:2])
+        image = image[: height * factor, : width * factor]
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        offset = offset + linear @ np.full(2, (factor - 1) / 2)
+        linear = factor * linear
+    matrix = np.concatenate([linear, offset[:, None]], axis=1)
+    image = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    image = image.astype(np.float32) * (np.array(colour, np.float32) * (2 / 255)) - 1
     return image.clip(-1, 1).transpose(2, 0, 1), uvd.astype(np.float32)
-
-
-def _shrunk(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the crop is coarser: the image scaled down by averaging, and its matrix."""
-    factor = min(int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))), *image.shape[:2])
-    if factor < 2:
-        return image, matrix
-    height, width = (length // factor for length in image.shape[:2])
-    whole = image[: height * factor, : width * factor]
-    image = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
-    # pixel = factor * small + (factor - 1) / 2
-    offset = matrix[:, 2] + matrix[:, :2] @ np.full(2, (factor - 1) / 2)
-    return image, np.concatenate([factor * matrix[:, :2], offset[:, None]], axis=1)
-
-
-def to_uvd(keypoints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Keypoints (N, 16, 3) of :class:`BodySet` to uvd in boxes (N, 4), pixel frame."""
-    corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
-    uv = (keypoints[..., :2] - corner) / side
-    return np.concatenate([uv, 0.5 - keypoints[..., 2:] / CUBE_MM], axis=-1)
-
-
-def to_camera(uvd: np.ndarray, boxes: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """uvd (N, 16, 3) to camera frame, mm, but z counts from the true pelvis's depth.
-
-    To compare poses, subtract each one's own pelvis.
-    """
-    corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
-    u, v = np.moveaxis(corner + side * uvd[..., :2], -1, 0)
-    fx, fy, cx, cy, pelvis = cameras.T[..., None]
-    z = pelvis + (0.5 - uvd[..., 2]) * CUBE_MM
-    return np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z - pelvis], axis=-1)

@@ -22,7 +22,7 @@ from senorita_lib.files import atomic_write, project_path, read_json, user_path
 from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.people.batches import BodyBatches, People, find_people
-from senorita_lib.people.crops import BodySet, cut_body, to_camera, to_uvd
+from senorita_lib.people.crops import CUBE_MM, BodySet, cut_body
 from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe
@@ -42,10 +42,9 @@ Paths = str | os.PathLike[str]
 
 
 def body_recipe(recipe: Recipe) -> Recipe:
-    """The part of a recipe that decides about its pretraining; the rest has default values.
+    """The part of a recipe that decides about its pretraining, the stage "pose"; else defaults.
 
-    Its pose stage is that of people: milestones lie at the same shares of the images as in Step 1,
-    and an eighth of them lies between validations.
+    Milestones lie at the same shares of the images as in Step 1.
     """
     images = recipe.pretrain_images
     share = images / max(1, recipe.pose_images + recipe.volume_images)
@@ -58,14 +57,9 @@ def body_recipe(recipe: Recipe) -> Recipe:
 
 
 def pretrain(
-    recipe: Recipe,
-    folder: Paths,
-    people: Paths | Sequence[BodySet] = SYNTHETIC,
-    *,
-    device: str | None = None,
-    progress: bool = True,
-    checkpoint_seconds: float = 20.0,
-) -> Path:
+    recipe: Recipe, folder: Paths, people: Paths | Sequence[BodySet] = SYNTHETIC, *,
+    device: str | None = None, progress: bool = True, checkpoint_seconds: float = 20.0,
+) -> Path:  # fmt: skip
     """Train an estimator on people, or continue an earlier call; returns the file of its weights.
 
     ``folder`` also receives checkpoints, ``log.json``, ``timing.json`` and ``people.json``.
@@ -75,11 +69,11 @@ def pretrain(
     another recipe or on other people, or there are too few; ``OSError`` if images are missing.
     """
     folder, recipe = user_path(folder), body_recipe(recipe)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if recipe.pose_images < recipe.batch:
         said = f"pretrain_images is {recipe.pose_images}"
         raise ValueError(f"{said}, wanted at least a batch of {recipe.batch}")
     check_flags(progress=progress)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_device(device)
     progress = progress and processes.is_first()
     if people == SYNTHETIC:  # with room for a crop to turn and move
@@ -88,7 +82,6 @@ def pretrain(
     elif isinstance(people, str | os.PathLike):
         people = find_people(people)
     everybody = People(people)
-    identity = everybody.identity
 
     def run() -> None:
         options = {"progress": progress, "checkpoint_seconds": checkpoint_seconds}
@@ -102,10 +95,10 @@ def pretrain(
         if not (path := folder / "people.json").exists():
             return None
         result = read_json(path, "recipe", "data")
-        loop.want_same(path, result["recipe"], recipe, result["data"], identity)
+        loop.want_same(path, result["recipe"], recipe, result["data"], everybody.identity)
         return folder / WEIGHTS
 
-    return loop.run_once(folder, recipe, identity, read, run, progress)
+    return loop.run_once(folder, recipe, everybody.identity, read, run, progress)
 
 
 def starting_weights(
@@ -113,9 +106,8 @@ def starting_weights(
 ) -> Path | None:
     """The weights that a recipe's training starts from, None if it has ``pretrain = False``.
 
-    ``runs`` is the folder of Models 1-4; the pretraining that they share goes to a folder
-    ``people_DIGEST`` in it, named by its recipe. ``people`` and ``options`` are those of
-    :func:`pretrain`.
+    The pretraining that Models 1-4 share goes to ``people_DIGEST`` in their folder, ``runs``; see
+    :func:`pretrain` for the rest.
     """
     if not recipe.pretrain:
         if people != SYNTHETIC:
@@ -128,8 +120,8 @@ def starting_weights(
 
 def transfer_report(recipe: Recipe) -> Transfer:
     """What a recipe's estimator takes over from a network that knows people."""
-    hand = HandPoseNet(recipe, torch.zeros(20)).estimator
-    return transfer(body_network(body_recipe(recipe)).state_dict(), hand)
+    source = body_network(body_recipe(recipe)).state_dict()
+    return transfer(source, HandPoseNet(recipe, torch.zeros(20)).estimator)
 
 
 def body_pose_loss(predicted_uvd: torch.Tensor, true_uvd: torch.Tensor) -> torch.Tensor:
@@ -174,7 +166,7 @@ class BodyTrainer(Loop):
         return {"L_jt": loss}, loss
 
     def validate(self) -> Row:
-        """Errors on the held-out people, see :func:`body_errors`."""
+        """Errors on the held-out people."""
         size = self.recipe.image_size
         uvd = predict_people(self.model, self.people, self.held, size, self.device)
         return body_errors(uvd, self.people, self.held)
@@ -228,11 +220,28 @@ def body_errors(uvd: np.ndarray, people: BodySet, rows: np.ndarray) -> dict[str,
         known = np.isfinite(true).all(axis=-1)
         return float(np.linalg.norm(found - true, axis=-1)[known].mean())
 
-    boxes, spatial = people.boxes[rows], people.spatial[rows]
-    true = to_uvd(people.keypoints[rows], boxes)
+    boxes, keypoints, spatial = people.boxes[rows], people.keypoints[rows], people.spatial[rows]
+    corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
+    true = np.concatenate(
+        [(keypoints[..., :2] - corner) / side, 0.5 - keypoints[..., 2:] / CUBE_MM], axis=-1
+    )
     errors = {"validation_percent": 100 * mean_distance(uvd[..., :2], true[..., :2])}
     if spatial.any():
-        cameras = people.cameras[rows][spatial]
-        poses = (to_camera(pose[spatial], boxes[spatial], cameras) for pose in (uvd, true))
+        poses = (
+            to_camera(pose[spatial], boxes[spatial], people.cameras[rows][spatial])
+            for pose in (uvd, true)
+        )
         errors["validation_body_mm"] = mean_distance(*(p - p[:, PELVIS, None] for p in poses))
     return errors
+
+
+def to_camera(uvd: np.ndarray, boxes: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+    """uvd (N, 16, 3) to camera frame, mm, but z counts from the true pelvis's depth.
+
+    To compare poses, subtract each one's own pelvis.
+    """
+    corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
+    u, v = np.moveaxis(corner + side * uvd[..., :2], -1, 0)
+    fx, fy, cx, cy, pelvis = cameras.T[..., None]
+    z = pelvis + (0.5 - uvd[..., 2]) * CUBE_MM
+    return np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z - pelvis], axis=-1)

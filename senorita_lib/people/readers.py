@@ -1,16 +1,21 @@
-"""The reader of Human3.6M in the form used by Moon et al.'s PoseNet (2019).
+"""The readers of MPII Human Pose (Andriluka et al. 2014) and Human3.6M.
 
 ::
 
-    ROOT/images/s_01_act_02_subact_01_ca_01/s_01_act_02_subact_01_ca_01_000001.jpg
-    ROOT/annotations/Human36M_subject1_data.json       images and people's boxes
-    ROOT/annotations/Human36M_subject1_camera.json     R, t, f, c of each camera
-    ROOT/annotations/Human36M_subject1_joint_3d.json   17 joints by action, subaction, frame; mm
+    MPII/images/015601864.jpg
+    MPII/mpii_human_pose_v1_u12_1.mat   as released; or in a folder of any name
 
-https://github.com/mks0601/3DMPPE_POSENET_RELEASE says where to get them.
+    Human36M/images/s_01_act_02_subact_01_ca_01/s_01_act_02_subact_01_ca_01_000001.jpg
+    Human36M/annotations/Human36M_subject1_data.json       images and people's boxes
+    Human36M/annotations/Human36M_subject1_camera.json     R, t, f, c of each camera
+    Human36M/annotations/Human36M_subject1_joint_3d.json   17 joints by action, subaction, frame; mm
+
+The latter is the form used by Moon et al.'s PoseNet (2019):
+https://github.com/mks0601/3DMPPE_POSENET_RELEASE says where to get the files.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,15 +26,93 @@ import numpy as np
 
 from senorita_lib.files import user_path
 from senorita_lib.people.crops import BodySet, labels_digest
-from senorita_lib.people.keypoints import PELVIS, from_human36m
+from senorita_lib.people.keypoints import HUMAN36M_JOINT, PELVIS, THORAX
+
+_MARGIN = 1.25  # of a box's side
+_MAT = "mpii_human_pose_v1_u12_1.mat"
+_HEIGHT, _LOWER = 200, 15  # px a scale: a person's height; how far the box is below objpos
 
 TRAINING = (1, 5, 6, 7, 8)  # subjects of protocol 2, as in Sun et al. (2018)
 _PATH = "annotations/Human36M_subject{}_{}.json"
 _EVERY = 5  # frames, which are 20 ms apart
-_MARGIN = 1.25  # of a box's side
 _SMALLEST = 50  # mm; everybody is larger, but not in metres
 _FIRST, _ENOUGH = 16, 0.9  # people of each camera to try t on; share of joints inside their boxes
 _OFF = 8  # px that an image's size may differ from the listed one; the videos differ by 2 in height
+
+
+class Mpii(BodySet):
+    """MPII's people for training with their 2D keypoints, hidden ones too, if they have labels.
+
+    The boxes are the usual ones: 1.25 times the person's height, centred slightly below the
+    labelled centre. A damaged file or one of another version raises ``ValueError``.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        root = user_path(root)
+        path = next((p for place in ("", "*/") for p in root.glob(place + _MAT)), None)
+        if path is None:
+            said = f"{root} does not hold {_MAT}"
+            raise FileNotFoundError(f"{said}, wanted it there or a folder below")
+        self.images, self.names = root / "images", []
+        places, points = [], []
+        for image in _read_images(path):
+            for person in _rows(image.annorect):
+                centre = getattr(person, "objpos", None)
+                place = [*_numbers(person, "scale"), *_numbers(centre, "x", "y")]
+                keypoints = np.full((16, 2), np.nan)
+                annopoints = getattr(person, "annopoints", None)
+                for point in _rows(getattr(annopoints, "point", None)):
+                    number, x, y = _numbers(point, "id", "x", "y")
+                    if number not in range(16):
+                        said = f"{path}, {image.image.name} has a keypoint with id {number}"
+                        raise ValueError(f"{said}, wanted 0 to 15")
+                    if math.isfinite(x + y):
+                        keypoints[int(number)] = x, y
+                if np.isfinite(place).all() and place[0] > 0 and np.isfinite(keypoints).any():
+                    self.names.append(str(image.image.name))
+                    places.append(place)
+                    points.append(keypoints)
+        if not self.names:
+            raise ValueError(f"{path} holds no labelled person, wanted annopoints, scale, objpos")
+        scale, centre = np.array(places)[:, :1], np.array(places)[:, 1:]
+        self.boxes = _squares(centre - 1 + [0, _LOWER] * scale, _MARGIN * _HEIGHT * scale / 2)
+        self.keypoints = np.full((len(self.names), 16, 3), np.nan, np.float32)
+        self.keypoints[..., :2] = np.array(points) - 1  # MATLAB counts pixels from 1
+        self.cameras = np.full((len(self.names), 5), np.nan, np.float32)
+        self.identity = labels_digest(self.names, self.boxes, self.keypoints)
+
+
+def _read_images(path: Path) -> list[Any]:
+    """The rows of annolist that are for training: the released file labels no others."""
+    from scipy.io import loadmat  # 0.2 s
+
+    try:
+        content = loadmat(path, variable_names=["RELEASE"], squeeze_me=True, struct_as_record=False)
+    except Exception as error:  # scipy raises many kinds
+        said = f"{path} is damaged or in another format ({type(error).__name__})"
+        raise ValueError(f"{said}, wanted the MATLAB 5 file as released") from None
+    release = content.get("RELEASE")
+    images = _rows(getattr(release, "annolist", None))
+    train = np.atleast_1d(getattr(release, "img_train", ()))
+    if not images or len(images) != train.size or not hasattr(images[0].image, "name"):
+        said = f"{path} has {len(images)} images in annolist and {train.size} in img_train"
+        raise ValueError(f"{said}, wanted RELEASE with as many of both")
+    return [row for row, used in zip(images, train, strict=True) if used == 1]
+
+
+def _rows(value: Any) -> list[Any]:
+    """The rows of a MATLAB struct array, which scipy squeezes; none of anything else."""
+    return [row for row in np.atleast_1d(value) if hasattr(row, "_fieldnames")]
+
+
+def _numbers(row: Any, *keys: str) -> list[float]:
+    """Numbers from a struct; NaN where one is absent or [], MATLAB's nothing."""
+    values = [getattr(row, key, None) for key in keys]
+    return [float(value) if isinstance(value, int | float) else math.nan for value in values]
+
+
+def _squares(centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    return np.concatenate([centre - reach, centre + reach], axis=1).astype(np.float32)
 
 
 class Human36m(BodySet):
@@ -126,15 +209,14 @@ def _read_subject(root: Path, subject: int) -> tuple[list[str], *tuple[np.ndarra
                 break
         else:
             raise ValueError("neither R X + t nor R (X - t) puts the joints inside their bbox")
-    keypoints = from_human36m(joints)
+    keypoints = joints[:, [joint or 0 for joint in HUMAN36M_JOINT]]
+    keypoints[:, THORAX] = joints[:, [14, 11]].mean(axis=1)  # midway between the shoulders
     pelvis = keypoints[:, PELVIS, 2:]
     uv, z = _project(keypoints, intrinsics), keypoints[..., 2:] - pelvis[:, None]
     uvz = np.concatenate([uv, z], axis=-1).astype(np.float32)
     cameras = np.concatenate([intrinsics, pelvis], axis=1).astype(np.float32)
     reach = _MARGIN / 2 * bbox[:, 2:].max(axis=1, keepdims=True)
-    centre = bbox[:, :2] + bbox[:, 2:] / 2
-    boxes = np.concatenate([centre - reach, centre + reach], axis=1).astype(np.float32)
-    return names, boxes, uvz, cameras, sizes
+    return names, _squares(bbox[:, :2] + bbox[:, 2:] / 2, reach), uvz, cameras, sizes
 
 
 def _project(joints: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
