@@ -9,7 +9,8 @@ import cv2
 
 from senorita_lib.datasets import SyntheticHand, SyntheticStream, write_synthetic
 from senorita_lib.people import SyntheticBody
-from senorita_lib.people.batches import BodyBatches, People
+from senorita_lib.people.pretraining import BodyBatches
+from senorita_lib.people.readers import People
 from senorita_lib.recipes import Recipe
 
 FRAMES, WRITTEN = 300, 1500

@@ -13,23 +13,18 @@ from senorita_lib.figures.scenes import WALK
 from senorita_lib.figures.style import FINGER_COLOURS, IMAGE_MAP, NEARER, NOTHING, Plot
 from senorita_lib.hand import FINGER_CHAINS
 
-STEPS = ("1 frame", "2 square", "3 foreground", "4 box", "5 hand", "6 image")
 
-
-def image_map(image: ArrayLike) -> Plot:
-    """An image (S, S), image frame, in mm nearer than the cube's centre: 100 for +1."""
+def image_map(image: ArrayLike, cells: bool = False) -> Plot:
+    """An image (S, S), image frame, in mm nearer than the cube's centre; or cells, white for +1."""
     values = np.asarray(image)
+    if cells:
+        plot = _map((values > 0).astype(np.uint8), 1, 1, lambda _: IMAGE_MAP(2.0), "")
+        hover = "column %{x}, row %{y}: cell %{z}<extra>1 is occupied</extra>"
+        plot["data"][0] |= {"showscale": False, "hovertemplate": hover}
+        return plot
     nearer = np.clip(np.rint(100 * values), -99, 100).astype(np.int16)
     nearer[values <= -1] = -100  # background
     return _map(nearer, -99, 100, IMAGE_MAP, NEARER)
-
-
-def voxel_map(cells: ArrayLike) -> Plot:
-    """Cells (S, S), white where occupied, +1."""
-    plot = _map((np.asarray(cells) > 0).astype(np.uint8), 1, 1, lambda _: IMAGE_MAP(2.0), "")
-    hover = "column %{x}, row %{y}: cell %{z}<extra>1 is occupied</extra>"
-    plot["data"][0] |= {"showscale": False, "hovertemplate": hover}
-    return plot
 
 
 def _map(
@@ -72,7 +67,7 @@ class CropStep(NamedTuple):
 
 def crop_steps(frame: Frame, crop: HandCrop) -> list[CropStep]:
     """The six steps of a frame's crop: 1 to 4 in the frame's range of mm, 5 and 6 in the cube's."""
-    scene, steps, size = _limits(frame.depth), crop.steps, len(crop.image)
+    scene, steps, size = depth_limits(frame.depth), crop.steps, len(crop.image)
     centre = float(crop.cube_centre[2])
     cube = round(centre - CUBE_MM / 2), round(centre + CUBE_MM / 2)
     x, y, side = steps["square"]
@@ -94,10 +89,11 @@ def crop_steps(frame: Frame, crop: HandCrop) -> list[CropStep]:
 
 def uncropped(frame: Frame, title: str) -> CropStep:
     """A frame in which no hand was found, as a step."""
-    return CropStep(title, frame.depth, _limits(frame.depth), given=_outline(*frame.box))
+    return CropStep(title, frame.depth, depth_limits(frame.depth), given=_outline(*frame.box))
 
 
-def _limits(depth: np.ndarray) -> tuple[int, int]:
+def depth_limits(depth: np.ndarray) -> tuple[int, int]:
+    """The least and the greatest depth that was measured, mm."""
     seen = depth[depth > 0]
     return (int(seen.min()), int(seen.max())) if len(seen) else (1, 2)
 
@@ -111,22 +107,21 @@ def crop_step_plot(step: CropStep, name: str) -> Plot:
     depth = np.rint(step.depth).astype(np.uint16)
     plot = _map(depth, *step.limits, IMAGE_MAP.reversed(), "depth (mm)")
     plot["layout"]["title"]["text"] = f"{step.title} · {name}"
-    walks = [(WALK, "white", 5), *zip(FINGER_CHAINS, FINGER_COLOURS, [3] * 5, strict=True)]
-    lines = [(step.given, "white", 2, "dash"), (step.box, "white", 2, "solid")]
-    hand = step.joints
-    if hand is not None:  # with a last one, where a line is lifted
-        hand = np.pad(hand, [(0, 1), (0, 0)], constant_values=np.nan)
-    lines += [(hand if hand is None else hand[[*walk]], c, w, "solid") for walk, c, w in walks]
-    for points, colour, width, dash in lines:
-        line = {"color": colour, "width": width, "dash": dash}
-        look = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": line}
-        plot["data"].append(look | _places(points))
+
+    def add(points: np.ndarray | None, mode: str, **look: Any) -> None:
+        x, y = np.zeros((2, 0)) if points is None else points.reshape(-1, 2).T
+        look |= {"type": "scatter", "mode": mode, "hoverinfo": "skip", "x": x, "y": y}
+        plot["data"].append(look)
+
+    for outline, dash in ((step.given, "dash"), (step.box, "solid")):
+        add(outline, "lines", line={"color": "white", "width": 2, "dash": dash})
+    for walk, colour, width in zip(
+        (WALK, *FINGER_CHAINS), ("white", *FINGER_COLOURS), (5, *[3] * 5), strict=True
+    ):
+        hand = step.joints
+        if hand is not None:  # with a last one, where a line is lifted
+            hand = np.pad(hand, [(0, 1), (0, 0)], constant_values=np.nan)[[*walk]]
+        add(hand, "lines", line={"color": colour, "width": width, "dash": "solid"})
     cross = {"symbol": "cross-thin", "size": 16, "line": {"color": "white", "width": 3}}
-    look = {"type": "scatter", "mode": "markers", "hoverinfo": "skip", "marker": cross}
-    plot["data"].append(look | _places(step.centre))
+    add(step.centre, "markers", marker=cross)
     return plot
-
-
-def _places(points: np.ndarray | None) -> dict[str, np.ndarray]:
-    x, y = np.zeros((2, 0)) if points is None else points.reshape(-1, 2).T
-    return {"x": x, "y": y}

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from senorita_lib.cropping import HandCrop
 from senorita_lib.figures import style
-from senorita_lib.figures.scenes import hand_line, placed, upright_scene
+from senorita_lib.figures.scenes import hand_line, trace3d, upright_scene
 from senorita_lib.figures.style import FAINT, INK, Plot, draw_hand
 
 _REACH, _POINTS = 150, 2000  # of a view: mm from its middle, and how many at most
@@ -63,8 +63,7 @@ def hand_plot(name: str, view: HandView) -> Plot:
         scene[axis] |= {"dtick": 100, "tick0": 0}
     # Squares of this size look like dots, and are redrawn much faster.
     dots = {"size": 1.2, "color": FAINT, "symbol": "square"}
-    cloud = {"type": "scatter3d", **placed(view.points), "mode": "markers", "marker": dots}
-    cloud |= {"hoverinfo": "skip", "name": "depth image"}
+    cloud = trace3d(view.points, "markers", marker=dots, name="depth image")
     true = hand_line(view.true, colours=INK, width=3, name="truth", mode="lines", showlegend=True)
     predicted = hand_line(view.predicted, name="predicted", showlegend=True)
     legend = {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0, "itemsizing": "constant"}

@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike
 
 from senorita_lib import recordings
 from senorita_lib.camera import Camera
-from senorita_lib.cropping import HandNotFoundError
+from senorita_lib.cropping import Box, HandNotFoundError
 from senorita_lib.datasets.hands19 import hand_box
 from senorita_lib.figures import style
-from senorita_lib.figures.crop import CropStep, crop_step_plot
-from senorita_lib.figures.scenes import hand_line, placed, upright_scene
+from senorita_lib.figures.crop import CropStep, crop_step_plot, depth_limits
+from senorita_lib.figures.scenes import hand_line, trace3d, upright_scene
 from senorita_lib.figures.style import JOINT_COLOURS, Plot
 from senorita_lib.figures.widgets import Live, column, slider
 from senorita_lib.hand import JOINT_NAMES
@@ -29,22 +29,12 @@ _PACE = 120  # ms a frame: a drawing takes about as long
 _NEARER, _FARTHER, _REACH = 150, 350, 130  # mm from the hand's middle: colours, and the scene
 
 
-def pose_title(pose: HandPose | None) -> str:
-    """Which hand it was taken for, and how far its joints are expected to be off."""
-    if pose is None:
-        return "no hand found"
-    hand = "left hand" if pose.left else "right hand"
-    if pose.left_probability is not None:
-        hand += f" (P(left) = {pose.left_probability:.2f})"
-    expected = float(np.mean(pose.confidence_mm))
-    return hand if np.isnan(expected) else f"{hand}, expected error {expected:.0f} mm"
-
-
 def overlay_figure(depth_mm: np.ndarray, pose: HandPose, box: ArrayLike | None = None) -> Figure:
     """A depth frame, mm, with its pose, the outline of what the network saw, and a given box."""
-    height, width = depth_mm.shape
+    depth = np.nan_to_num(depth_mm, posinf=0, neginf=0).clip(0, 65535)
+    height, width = depth.shape
     figure, ((axes,),) = style.new_figure(1, 1, 8.0, 8.0 * height / width)
-    style.draw_depth(axes, _seen(depth_mm), colourbar=False)
+    style.draw_depth(axes, depth, colourbar=False)
     if box is not None:
         style.draw_box(axes, box)
     corners = np.array([[0, 0, 0.5], [1, 0, 0.5], [1, 1, 0.5], [0, 1, 0.5], [0, 0, 0.5]])
@@ -57,18 +47,17 @@ def overlay_figure(depth_mm: np.ndarray, pose: HandPose, box: ArrayLike | None =
 
 def pose_panel(depth: np.ndarray, pose: HandPose) -> Figure:
     """A pose over its depth frame, from the front and the side, and each joint's expected error."""
-    wide = {"width_ratios": [1.1, 1, 1, 0.8]}
-    figure, axes = style.new_figure(1, 4, width=11, height=3.2, gridspec_kw=wide)
-    image, front, side, bars = axes[0]
+    wide = [1.1, 1, 1, 0.8]
+    figure, (axes,) = style.new_figure(1, 4, width=11, height=3.2, width_ratios=wide)
+    image, front, side, bars = axes
     _draw(image, depth, pose, "left hand" if pose.left else "right hand")
     around = pose.joints_mm - pose.joints_mm.mean(axis=0)
     for cell, (x, y), title in ((front, (0, 1), "from the front"), (side, (2, 1), "from the side")):
         style.draw_hand(cell, around[:, [x, y]], dots=6)
         cell.set(xlim=(-_REACH, _REACH), ylim=(_REACH, -_REACH), aspect="equal")
         cell.set_title(f"{title} (mm)", fontsize=9)
-    order = np.arange(21)
-    bars.barh(order, np.nan_to_num(pose.confidence_mm), color=JOINT_COLOURS)
-    bars.set_yticks(order, JOINT_NAMES, fontsize=6)
+    bars.barh(range(21), np.nan_to_num(pose.confidence_mm), color=JOINT_COLOURS)
+    bars.set_yticks(range(21), JOINT_NAMES, fontsize=6)
     bars.set(ylim=(20.6, -0.6))
     bars.set_title("expected error (mm)", fontsize=9)
     style.tidy(bars, "x")
@@ -86,8 +75,8 @@ def clip_figure(depths: Sequence[np.ndarray], poses: Sequence[HandPose | None],
 
 def _draw(axes: Axes, depth: np.ndarray, pose: HandPose | None, title: str) -> None:
     """A frame about the hand, and its pose; all of it where there is none."""
-    low, high = _limits(depth, pose)
-    style.draw_depth(axes, np.minimum(_seen(depth), high), title, False, (low, high))
+    shown, limits = _shown(depth, pose)
+    style.draw_depth(axes, shown, title, False, limits)
     if pose is not None:
         style.draw_hand(axes, pose.pixels, width=1.4, dots=4, halo=True)
         u, v = pose.pixels.mean(axis=0)
@@ -95,16 +84,14 @@ def _draw(axes: Axes, depth: np.ndarray, pose: HandPose | None, title: str) -> N
         axes.set(xlim=(u - half, u + half), ylim=(v + half, v - half))
 
 
-def _seen(depth: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(depth, nan=0, posinf=0, neginf=0).clip(0, 65535)
-
-
-def _limits(depth: np.ndarray, pose: HandPose | None) -> tuple[int, int]:
+def _shown(depth: np.ndarray, pose: HandPose | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """A frame without holes of any kind, and the ends of its colours, mm."""
+    seen = np.nan_to_num(depth, posinf=0, neginf=0).clip(0, 65535)
     if pose is None:
-        seen = _seen(depth)[_seen(depth) > 0]
-        return (int(seen.min()), int(seen.max()) + 1) if len(seen) else (1, 2)
+        low, high = depth_limits(seen)
+        return seen, (low, high + 1)
     middle = int(pose.joints_mm[:, 2].mean())
-    return max(1, middle - _NEARER), middle + _FARTHER
+    return np.minimum(seen, middle + _FARTHER), (max(1, middle - _NEARER), middle + _FARTHER)
 
 
 def pose_plot(depth: np.ndarray, pose: HandPose | None, name: str) -> Plot:
@@ -112,29 +99,27 @@ def pose_plot(depth: np.ndarray, pose: HandPose | None, name: str) -> Plot:
 
     The halo of each joint is its expected error; the pointer reads joint and error.
     """
-    limits = _limits(depth, pose)
-    joints = None if pose is None else pose.pixels
-    shown = np.minimum(_seen(depth), limits[1])
-    plot = crop_step_plot(CropStep(pose_title(pose), shown, limits, joints=joints), name)
-    around = np.full((21, 3), np.nan, np.float32)
+    title, around = "no hand found", np.full((21, 3), np.nan, np.float32)
     sizes, words = np.zeros(21), list(JOINT_NAMES)
     if pose is not None:
         around = pose.joints_mm - pose.joints_mm.mean(axis=0)
         sizes = np.nan_to_num(pose.confidence_mm)
         words = [f"{n}: ±{mm:.0f} mm" for n, mm in zip(JOINT_NAMES, sizes, strict=True)]
+        title = "left hand" if pose.left else "right hand"
+        if pose.left_probability is not None:
+            title += f" (P(left) = {pose.left_probability:.2f})"
+        if not np.isnan(expected := float(np.mean(pose.confidence_mm))):
+            title += f", expected error {expected:.0f} mm"
+    joints = None if pose is None else pose.pixels
+    plot = crop_step_plot(CropStep(title, *_shown(depth, pose), joints=joints), name)
     marker = {"size": (1.2 * sizes + 4).tolist(), "color": list(JOINT_COLOURS), "opacity": 0.25}
-    halo = {
-        "type": "scatter3d", **placed(around), "mode": "markers", "text": words,
-        "hoverinfo": "text", "showlegend": False, "marker": marker,
-    }  # fmt: skip
-    plot["data"] += [hand_line(around), halo]
+    told = {"text": words, "hoverinfo": "text", "showlegend": False}
+    plot["data"] += [hand_line(around), trace3d(around, "markers", marker=marker, **told)]
     scene = upright_scene([(-_REACH, _REACH)] * 3, unit="mm", zoom=1.2)
     plot["layout"]["xaxis"] |= {"domain": [0, 0.55]}
     plot["data"][0]["showscale"] = False
-    plot["layout"] |= {
-        "width": 960, "height": 440, "uirevision": "kept",
-        "scene": scene | {"domain": {"x": [0.58, 1]}},
-    }  # fmt: skip
+    plot["layout"] |= {"width": 960, "height": 440, "uirevision": "kept"}
+    plot["layout"]["scene"] = scene | {"domain": {"x": [0.58, 1]}}
     return plot
 
 
@@ -163,22 +148,24 @@ def box_explorer(
     places = np.concatenate([middle - half, middle + half]).tolist()
     corners = dict(zip(("x0", "y0", "x1", "y1"), places, strict=True))
 
-    def find_box() -> None:
+    def predict(box: Box | None) -> HandPose | None:
         nonlocal words
         try:
-            found = hand_box(predictor.predict(frame, camera, left=left).joints_mm, camera)
-            corners.update(zip(corners, map(float, found), strict=True))
+            return predictor.predict(frame, camera, box, left)
         except ValueError as error:  # an answer, too
             words = str(error)
+            return None
+
+    def find_box() -> None:
+        if (pose := predict(None)) is not None:
+            found = hand_box(pose.joints_mm, camera)
+            corners.update(zip(corners, map(float, found), strict=True))
 
     def draw() -> Plot:
         x1, x2 = sorted((corners["x0"], corners["x1"]))
         y1, y2 = sorted((corners["y0"], corners["y1"]))
+        pose = None if words else predict((x1, y1, x2, y2))
         name = words or f"box {x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}"
-        try:
-            pose = None if words else predictor.predict(frame, camera, (x1, y1, x2, y2), left)
-        except ValueError as error:
-            pose, name = None, str(error)
         return pose_plot(frame, pose, "<br>".join(textwrap.wrap(name, 110)))
 
     find_box()
@@ -206,9 +193,10 @@ def box_explorer(
             path.write_bytes(file["content"])
             try:
                 frame = recordings.read_depth(path, scale)
-                find_box()
             except (ValueError, OSError) as error:
                 words = str(error).replace(f"{folder}/", "")
+            else:
+                find_box()
         live.redraw()
         place_box()
 
@@ -232,7 +220,7 @@ def live_view(
     last: HandPose | None = None
     shown: list[Any] = []
     count, start = 0, time.monotonic()
-    for depth, camera in frames:
+    for count, (depth, camera) in enumerate(frames):
         try:
             last = predictor.predict(depth, camera, left=left, last=last)
         except HandNotFoundError:
@@ -244,8 +232,7 @@ def live_view(
             start = time.monotonic()
         else:
             live.redraw()
-        count += 1
-    return max(count - 1, 0) / max(time.monotonic() - start, 1e-6)
+    return count / max(time.monotonic() - start, 1e-6)
 
 
 def reliability_figure(expected: Sequence[float], error: Sequence[float]) -> Figure:

@@ -70,8 +70,7 @@ def draw_pictures() -> dict[str, Figure]:
         style.draw_crop(cell, crop.image, colours=style.GREY_MAP)
         uvd = torch.tensor(crop.to_uvd(joints_mm))
         if cell is axes[1]:
-            boxes = bone_patch_boxes(uvd[None])[0]
-            style.draw_patch_boxes(cell, boxes, len(crop.image))
+            style.draw_patch_boxes(cell, bone_patch_boxes(uvd[None])[0], len(crop.image))
         else:
             style.draw_hand(cell, uvd[:, :2] * len(crop.image) - 0.5, dots=4)
 
@@ -84,12 +83,12 @@ def draw_pictures() -> dict[str, Figure]:
             cell.plot(100 * curve, label=f"Model {number}")
             cell.set(xlabel="worst joint (mm)", ylim=(0, 100))
             cell.set_title(split.upper(), fontsize=9)
+    axes[0].set_ylabel("frames (%)")
+    axes[1].legend(fontsize=7, frameon=False)
     clip = [frame.depth for frame in moving_hand(48)[::20]]
     poses_of = [predictor.predict(depth, SR300) for depth in clip]
     pictures["06"] = clip_figure(clip, poses_of, [""] * len(clip))
     pictures["06"].set_size_inches(3.6, 1.3)
-    axes[0].set_ylabel("frames (%)")
-    axes[1].legend(fontsize=7, frameon=False)
     return pictures
 
 
@@ -102,9 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pictures = draw_pictures()
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in pictures.items():
-        path = folder / f"{name}.png"
-        atomic_write(path, style.png(figure))
-        print(f"{path} drawn")
+        atomic_write(folder / f"{name}.png", style.png(figure))
+        print(f"{folder / name}.png drawn")
 
 
 if __name__ == "__main__":

@@ -59,39 +59,36 @@ def table_figure(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
     return figure
 
 
-# The wrist, then each finger from the palm outwards, with a gap before each.
-_ORDER = sorted(range(21), key=lambda joint: (JOINT_FINGER[joint], joint))
-_PLACES = np.arange(21) + 0.7 * (np.array(JOINT_FINGER)[_ORDER] + 1)
-
-
 def joint_bars_figure(
     initial: npt.ArrayLike, refined: npt.ArrayLike, true: npt.ArrayLike
 ) -> Figure:
     """Mean error of each joint and finger, mm, refined as bars; poses are (N, 21, 3)."""
     before, after = (joint_errors(pose, true).mean(axis=0) for pose in (initial, refined))
-    figure, axes = new_figure(1, 2, width=10, height=3, sharey=True, width_ratios=(3.6, 1))
-    left, right = axes[0]
-    fingers = [np.flatnonzero(np.array(JOINT_FINGER) == finger) for finger in range(5)]
+    figure, ((left, right),) = new_figure(1, 2, 10, 3, sharey=True, width_ratios=(3.6, 1))
+    # The wrist, then each finger from the palm outwards, with a gap before each.
+    finger = np.array(JOINT_FINGER)
+    order = np.argsort(finger, kind="stable")
+    places, fingers = np.arange(21) + 0.7 * (finger[order] + 1), [finger == f for f in range(5)]
     panels = (
-        (left, _PLACES, [[joint] for joint in _ORDER], [style.JOINT_COLOURS[j] for j in _ORDER]),
+        (left, places, order[:, None], [style.JOINT_COLOURS[j] for j in order]),
         (right, np.arange(5), fingers, style.FINGER_COLOURS),
     )
-    for cell, places, groups, colours in panels:
+    for cell, where, groups, colours in panels:
         one, other = ([errors[group].mean() for group in groups] for errors in (before, after))
-        cell.bar(places, other, 0.8, color=colours, label="refined")
-        cell.plot(places, one, "o", mfc="white", mec=INK, ms=4.5, mew=1, label="initial")
+        cell.bar(where, other, 0.8, color=colours, label="refined")
+        cell.plot(where, one, "o", mfc="white", mec=INK, ms=4.5, mew=1, label="initial")
         tidy(cell)
-    names = [JOINT_NAMES[j].split("_")[-1] for j in _ORDER]
-    left.set_xticks(_PLACES, [n.upper() if n != "wrist" else n for n in names], rotation=90)
+    names = ["wrist", *(JOINT_NAMES[j].split("_")[-1].upper() for j in order[1:])]
+    left.set_xticks(places, names, rotation=90)
     left.axhline(after.mean(), color=INK, lw=0.8, ls="--", label="refined, mean of all joints")
     left.set_ylabel("mean error (mm)", fontsize=9)
     right.set_xticks(range(5), FINGERS, rotation=90)
     right.set_title("mean of the finger's joints", fontsize=9)
     top = 1.05 * max(before.max(), after.max())
-    for name, joints, colour in zip(FINGERS, fingers, style.FINGER_COLOURS, strict=True):
-        place = np.mean([_PLACES[_ORDER.index(int(j))] for j in joints])
+    for name, own, colour in zip(FINGERS, fingers, style.FINGER_COLOURS, strict=True):
+        place = places[own[order]].mean()
         left.text(place, top, name, ha="center", va="bottom", fontsize=9, color=colour)
-    left.set(xlim=(-0.8, _PLACES[-1] + 0.8), ylim=(0, 1.1 * top))
+    left.set(xlim=(-0.8, places[-1] + 0.8), ylim=(0, 1.1 * top))
     named = left.get_legend_handles_labels()
     figure.legend(*named, loc="outside upper left", ncols=3, fontsize=8, frameon=False)
     return figure
@@ -113,7 +110,14 @@ def ledger_figure(claims: Sequence[Mapping[str, Any]]) -> Figure:
 
     It is for the split that decides, or the mean if several do; hollow: 0 is in the interval.
     """
-    rows = [(row, lines) for row in claims if (lines := _deciding(row["comparisons"]))]
+    rows = []
+    for row in claims:
+        lines: list[dict[str, Any]] = []
+        for pair in grouped(row["comparisons"]).values():
+            decides = [c for c in pair if c["decides"]]
+            lines += decides if len(decides) < 2 else [c for c in pair if c["split"] == "all"]
+        if lines:
+            rows.append((row, lines))
     texts = [textwrap.wrap(row["claim"], 50) for row, _ in rows]
     counts = [max(len(text), len(lines)) for text, (_, lines) in zip(texts, rows, strict=True)]
     edges = np.append(0, np.cumsum(np.array(counts) + 0.9))
@@ -146,11 +150,3 @@ def ledger_figure(claims: Sequence[Mapping[str, Any]]) -> Figure:
             fill = "white" if c["low"] <= 0 <= c["high"] else colour
             axes.plot(c["difference"], y, "o", color=colour, mfc=fill, ms=5, mew=1.3)
     return figure
-
-
-def _deciding(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    lines = []
-    for pair in grouped(comparisons).values():
-        deciding = [c for c in pair if c["decides"]]
-        lines += deciding if len(deciding) < 2 else [c for c in pair if c["split"] == "all"]
-    return lines

@@ -5,7 +5,7 @@ Plotly's z axis is upright: our x, y, z are its x, z, y, and go through :func:`p
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,21 +26,24 @@ def placed(points: ArrayLike) -> dict[str, np.ndarray]:
     return dict(zip(_PLOTLYS.values(), np.asarray(points).T, strict=True))
 
 
-def upright_scene(
-    limits: Sequence[Sequence[float]], unit: str = "", *, near: Literal["low", "high"] = "low",
-    zoom: float = 1.45,
-) -> dict[str, Any]:  # fmt: skip
-    """A scene in which x goes right, y down and z along the view, with axes if there is a unit.
+def trace3d(points: ArrayLike, mode: str = "lines+markers", **options: Any) -> Plot:
+    """A plotly trace of points (N, 3), any frame, that no pointer reads; options are plotly's."""
+    return {"type": "scatter3d", **placed(points), "mode": mode, "hoverinfo": "skip"} | options
 
-    Limits are the low and high end of x, y and z; ``near`` is low in the camera frame, high in the
-    voxel frame. A length looks the same near and far; ``zoom`` enlarges all.
+
+def upright_scene(
+    limits: Sequence[Sequence[float]], unit: str = "", zoom: float = 1.45
+) -> dict[str, Any]:
+    """A scene in which x goes right, y down and z along the view, or out of it if z falls.
+
+    Limits are the ends of x, y and z. There are axes if there is a unit. A length looks the same
+    near and far; ``zoom`` enlarges all.
     """
     x, y, z = ([float(end) for end in pair] for pair in limits)
-    ranges = {"x": x, "y": y[::-1], "z": z if near == "low" else z[::-1]}
     axes = {
         f"{_PLOTLYS[name]}axis": {"range": ends, "visible": bool(unit)}
         | {"title": {"text": f"{name} ({unit})" if unit else ""}}
-        for name, ends in ranges.items()
+        for name, ends in zip("xyz", (x, y[::-1], z), strict=True)
     }
     camera = {
         "eye": {"x": 0.35, "y": -1.5, "z": 0.3}, "center": dict.fromkeys("xyz", 0),
@@ -54,12 +57,9 @@ def cube_line(size: int, scene: str = "scene") -> Plot:
     """The edges of a volume of ``size`` cells: x red, y green, z blue, with a dot every 50 mm."""
     first = np.arange(12) % 4 == 0  # of four edges along an axis, the one from the origin
     colours = np.where(first, np.repeat(AXIS_COLOURS, 4), RULE).repeat(6).tolist()
-    return {
-        "type": "scatter3d", **placed(size * _EDGES), "mode": "lines+markers",
-        "line": {"color": colours, "width": 3},
-        "marker": {"color": colours, "size": (5 * first).repeat(6).tolist()},
-        "scene": scene, "hoverinfo": "skip", "showlegend": False,
-    }  # fmt: skip
+    marker = {"color": colours, "size": (5 * first).repeat(6).tolist()}
+    line = {"color": colours, "width": 3}
+    return trace3d(size * _EDGES, line=line, marker=marker, scene=scene, showlegend=False)
 
 
 def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
@@ -69,8 +69,10 @@ def cube_layout(size: int, scenes: int = 1) -> dict[str, Any]:
         "margin": dict.fromkeys("lrtb", 0),
         "legend": {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0},
     }  # fmt: skip
-    ends = (-0.1 * size, 1.1 * size)
-    scene = upright_scene([ends] * 3, near="high", zoom=1.65 if scenes == 1 else 1.2)
+    low, high = -0.1 * size, 1.1 * size
+    scene = upright_scene(
+        [(low, high), (low, high), (high, low)], zoom=1.65 if scenes == 1 else 1.2
+    )
     labels = [*zip("xyz", 1.06 * np.eye(3), AXIS_COLOURS, strict=True)]
     labels.append(("200 mm, a dot every 50 mm", np.array([0.5, -0.07, 0.0]), GREY))
     scene["annotations"] = [
@@ -93,16 +95,12 @@ def hand_line(joints: ArrayLike, scene: str = "scene", colours: Sequence[str] = 
     """A hand (21, 3) as one trace, light to redraw, of one colour or five; options are plotly's."""
     drawn = colours if isinstance(colours, str) else np.repeat(colours, 6).tolist()
     lifted = np.append(np.asarray(joints, np.float32), np.full((1, 3), np.nan, np.float32), axis=0)
-    return {
-        "type": "scatter3d", **placed(lifted[WALK]), "mode": "lines+markers", "hoverinfo": "skip",
-        "showlegend": False, "line": {"color": drawn, "width": width}, "scene": scene,
-        "marker": {"color": drawn, "size": width / 2}, **options,
-    }  # fmt: skip
+    look: Plot = {"line": {"color": drawn, "width": width}, "scene": scene, "showlegend": False}
+    look["marker"] = {"color": drawn, "size": width / 2}
+    return trace3d(lifted[WALK], **look | options)
 
 
-def cloud_plot(
-    points: ArrayLike, colour: ArrayLike, box: ArrayLike, joints: ArrayLike | None = None
-) -> Plot:
+def cloud_plot(points: ArrayLike, colour: ArrayLike, box: ArrayLike, joints: ArrayLike) -> Plot:
     """Interactive point cloud, with a hand (21, 3), in its cube; camera frame, mm.
 
     Points (N, 3), bright where ``colour`` (N,) is high; ``box`` (2, 3) is two opposite corners.
@@ -113,17 +111,15 @@ def cloud_plot(
         "type": "scatter3d", **placed(np.asarray(points, np.float32)), "mode": "markers",
         "marker": marker, "name": "depth pixels",
     }  # fmt: skip
-    edges = {
-        "type": "scatter3d", **placed(low + (high - low) * _EDGES), "mode": "lines",
-        "line": {"color": GREY, "width": 3}, "name": "200 mm cube", "hoverinfo": "skip",
-    }  # fmt: skip
-    hand = [] if joints is None else [hand_line(np.round(np.asarray(joints), 1), width=6)]
+    line = {"color": GREY, "width": 3}
+    edges = trace3d(low + (high - low) * _EDGES, "lines", line=line, name="200 mm cube")
+    hand = hand_line(np.round(np.asarray(joints), 1), width=6)
     layout = {
         "template": "none",  # plotly's own is larger than most figures
         "scene": upright_scene(np.transpose(box).tolist(), unit="mm"),
         "margin": {"l": 0, "r": 0, "t": 30, "b": 0}, "height": 480, "showlegend": False,
     }  # fmt: skip
-    return {"data": [cloud, edges, *hand], "layout": layout}
+    return {"data": [cloud, edges, hand], "layout": layout}
 
 
 def moving_plot(
@@ -141,9 +137,13 @@ def moving_plot(
         [hand_line(joints, scene) for scene, joints in zip(names, places, strict=True)]
         for places in zip(*paths, strict=True)
     ]
-    if arrows is not None:
+    if arrows is not None:  # each frame's as one line, lifted after each; their heads are dots
+        look = {"color": INK, "size": np.tile(np.array([0, 5, 0], np.uint8), 21)}
         for traces, joints, pulls in zip(moving, paths[0], np.asarray(arrows), strict=True):
-            traces.append(_arrow_line(joints, pulls))
+            ends = joints + np.asarray(pulls, np.float32)
+            points = np.stack([joints, ends, np.full_like(joints, np.nan)], axis=1).reshape(-1, 3)
+            line = {"color": INK, "width": 4}
+            traces.append(trace3d(points, marker=look, line=line, showlegend=False))
     still: list[Plot] = []
     for scene in names:
         still += [hand_line(np.asarray(truth) + 0.5, scene, FAINT, 3), cube_line(size, scene)]
@@ -155,16 +155,22 @@ def moving_plot(
     ]
     style = {"y": 0.94, "yanchor": "top", "showarrow": False}
     titles = [{"text": t, "x": (i + 0.5) / len(paths)} | style for i, t in enumerate(paths_of)]
-    buttons = [
-        {"label": "▶", "method": "animate", "args": [None, _frames(250)]},
-        {"label": "❚❚", "method": "animate", "args": [[None], _frames(0)]},
-    ]
+
+    def animate(label: str, frames: list[str | None] | None, milliseconds: int = 0) -> Plot:
+        pace: Plot = {
+            "frame": {"duration": milliseconds, "redraw": True},
+            "transition": {"duration": 0},
+        }
+        pace |= {"fromcurrent": True, "mode": "immediate"}
+        return {"label": label, "method": "animate", "args": [frames, pace]}
+
     player = {
-        "type": "buttons", "direction": "right", "buttons": buttons, "pad": {"t": 20},
+        "type": "buttons", "direction": "right", "pad": {"t": 20},
+        "buttons": [animate("▶", None, 250), animate("❚❚", [None])],
         "x": 0, "xanchor": "left", "y": 0, "yanchor": "top",
     }  # fmt: skip
     slider = {
-        "steps": [{"label": n, "method": "animate", "args": [[n], _frames(0)]} for n in labels],
+        "steps": [animate(name, [name]) for name in labels],
         "currentvalue": {"xanchor": "right", "prefix": prefix}, "x": 0.12, "len": 0.88, "y": 0,
     }  # fmt: skip
     layout = cube_layout(size, len(paths)) | {
@@ -172,19 +178,3 @@ def moving_plot(
         "showlegend": False, "margin": {"l": 0, "r": 0, "t": 0, "b": 100}, "height": 450,
     }  # fmt: skip
     return {"data": [*moving[0], *still], "layout": layout, "frames": frames}
-
-
-def _arrow_line(joints: np.ndarray, arrows: np.ndarray) -> Plot:
-    """Arrows (21, 3) as one line, lifted after each; their heads are dots."""
-    ends = joints + np.asarray(arrows, np.float32)
-    points = np.stack([joints, ends, np.full_like(joints, np.nan)], axis=1).reshape(-1, 3)
-    heads = {"color": INK, "size": np.tile(np.array([0, 5, 0], np.uint8), len(joints))}
-    return {
-        "type": "scatter3d", **placed(points), "mode": "lines+markers", "marker": heads,
-        "line": {"color": INK, "width": 4}, "hoverinfo": "skip", "showlegend": False,
-    }  # fmt: skip
-
-
-def _frames(milliseconds: int) -> dict[str, Any]:
-    frame, still = {"duration": milliseconds, "redraw": True}, {"duration": 0}
-    return {"frame": frame, "transition": still, "fromcurrent": True, "mode": "immediate"}

@@ -66,26 +66,23 @@ def new_figure(
 
 def png(figure: Figure, colours: int | None = 256, caption: str = "") -> bytes:
     """The figure as a PNG of so many colours, a caption below it; None: all colours, faster."""
-    pixels = _pixels(figure)
+    parts, pixels = [figure], []
     if caption:
         width = figure.get_figwidth()
         lines = textwrap.wrap(caption, int(12 * width))  # letters per inch at 9 points
         below = Figure(figsize=(width, 0.2 * len(lines) + 0.1), dpi=80)
         below.text(0.05 / width, 0.95, "\n".join(lines), size=9, color="#555b66", va="top")
-        pixels = np.concatenate([pixels, _pixels(below)])
-    picture = Image.fromarray(pixels).convert("RGB")
+        parts.append(below)
+    for canvas in map(FigureCanvasAgg, parts):
+        canvas.draw()
+        pixels.append(np.asarray(canvas.buffer_rgba()))
+    picture = Image.fromarray(np.concatenate(pixels)).convert("RGB")
     if colours:  # without kmeans, greys take on colours
         way = Image.Quantize.MAXCOVERAGE
         picture = picture.quantize(colours, way, kmeans=1, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     picture.save(buffer, "png", optimize=bool(colours))
     return buffer.getvalue()
-
-
-def _pixels(figure: Figure) -> np.ndarray:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())
 
 
 def show(
@@ -128,7 +125,7 @@ def draw_depth(axes: Axes, depth_mm: np.ndarray, title: str = "", colourbar: boo
                limits: Sequence[float | None] = (None, None)) -> AxesImage:  # fmt: skip
     """A depth image, mm: near bright, 0 dark; colours between ``limits`` or its own extremes."""
     masked, (low, high) = np.ma.masked_equal(depth_mm, 0), limits
-    shown = axes.imshow(masked, cmap=DEPTH_MAP, vmin=low, vmax=high, interpolation="nearest")
+    shown = axes.imshow(masked, DEPTH_MAP, vmin=low, vmax=high, interpolation="nearest")
     if colourbar:
         depth_bar(shown, axes, "depth (mm)")
     return _bare(shown, title)
@@ -139,17 +136,15 @@ def draw_crop(
 ) -> AxesImage:
     """An image (S, S), image frame: +1 near, -1 background."""
     image = np.asarray(image)
-    shown = axes.imshow(image, cmap=colours, vmin=-0.999, vmax=1, interpolation="nearest")
-    return _bare(shown, title)
+    return _bare(axes.imshow(image, colours, vmin=-0.999, vmax=1, interpolation="nearest"), title)
 
 
 def depth_bar(shown: AxesImage, axes: Axes | np.ndarray, label: str = NEARER) -> None:
     """A colour scale in mm beside axes, or an array of them."""
     figure, cells = shown.get_figure(), np.atleast_1d(np.asarray(axes, object))
     assert isinstance(figure, Figure)
-    height = figure.get_figheight() / cells.flat[0].get_gridspec().nrows
-    height *= len(cells) if cells.ndim > 1 else 1
-    shrink = min(0.8, 2.4 / height)  # a longer one would be no clearer
+    rows = cells.flat[0].get_gridspec().nrows / (len(cells) if cells.ndim > 1 else 1)
+    shrink = min(0.8, 2.4 * rows / figure.get_figheight())  # a longer one would be no clearer
     bar = figure.colorbar(shown, ax=axes, label=label, shrink=shrink, pad=0.02, aspect=22)
     bar.ax.tick_params(labelsize=8)
     bar.ax.yaxis.label.set_fontsize(9)

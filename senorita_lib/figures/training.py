@@ -69,8 +69,18 @@ def training_figure(log: Log, strip: CropSet | None = None, images: int = 0) -> 
     errors.set_ylabel("validation error (mm)", fontsize=9)
     errors.grid(alpha=0.25)
     end = 1.04 * max(1, images, *(row["seen"] for row in log))
+    last = {row["stage"]: row["seen"] for row in log}
+    spans = [*zip(last, [0, *last.values()], [*[*last.values()][:-1], end], strict=False)]
     for axes in (*panels, errors):
-        _mark_stages(axes, log, end, named=axes in (panels[0], errors))
+        axes.tick_params(labelsize=8)
+        axes.set_xlim(0, end)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda seen, _: _thousands(seen)))
+        for stage, start, stop in spans:
+            name, shade = _STAGES[stage]
+            axes.axvspan(start, stop, color=shade, lw=0, zorder=0)
+            if axes in (panels[0], errors):
+                axes.annotate(name, (start, 1), (1, 3), xycoords=axes.get_xaxis_transform(),
+                              textcoords="offset points", fontsize=9)  # fmt: skip
     for axes in (panels[-1], errors):
         axes.set_xlabel("images seen", fontsize=9)
     if strip is not None:
@@ -110,19 +120,6 @@ def _draw_losses(axes: Axes, log: Log, name: str, colours: dict[str, str]) -> No
         axes.text(0.02, 0.5, text, transform=axes.transAxes, fontsize=8, va="center")
 
 
-def _mark_stages(axes: Axes, log: Log, end: float, named: bool) -> None:
-    axes.tick_params(labelsize=8)
-    axes.set_xlim(0, end)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seen, _: _thousands(seen)))
-    last = {row["stage"]: row["seen"] for row in log}
-    for stage, start, stop in zip(last, [0, *last.values()], [*last.values()], strict=False):
-        name, shade = _STAGES[stage]
-        axes.axvspan(start, end if stage == [*last][-1] else stop, color=shade, lw=0, zorder=0)
-        if named:
-            axes.annotate(name, (start, 1), (1, 3), xycoords=axes.get_xaxis_transform(),
-                          textcoords="offset points", fontsize=9)  # fmt: skip
-
-
 def _thousands(images: float) -> str:
     return f"{images / 1000:.4g}k" if images else "0"
 
@@ -134,9 +131,9 @@ def _error(row: dict[str, Any]) -> float:
 def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
     """Rows are frames, columns validations, of 1 each; the last column is the truth."""
     validations = [row for row in log if "sample_poses" in row]
-    if len(validations) > _COLUMNS:  # then some, at even distances, the last among them
-        chosen = np.linspace(0, len(validations) - 1, _COLUMNS).round().astype(int)
-        validations = [validations[i] for i in chosen]
+    # Of many some, at even distances, the last among them.
+    count = min(len(validations), _COLUMNS)
+    chosen = np.linspace(0, len(validations) - 1, count).round().astype(int)
     crops, true_mm = strip.batch(range(len(strip)))
     true = crops.to_uvd(true_mm)[..., :2].numpy()
     low, high = true.min(axis=1), true.max(axis=1)
@@ -161,14 +158,14 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
             axes.add_collection(LineCollection(list(bones), colors=BONE_COLOURS, linewidths=1.5))
 
     before = None
-    for column, row in enumerate(validations):
+    for column, row in enumerate(validations[i] for i in chosen):
         name, shade = _STAGES[row["stage"]]
         label = f"{_thousands(row['seen'])} images\n{_error(row):.1f} mm"
         title, before = "" if name == before else name, name
         draw(column, torch.tensor(row["sample_poses"]), label, title, shade)
     draw(_COLUMNS + 0.15, true_mm, "truth", "", "white")
-    name = f"{rows} of the\nvalidation frames"
-    axes.text(-0.1, rows / 2, name, ha="right", va="center", fontsize=9)
+    words = f"{rows} of the\nvalidation frames"
+    axes.text(-0.1, rows / 2, words, ha="right", va="center", fontsize=9)
     axes.set(xlim=(0, _COLUMNS + 1.15), ylim=(rows + 0.35, -0.18), aspect="equal", anchor="W")
     axes.set_axis_off()
 

@@ -47,13 +47,12 @@ def draw_volumes(
     """Draw volumes (bones, D, H, W) on 3D matplotlib axes, each in its colour."""
     masks = colour_masks(volumes, threshold, colours)
     faces = [exposed_faces(mask) for mask in masks.values()]
-    quads = np.concatenate(faces)
-    if len(quads):
-        light = np.take(_LIGHT, _normal_axis(quads))
+    if len(quads := np.concatenate(faces)):
+        light = np.take(_LIGHT, np.ptp(quads, axis=1).argmin(axis=1))
         shade = np.repeat([to_rgb(colour) for colour in masks], [len(f) for f in faces], axis=0)
         look = {"edgecolor": "#00000030", "lw": 0.2, "zorder": 4}
-        faces3d = Poly3DCollection(quads[..., _PAGE], facecolor=shade * light[:, None], **look)
-        axes.add_collection3d(faces3d)
+        shade = shade * light[:, None]
+        axes.add_collection3d(Poly3DCollection(quads[..., _PAGE], facecolor=shade, **look))
     draw_cube(axes, volumes.shape[-1])
     axes.computed_zorder = False  # it would draw the axes, at the far edges, over the voxels
 
@@ -71,10 +70,6 @@ def draw_cube(axes: Axes3D, size: int) -> None:
     axes.set_axis_off()
 
 
-def _normal_axis(quads: np.ndarray) -> np.ndarray:
-    return np.ptp(quads, axis=1).argmin(axis=1)
-
-
 def volume_plot(volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[str] = BONE_COLOURS,
                 names: Sequence[str] = ()) -> Plot:  # fmt: skip
     """Interactive volumes (bones, D, H, W), a trace and, with names, a legend for each colour.
@@ -88,22 +83,21 @@ def volume_plot(volumes: np.ndarray, threshold: float = 0.5, colours: Sequence[s
         r, g, b = to_rgb(colour)
         lights = [*_LIGHT, *(_SEAM * light for light in _LIGHT)]
         shades = [to_hex((light * r, light * g, light * b)) for light in lights]
-        trace = {
+        traces.append({
             "type": "mesh3d", **mask_mesh(mask, seam & mask), "color": colour,
             "colorscale": [*zip(np.linspace(0, 1, 6).tolist(), shades, strict=True)],
             "cmin": 0, "cmax": 5, "intensitymode": "cell", "flatshading": True,
             "lighting": {"ambient": 1, "diffuse": 0, "specular": 0}, "hoverinfo": "skip",
             "name": names[i] if names else None, "showlegend": bool(names), "showscale": False,
-        }  # fmt: skip
-        traces.append(trace)
+        })  # fmt: skip
     return {"data": [*traces, cube_line(size)], "layout": cube_layout(size)}
 
 
 def mask_mesh(mask: np.ndarray, dark: np.ndarray) -> dict[str, np.ndarray]:
-    """Corners, triangles and shades for ``Mesh3d``; small whole numbers, light to send.
+    """Corners, triangles and shades for ``Mesh3d`` of a mask (D, H, W), in small whole numbers.
 
-    Corners of the mask (D, H, W) count cells from the cube's corner: the voxel frame and ½. Shades
-    are the axis that a face lies across, and 3 more on the cells that are ``dark``, of the mask.
+    Corners count cells from the cube's corner: the voxel frame and ½. Shades are the axis that a
+    face lies across, and 3 more on the cells that are ``dark``.
     """
     quads = exposed_faces(mask)
     kind = np.uint8 if max(mask.shape) < 256 else np.uint16
@@ -113,5 +107,5 @@ def mask_mesh(mask: np.ndarray, dark: np.ndarray) -> dict[str, np.ndarray]:
     middles = quads.mean(axis=1)[:, ::-1] + 1  # of the padded mask; halfway between two cells
     beside = (round_(middles).astype(int) for round_ in (np.floor, np.ceil))
     darker = np.any([np.pad(dark, 1)[tuple(cells.T)] for cells in beside], axis=0)
-    shades = np.tile((_normal_axis(quads) + 3 * darker).astype(np.uint8), 2)
+    shades = np.tile((np.ptp(quads, axis=1).argmin(axis=1) + 3 * darker).astype(np.uint8), 2)
     return placed(corners) | dict(zip("ijk", triangles, strict=True)) | {"intensity": shades}

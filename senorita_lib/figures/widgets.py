@@ -48,11 +48,16 @@ class Live:
         if self.held:
             return
         old, self.drawn = self.drawn, _listed(self.draw())
+
+        def changes(old: Plot, new: Plot) -> Plot:
+            return {key: new[key] for key in new if not np.array_equal(old[key], new[key])}
+
         with self.figure.batch_update():  # plotly takes milliseconds to check what it is told
             for trace, *pair in zip(self.figure.data, old["data"], self.drawn["data"], strict=True):
-                trace.update(_changes(*pair))
-            layouts = ({k: plot["layout"].get(k) for k in _MOVING} for plot in (old, self.drawn))
-            self.figure.update_layout(_changes(*layouts))
+                trace.update(changes(*pair))
+            moving = ("title", "xaxis", "yaxis")
+            layouts = ({k: plot["layout"].get(k) for k in moving} for plot in (old, self.drawn))
+            self.figure.update_layout(changes(*layouts))
 
     @contextmanager
     def one_redraw(self) -> Iterator[None]:
@@ -67,23 +72,19 @@ class Live:
 
 def _listed(plot: Plot) -> Plot:
     """The same with maps as lists: of a packed one, the page sends back all for every row."""
-    maps = [trace for trace in plot["data"] if np.ndim(trace.get("z", 0)) == 2]
-    for trace in maps:
-        trace["z"] = trace["z"].tolist()
+    for trace in plot["data"]:
+        if np.ndim(trace.get("z", 0)) == 2:
+            trace["z"] = trace["z"].tolist()
     return plot
 
 
-_MOVING = ("title", "xaxis", "yaxis")
-
-
-def _changes(old: Plot, new: Plot) -> Plot:
-    return {key: new[key] for key in new if not np.array_equal(old[key], new[key])}
+_STEPS = ("1 frame", "2 square", "3 foreground", "4 box", "5 hand", "6 image")
 
 
 def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
     """The crop of each frame step by step, in the paper's way and the release's."""
     number = slider(0, 0, len(frames) - 1, "frame")
-    step = _picker([(name, i) for i, name in enumerate(crop.STEPS)], "step")
+    step = _picker([(name, i) for i, name in enumerate(_STEPS)], "step")
     foreground = _choice("foreground", "otsu", "valley")
     centre = _choice("centre", "mass", "box")
 
@@ -106,10 +107,12 @@ def pose_input(
     """An input of ``CHANNELS``, (channels, S, S), image frame, of a hand turned by degrees."""
     frame = hands.alone(turned(pose, turn))
     crops = CropBatch.stack([crop_hand(frame.depth, frame.box, hands.camera)])
-    if name == "layers":
-        return representations.layer_depth(crops, layers)[0]
-    functions = {"depth": "depth_image", "projection": "project_points", "voxels": "voxelize"}
-    return getattr(representations, functions[name])(crops)[0]
+    functions: dict[str, Callable[..., torch.Tensor]] = {
+        "depth": representations.depth_image, "projection": representations.project_points,
+        "layers": partial(representations.layer_depth, layers=layers),
+        "voxels": representations.voxelize,
+    }  # fmt: skip
+    return functions[name](crops)[0]
 
 
 def channel_title(name: str, channel: int, layers: int = LAYERS) -> str:
@@ -120,11 +123,10 @@ def channel_title(name: str, channel: int, layers: int = LAYERS) -> str:
         return ("x-y, from the front", "z-y, from the side", "z-x, from above")[channel]
     if name == "layers":
         behind = f"what lies behind {100 - 200 * channel / layers:+.0f} mm" if channel else "all"
-        title = f"layer {channel} of {layers}: {behind}"
-    else:
-        low, high = (200 * (channel + i) / CHANNELS["voxels"] - 100 for i in (0, 1))
-        title = f"slice {channel} of {CHANNELS['voxels']}: from {low:+.0f} to {high:+.0f} mm"
-    return title.replace("-", "−")
+        return f"layer {channel} of {layers}: {behind}".replace("-", "−")
+    count = CHANNELS["voxels"]
+    low, high = (200 * (channel + i) / count - 100 for i in (0, 1))
+    return f"slice {channel} of {count}: from {low:+.0f} to {high:+.0f} mm".replace("-", "−")
 
 
 def input_explorer(hands: SyntheticHand, pose: HandPose, layers: int = LAYERS) -> ipywidgets.VBox:
@@ -139,7 +141,7 @@ def input_explorer(hands: SyntheticHand, pose: HandPose, layers: int = LAYERS) -
 
     def draw() -> Plot:
         plane = channels(name.value, turn.value)[channel.value]
-        plot = crop.voxel_map(plane) if name.value == "voxels" else crop.image_map(plane)
+        plot = crop.image_map(plane, name.value == "voxels")
         plot["layout"]["title"]["text"] = channel_title(name.value, channel.value, layers)
         return plot
 
@@ -158,8 +160,7 @@ def input_explorer(hands: SyntheticHand, pose: HandPose, layers: int = LAYERS) -
 def gallery_explorer(views: dict[str, HandView]) -> ipywidgets.VBox:
     """Predicted and true hands to be turned, with a slider that chooses one by its name."""
     hand = _picker(list(views), "hand")
-    live = Live(lambda: hand_plot(hand.value, views[hand.value]), [hand])
-    return column(hand, live.figure)
+    return column(hand, Live(lambda: hand_plot(hand.value, views[hand.value]), [hand]).figure)
 
 
 def posed_volumes(*degrees: Sequence[float], size: int = 32, **options: Any) -> np.ndarray:
@@ -174,9 +175,9 @@ def skeleton_explorer(
 ) -> ipywidgets.HBox:
     """The volumes of all 20 bones, with sliders for the fingers, the view and the renderer.
 
-    ``gamma`` per squared cell (eq. 1; with the Euclidean distance, per 1/200 of the cube, as in
-    the release) and ``turn``, degrees, as in :func:`posed_hand`, are where the sliders start. Of
-    ``size`` cells along each side, those above ``threshold`` are drawn.
+    ``gamma`` (per squared cell; with the Euclidean distance, per 1/200 of the cube) and ``turn``,
+    degrees, are where the sliders start. Of ``size`` cells along each side, those above
+    ``threshold`` are drawn.
     """
     bends = [slider(value, -15, 90) for value in OPEN]
     spreads = [slider(APART[0], 0, 60)]  # away from the palm, the others towards the thumb
@@ -218,18 +219,25 @@ def skeleton_explorer(
     for button, gesture in zip(buttons, GESTURES.values(), strict=True):
         button.on_click(partial(bend, gesture))
     distance.observe(change_distance, "value")
-    fingers = [_head("finger"), _head("bend (°)"), _head("spread (°)")]
+
+    def head(text: str, colour: str = "inherit") -> ipywidgets.HTML:
+        return ipywidgets.HTML(f"<b style='color:{colour}'>{text}</b>")
+
+    def grid(children: Sequence[ipywidgets.Widget], columns: str) -> ipywidgets.GridBox:
+        layout = {"grid_template_columns": columns, "grid_gap": "0 4px", "align_items": "center"}
+        return ipywidgets.GridBox(children, layout=layout)
+
+    fingers = [head("finger"), head("bend (°)"), head("spread (°)")]
     for name, colour, *sliders in zip(FINGERS, FINGER_COLOURS, bends, spreads, strict=True):
-        fingers += [_head(name, colour), *sliders]
+        fingers += [head(name, colour), *sliders]
     controls = [
         *(fall_off, distance, ends, ipywidgets.Label(f"drawn: voxels above {threshold:g}")),
-        _grid(fingers, "54px 1fr 1fr"),
-        _grid(buttons, "repeat(4, 1fr)"),
-        *(_head("palm turned (°)"), *views),
+        *(grid(fingers, "54px 1fr 1fr"), grid(buttons, "repeat(4, 1fr)")),
+        *(head("palm turned (°)"), *views),
     ]
     # Controls and figure fit side by side next to JupyterLab's list of files.
-    column = ipywidgets.VBox(controls, layout={"width": "380px", "flex": "0 0 auto"})
-    return ipywidgets.HBox([column, live.figure], layout={"flex_flow": "row wrap"})
+    left = ipywidgets.VBox(controls, layout={"width": "380px", "flex": "0 0 auto"})
+    return ipywidgets.HBox([left, live.figure], layout={"flex_flow": "row wrap"})
 
 
 _AUTO, _LABEL = {"width": "auto"}, {"description_width": "80px"}
@@ -252,15 +260,6 @@ def _choice(label: str, *options: str) -> ipywidgets.ToggleButtons:
     return ipywidgets.ToggleButtons(options=options, description=label, style=style)
 
 
-def _head(text: str, colour: str = "inherit") -> ipywidgets.HTML:
-    return ipywidgets.HTML(f"<b style='color:{colour}'>{text}</b>")
-
-
 def column(*widgets: ipywidgets.Widget, width: int = 580) -> ipywidgets.VBox:
     """Widgets below each other, of so many px."""
     return ipywidgets.VBox(widgets, layout={"width": f"{width}px"})
-
-
-def _grid(children: Sequence[ipywidgets.Widget], columns: str) -> ipywidgets.GridBox:
-    layout = {"grid_template_columns": columns, "grid_gap": "0 4px", "align_items": "center"}
-    return ipywidgets.GridBox(children, layout=layout)

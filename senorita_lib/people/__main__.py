@@ -7,8 +7,8 @@ import pandas as pd
 from tqdm.contrib.concurrent import thread_map
 
 from senorita_lib.commands import command
-from senorita_lib.people.batches import find_people
 from senorita_lib.people.crops import BodySet
+from senorita_lib.people.readers import find_people
 
 _MISSING = "is missing, wanted an image"
 

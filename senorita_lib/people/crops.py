@@ -94,9 +94,9 @@ def cut_body(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Cut a person out: an image (3, size, size), red, green, blue in [-1, 1]; uvd (16, 3).
 
-    Both are float32. The image is -1 outside the frame's; unknown uvd are NaN. The content is
-    augmented as in :mod:`senorita_lib.augmentation`: ``angle`` in degrees, ``shift`` in uv. A
-    ``mirror`` swaps left and right keypoints too; ``colour`` are factors on red, green and blue.
+    The image is -1 outside the frame's; unknown uvd are NaN. The content is augmented as in
+    :mod:`senorita_lib.augmentation`, ``angle`` in degrees, ``shift`` in uv; a ``mirror`` swaps left
+    and right keypoints too; ``colour`` are factors.
     """
     # uv' = 1/2 + scale R (uv - 1/2) + shift, with uv = (pixel - corner) / side; a mirror then maps
     # u' to 1 - u'. A crop pixel's uv is (index + 1/2) / size.

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,18 @@ import numpy as np
 import torch
 
 from senorita_lib._arguments import check_device, check_flags
+from senorita_lib.augmentation import draw
 from senorita_lib.estimator import PoseEstimator
 from senorita_lib.files import atomic_write, project_path, read_json, user_path
 from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
-from senorita_lib.people.batches import BodyBatches, People, find_people
 from senorita_lib.people.crops import CUBE_MM, BodySet, cut_body
 from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS
+from senorita_lib.people.readers import People, find_people
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe
 from senorita_lib.training import loop, processes
+from senorita_lib.training.batches import Shuffled, seed_of
 from senorita_lib.training.loop import Loop, Losses, Row
 from senorita_lib.training.transfer import Transfer, transfer
 
@@ -37,6 +39,7 @@ _OF_RECIPE = {
     "rotation", "scale", "scale_probability", "shift", "batch", "learning_rate", "decay",
     "precision",
 }  # fmt: skip
+_COLOUR = 0.2  # each of red, green and blue is multiplied by 1 ± this, as in Sun et al.
 SYNTHETIC, _KEPT = "synthetic", "data/people_synthetic"
 Paths = str | os.PathLike[str]
 
@@ -62,11 +65,10 @@ def pretrain(
 ) -> Path:  # fmt: skip
     """Train an estimator on people, or continue an earlier call; returns the file of its weights.
 
-    ``folder`` also receives checkpoints, ``log.json``, ``timing.json`` and ``people.json``.
     ``people`` is a folder as in :func:`.find_people`, or sets such as ``[Mpii(root)]``, or
-    "synthetic": 4,000 synthetic people, kept in ``data/people_synthetic``. The options are those of
-    :func:`senorita_lib.training.stages.train`. Raises ``ValueError`` if the folder holds a run of
-    another recipe or on other people, or there are too few; ``OSError`` if images are missing.
+    "synthetic": 4,000 people, kept in ``data/people_synthetic``. Raises ``ValueError`` if the
+    folder holds a run of another recipe or on other people, or there are too few; ``OSError`` if
+    images are missing.
     """
     folder, recipe = user_path(folder), body_recipe(recipe)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -130,6 +132,58 @@ def body_pose_loss(predicted_uvd: torch.Tensor, true_uvd: torch.Tensor) -> torch
     return off.abs().mean() * HEATMAP_CELLS
 
 
+class BodyBatches:
+    """Training batches of people, functions of seed and step alone: half with depths, if any.
+
+    ``rows`` are those to train on, with 2D labels alone and with depths. Fewer people than a batch
+    takes raise ``ValueError``.
+    """
+
+    def __init__(
+        self, recipe: Recipe, people: People, rows: Sequence[np.ndarray], device: str
+    ) -> None:
+        self.recipe, self.people, self.device = recipe, people, device
+        self.orders = {k: Shuffled(own, recipe.seed) for k, own in enumerate(rows) if len(own)}
+        fewest = min((len(order.rows) for order in self.orders.values()), default=0)
+        if fewest * len(self.orders) < recipe.batch:
+            said = f"there are {fewest} people of a kind to train on"
+            raise ValueError(f"{said}, wanted at least their share of a batch of {recipe.batch}")
+        # OpenCV reads and warps without Python's lock. A study gives each run one thread.
+        self._threads = ThreadPoolExecutor(torch.get_num_threads())
+        self._ahead: tuple[int, list[Future]] = (-1, [])
+
+    def __call__(self, step: int, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """A step's rows for this process: images (B, 3, S, S) in [-1, 1] and uvd (B, 16, 3)."""
+        begun, crops = self._ahead
+        if begun != step:
+            crops = self._begin(step, batch)
+        self._ahead = step + 1, self._begin(step + 1, batch)
+        parts = zip(*(crop.result() for crop in crops), strict=True)
+        images, uvd = (torch.from_numpy(np.stack(part)).to(self.device) for part in parts)
+        return images, uvd
+
+    def _begin(self, step: int, batch: int) -> list[Future]:
+        """Let threads cut out the people of a step."""
+        recipe = self.recipe
+        numbers = np.diff(np.linspace(0, batch, len(self.orders) + 1).astype(int))
+        orders = zip(self.orders.items(), numbers, strict=True)
+        rows = np.concatenate([order(kind, step, number) for (kind, order), number in orders])
+        generator = torch.Generator().manual_seed(seed_of(recipe.seed, 16, step))
+        draws = draw(
+            batch, generator, angle=recipe.rotation, scale=recipe.scale,
+            scale_probability=recipe.scale_probability, shift=recipe.shift,
+        )  # fmt: skip
+        more = torch.rand(batch, 4, generator=generator)
+        colour = 1 + _COLOUR * (2 * more[:, 1:] - 1)
+        changes = draws.angle, draws.scale, draws.shift, more[:, 0] < 0.5, colour
+        people = zip(rows, *(values.tolist() for values in changes), strict=True)
+
+        def cut(row: int, *change: Any) -> tuple[np.ndarray, np.ndarray]:
+            return cut_body(self.people[row], recipe.image_size, *change)
+
+        return [self._threads.submit(cut, *own) for own in [*people][processes.rank_slice(batch)]]
+
+
 class BodyTrainer(Loop):
     """The one stage of pretraining."""
 
@@ -146,7 +200,6 @@ class BodyTrainer(Loop):
         torch.manual_seed(recipe.seed)
         self.model = body_network(recipe).to(device)
         if self.precision == "bfloat16":
-            # torch's stub does not know it
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.begin_stage()
 
@@ -211,9 +264,8 @@ def predict_people(
 def body_errors(uvd: np.ndarray, people: BodySet, rows: np.ndarray) -> dict[str, float]:
     """Mean errors of predicted uvd (N, 16, 3) over the labelled keypoints of some people.
 
-    ``validation_percent`` is the distance in the image, in percent of the box's side;
-    ``validation_body_mm`` that in space relative to the pelvis, mm, of those with depths, if there
-    are any. NaN predictions propagate.
+    In percent of the box's side in the image; in space, of those with depths, in mm relative to
+    the pelvis. NaN predictions propagate.
     """
 
     def mean_distance(found: np.ndarray, true: np.ndarray) -> float:
@@ -222,24 +274,18 @@ def body_errors(uvd: np.ndarray, people: BodySet, rows: np.ndarray) -> dict[str,
 
     boxes, keypoints, spatial = people.boxes[rows], people.keypoints[rows], people.spatial[rows]
     corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
-    true = np.concatenate(
-        [(keypoints[..., :2] - corner) / side, 0.5 - keypoints[..., 2:] / CUBE_MM], axis=-1
-    )
+    places = (keypoints[..., :2] - corner) / side, 0.5 - keypoints[..., 2:] / CUBE_MM
+    true = np.concatenate(places, axis=-1)
     errors = {"validation_percent": 100 * mean_distance(uvd[..., :2], true[..., :2])}
     if spatial.any():
-        poses = (
-            to_camera(pose[spatial], boxes[spatial], people.cameras[rows][spatial])
-            for pose in (uvd, true)
-        )
+        given = boxes[spatial], people.cameras[rows][spatial]
+        poses = (to_camera(pose[spatial], *given) for pose in (uvd, true))
         errors["validation_body_mm"] = mean_distance(*(p - p[:, PELVIS, None] for p in poses))
     return errors
 
 
 def to_camera(uvd: np.ndarray, boxes: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """uvd (N, 16, 3) to camera frame, mm, but z counts from the true pelvis's depth.
-
-    To compare poses, subtract each one's own pelvis.
-    """
+    """uvd (N, 16, 3) to camera frame, mm, but z counts from the true pelvis's depth."""
     corner, side = boxes[:, None, :2], (boxes[:, 2] - boxes[:, 0])[:, None, None]
     u, v = np.moveaxis(corner + side * uvd[..., :2], -1, 0)
     fx, fy, cx, cy, pelvis = cameras.T[..., None]

@@ -14,10 +14,12 @@ The latter is the form used by Moon et al.'s PoseNet (2019):
 https://github.com/mks0601/3DMPPE_POSENET_RELEASE says where to get the files.
 """
 
+import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,14 +39,14 @@ _PATH = "annotations/Human36M_subject{}_{}.json"
 _EVERY = 5  # frames, which are 20 ms apart
 _SMALLEST = 50  # mm; everybody is larger, but not in metres
 _FIRST, _ENOUGH = 16, 0.9  # people of each camera to try t on; share of joints inside their boxes
+_HELD, _FEW = 1000, 0.01  # people of a kind to validate on, at most; share of lost images
 _OFF = 8  # px that an image's size may differ from the listed one; the videos differ by 2 in height
 
 
 class Mpii(BodySet):
     """MPII's people for training with their 2D keypoints, hidden ones too, if they have labels.
 
-    The boxes are the usual ones: 1.25 times the person's height, centred slightly below the
-    labelled centre. A damaged file or one of another version raises ``ValueError``.
+    The boxes are the usual ones. A damaged file or one of another version raises ``ValueError``.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -116,12 +118,11 @@ def _squares(centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
 
 
 class Human36m(BodySet):
-    """Human3.6M's people with their keypoints in 3D.
+    """Human3.6M's training subjects whose annotations are there, in 3D, in every fifth frame.
 
-    They are those of the training subjects whose annotations are there, in every fifth frame. A box
-    is the square around the labelled one, 1.25 times as large. A keypoint behind its camera has no
-    pixel: its u and v are NaN. Raises ``FileNotFoundError``, or ``ValueError`` if a file is damaged
-    or of another form.
+    A box is the square around the labelled one, 1.25 times as large. A keypoint behind its camera
+    has no pixel: its u and v are NaN. Raises ``FileNotFoundError``, or ``ValueError`` if a file is
+    damaged or of another form.
     """
 
     sizes: np.ndarray  # (N, 2), int: width and height of each person's image, as listed
@@ -223,3 +224,59 @@ def _project(joints: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     """Camera frame (N, J, 3) to pixel frame (N, J, 2); NaN behind the camera."""
     z = np.where(joints[..., 2:] > 0, joints[..., 2:], np.nan)
     return joints[..., :2] / z * intrinsics[:, None, :2] + intrinsics[:, None, 2:]
+
+
+class People(BodySet):
+    """Several sets as one, without the people whose images are missing.
+
+    Not every copy of MPII has all that it lists: that gives a warning. More than 1 % of a set's
+    images missing raise ``FileNotFoundError``.
+    """
+
+    def __init__(self, sets: Sequence[BodySet]) -> None:
+        self._places: list[tuple[BodySet, int]] = []
+        labels, digest = [], hashlib.sha256()
+        for people in sets:
+            missing, listed = sorted(people.missing()), len(set(people.names))
+            words = f"{len(missing):,} of {listed:,} images are missing in {people.images}"
+            words += f", first {missing[:3]}"
+            if len(missing) > _FEW * listed:
+                raise FileNotFoundError(f"{words}, wanted at most {_FEW:.0%} missing")
+            if missing:
+                warnings.warn(f"{words}: their people are left out", stacklevel=2)
+            rows = np.flatnonzero(~np.isin(people.names, missing)).tolist()
+            self._places += [(people, row) for row in rows]
+            labels.append((people.boxes[rows], people.keypoints[rows], people.cameras[rows]))
+            digest.update("\n".join([people.identity, *missing]).encode())
+        self.names = [people.names[row] for people, row in self._places]
+        self.boxes, self.keypoints, self.cameras = map(np.concatenate, zip(*labels, strict=True))
+        self.identity = digest.hexdigest()
+
+    def image(self, index: int) -> np.ndarray:
+        """The image of a person, (H, W, 3), uint8; red, green, blue."""
+        people, row = self._places[index]
+        return people.image(row)
+
+    def split(self, share: float) -> tuple[list[np.ndarray], np.ndarray]:
+        """Rows to train on, with 2D labels and with depths; to validate on, of each the last share.
+
+        One person alone of a kind raises ``ValueError``.
+        """
+        seen, held = [], []
+        for spatial, labels in enumerate(("2D labels alone", "depths")):
+            rows = np.flatnonzero(self.spatial == spatial)
+            if len(rows) == 1:
+                raise ValueError(f"there is one person with {labels}, wanted none or at least two")
+            cut = len(rows) - min(max(1, round(len(rows) * share)), _HELD, len(rows))
+            seen.append(rows[:cut])
+            held.append(rows[cut:])
+        return seen, np.concatenate(held)
+
+
+def find_people(root: str | os.PathLike[str]) -> list[BodySet]:
+    """The people in the folders ``MPII`` and ``Human36M`` of ``root``; either may be missing."""
+    places = (Mpii, user_path(root) / "MPII"), (Human36m, user_path(root) / "Human36M")
+    found: list[BodySet] = [reader(place) for reader, place in places if place.is_dir()]
+    if not found:
+        raise FileNotFoundError(f"{user_path(root)} holds neither MPII nor Human36M, wanted one")
+    return found

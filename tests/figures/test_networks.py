@@ -11,8 +11,7 @@ import torch
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand
 from senorita_lib.evaluation import bone_angles, mean_joint_error
-from senorita_lib.figures.networks import overview_figure, refiner_figure
-from senorita_lib.figures.page import follow
+from senorita_lib.figures.networks import follow, overview_figure, refiner_figure
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
@@ -35,16 +34,8 @@ def draw(figure, **changes):
     return figure(network(**changes), frame())
 
 
-def crop(model):
-    return CropBatch.stack([crop_hand(frame().depth, frame().box, size=model.recipe.image_size)])
-
-
-def texts(figure):  # all but the arrows, which have no words
-    return [text for text in figure.axes[0].texts if text.get_text()]
-
-
 def words(figure):
-    return "\n".join(text.get_text() for text in texts(figure))
+    return "\n".join(text.get_text() for text in figure.axes[0].texts)
 
 
 def shapes(figure):
@@ -62,30 +53,28 @@ def test_the_overview_prints_the_shapes_of_the_modules(model, channels):
     assert shapes(draw(overview_figure, model=model)) == wanted
 
 
-def test_the_refiner_prints_a_bones_share_of_the_shapes():
+def test_the_refiner_prints_a_bones_share_of_the_shapes_and_draws_the_tensors_themselves():
     figure = draw(refiner_figure, model=1)
     kernels = {(5, 5), (3, 3), (4, 4), (2, 2)}
     maps = {(4, 28, 28), (4, 7, 7), (4, 12, 12), (4, 6, 6)}
     assert shapes(figure) == kernels | maps | {(32, 32), (16, 16), (8, 8)}
     for sizes in ("484 → 24", "3 → 12", "12 → 24", "24 → 24", "48 → 3"):
         assert sizes in words(figure)
-
-
-def test_pictures_are_the_tensors_themselves():
     net = network()
     seen = follow(net, frame())
     bone = int(bone_angles(seen.joints_mm, seen.refined.joints_mm)[0].argmax())
     drawn = [a.get_array() for axes in refiner_figure(net, frame()).axes for a in axes.images]
     stage, joined = (seen.calls[f"refiner.{n}"] for n in ("patch_stream.0", "residual"))
-    tensors = stage.input[0, bone], *stage.output[0, 4 * bone : 4 * bone + 4]
-    for tensor in (*tensors, joined.input[0, bone][:, None]):
+    tensors = stage[0][0, bone], *stage[1][0, 4 * bone : 4 * bone + 4]
+    for tensor in (*tensors, joined[0][0, bone][:, None]):
         assert any(a.shape == tensor.shape and (a == tensor.numpy()).all() for a in drawn)
 
 
 def test_errors_losses_and_arrows_are_those_of_the_prediction():
     net, true = network(model=1).eval(), torch.tensor(frame().joints)[None]
     with torch.no_grad():
-        crops = crop(net)
+        crop = crop_hand(frame().depth, frame().box, size=net.recipe.image_size)
+        crops = CropBatch.stack([crop])
         prediction = net(crops)
     poses = [pose.numpy() for pose in (prediction.joints_mm, prediction.refinement.joints_mm)]
     overview, refiner = (draw(f, model=1) for f in (overview_figure, refiner_figure))
@@ -118,11 +107,11 @@ RELEASED = {"model": 3, "fusion": "stems", "patches": "released"}
 @pytest.mark.parametrize("figure", [overview_figure, refiner_figure])
 @pytest.mark.parametrize("changes", [{"model": 1}, {"model": 4}, RAW, RELEASED])
 def test_nothing_overlaps(figure, changes):
-    drawn = draw(figure, **changes)
-    boxes = [text.get_window_extent() for text in texts(drawn)]
+    texts = [text for text in draw(figure, **changes).axes[0].texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in texts]  # arrows have no words
     assert len(boxes) > 20
     for i, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[:i]), texts(drawn)[i]
+        assert not any(box.overlaps(other) for other in boxes[:i]), texts[i]
 
 
 def test_what_cannot_be_drawn_is_refused():

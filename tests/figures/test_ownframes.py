@@ -38,32 +38,29 @@ def drawn(figure: go.FigureWidget) -> np.ndarray:
     return np.stack([lines[2].x, lines[2].y], axis=1)
 
 
-def test_the_panel_shows_joints_and_their_expected_errors(poses: list[Any]) -> None:
-    figure = ownframes.pose_panel(CLIP[0].depth, poses[0])
+def middle(frame: Any) -> np.ndarray:
+    return SR300.project(np.asarray(frame.joints).mean(axis=0))[:2]
+
+
+def test_panel_and_plot_show_joints_and_their_expected_errors(poses: list[Any]) -> None:
+    depth, pose = CLIP[0].depth, poses[0]
+    figure = ownframes.pose_panel(depth, pose)
     image, front, _, bars = figure.axes
-    np.testing.assert_allclose([bar.get_width() for bar in bars.patches], poses[0].confidence_mm)
+    np.testing.assert_allclose([bar.get_width() for bar in bars.patches], pose.confidence_mm)
     assert image.get_title() == "right hand" and len(front.lines) == 20
     left, right = image.get_xlim()
-    assert left < poses[0].pixels[:, 0].min() and poses[0].pixels[:, 0].max() < right
-
-
-def test_the_plot_has_a_halo_of_the_expected_error_and_nothing_without_a_hand(
-    poses: list[Any],
-) -> None:
-    plot = go.Figure(ownframes.pose_plot(CLIP[0].depth, poses[0], "a name"))
+    assert left < pose.pixels[:, 0].min() and pose.pixels[:, 0].max() < right
+    plot = go.Figure(ownframes.pose_plot(depth, pose, "a name"))
     assert plot.layout.title.text.endswith("a name") and "expected error" in plot.layout.title.text
     sizes = np.array(plot.data[-1].marker.size)
-    assert (np.argsort(sizes) == np.argsort(poses[0].confidence_mm)).all()
-    nothing = go.Figure(ownframes.pose_plot(0 * CLIP[0].depth, None, "a name"))
+    assert (np.argsort(sizes) == np.argsort(pose.confidence_mm)).all()
+    nothing = go.Figure(ownframes.pose_plot(0 * depth, None, "a name"))
     assert nothing.layout.title.text == "no hand found · a name"
     assert np.isnan(nothing.data[-1].x).all()
-
-
-def test_a_frame_of_floats_with_holes_and_no_hand_is_drawn() -> None:
-    depth = np.where(CLIP[0].depth > 0, CLIP[0].depth, np.nan).astype(np.float32)
-    depth[0, 0] = np.inf
-    plot = go.Figure(ownframes.pose_plot(depth, None, "a name"))
-    np.testing.assert_array_equal(np.asarray(plot.data[0].z) > 0, CLIP[0].depth[::2, ::2] > 0)
+    holes = np.where(depth > 0, depth, np.nan).astype(np.float32)
+    holes[0, 0] = np.inf
+    plot = go.Figure(ownframes.pose_plot(holes, None, "a name"))
+    np.testing.assert_array_equal(np.asarray(plot.data[0].z) > 0, depth[::2, ::2] > 0)
 
 
 def test_the_clips_slider_chooses_the_frame(poses: list[Any]) -> None:
@@ -77,18 +74,16 @@ def test_the_clips_slider_chooses_the_frame(poses: list[Any]) -> None:
 
 
 def test_a_dragged_box_moves_the_pose(predictor: Predictor) -> None:
-    frame = CLIP[0]
-    figure = figure_of(ownframes.box_explorer(frame.depth, predictor, SR300))
-    first, (box,) = drawn(figure), figure.layout.shapes
-    middle = SR300.project(np.asarray(frame.joints).mean(axis=0))[:2]
-    assert box.x0 < middle[0] < box.x1 and box.y0 < middle[1] < box.y1
+    figure = figure_of(ownframes.box_explorer(CLIP[0].depth, predictor, SR300))
+    first, (box,), (u, v) = drawn(figure), figure.layout.shapes, middle(CLIP[0])
+    assert box.x0 < u < box.x1 and box.y0 < v < box.y1
     # As the browser tells it: a key a corner.
     shifted = {"shapes[0].x0": box.x0 + 25, "shapes[0].x1": box.x1 + 25}
     figure.plotly_relayout(shifted)
     assert f"box {box.x0:.0f} " in figure.layout.title.text
     assert 0 < np.nanmax(np.abs(drawn(figure) - first)) < 30
-    figure.plotly_relayout({"shapes[0].x0": 2, "shapes[0].x1": 60, "shapes[0].y0": 2,
-                            "shapes[0].y1": 60})  # fmt: skip
+    corners = {"x0": 2, "x1": 60, "y0": 2, "y1": 60}
+    figure.plotly_relayout({f"shapes[0].{name}": value for name, value in corners.items()})
     assert "holds no" in figure.layout.title.text and not len(drawn(figure))
 
 
@@ -103,14 +98,12 @@ def test_a_file_takes_the_frames_place_or_says_why_not(predictor: Predictor) -> 
 
     drop("own.png", encode_depth(CLIP[3].depth))
     assert figure.layout.shapes[0].to_plotly_json() != before
-    middle = SR300.project(np.asarray(CLIP[3].joints).mean(axis=0))[:2]
-    assert np.linalg.norm(np.nanmean(drawn(figure), axis=0) - middle) < 40
-    drop("note.png", b"no picture")
-    assert "note.png is truncated or no PNG" in figure.layout.title.text
+    assert np.linalg.norm(np.nanmean(drawn(figure), axis=0) - middle(CLIP[3])) < 40
     drop("small.png", encode_depth(CLIP[3].depth[::2, ::2].copy()))
     assert "shape (240, 320)" in figure.layout.title.text
     drop("own.png", encode_depth(CLIP[3].depth))
     drop("note.png", b"no picture")
+    assert "note.png is truncated or no PNG" in figure.layout.title.text
     figure.plotly_relayout({"shapes[0].x0": figure.layout.shapes[0].x0 + 3})  # on the last good one
     assert len(drawn(figure)) and "box" in figure.layout.title.text
 

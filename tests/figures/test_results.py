@@ -58,22 +58,21 @@ def test_joint_bars_go_from_the_palm_outwards_finger_by_finger():
     assert [t.get_text() for t in left.get_xticklabels()][:3] == ["wrist", "MCP", "PIP"]
 
 
-def comparison(label, difference, low, high, **changes):
-    row = {"one": "a", "other": label, "split": "all", "decides": True, "label": label}
-    return row | {"difference": difference, "low": low, "high": high} | changes
+def comparison(label, difference, low, high, split="all", decides=True):
+    row = {"one": "a", "other": label, "split": split, "decides": decides, "label": label}
+    return row | {"difference": difference, "low": low, "high": high}
 
 
 PAIRS = [
-    comparison("Model 2", -2.0, -3.0, -1.0),
-    comparison("Model 3", -12.0, -13.0, -11.0, split="VIEWP"),
+    comparison("Model 2", -2.0, -3.0, -1.0), comparison("Model 3", -12.0, -13.0, -11.0, "VIEWP"),
     comparison("Model 3", -9.0, -13.0, -11.0, decides=False),
-]
-OTHERS = [comparison("others", 0.5, -1.0, 2.0)]
+]  # fmt: skip
 CLAIMS = [
     {"claim": "long " * 20, "verdict": "supported", "comparisons": PAIRS},
-    {"claim": "A short one", "verdict": "inconclusive", "comparisons": OTHERS},
+    {"claim": "A short one", "verdict": "inconclusive",
+     "comparisons": [comparison("others", 0.5, -1.0, 2.0)]},
     {"claim": "Not measured", "verdict": "not measured", "comparisons": []},
-]
+]  # fmt: skip
 
 
 def test_the_ledger_has_a_line_for_each_pair_that_decides():
@@ -86,7 +85,7 @@ def test_the_ledger_has_a_line_for_each_pair_that_decides():
     assert dots[-1].get_markerfacecolor() == "white"  # zero is in its interval
     # A claim of several splits has the line of their mean.
     splits = [
-        comparison("Model 1", mm, mm - 1, mm + 1, split=split, decides=split != "all")
+        comparison("Model 1", mm, mm - 1, mm + 1, split, split != "all")
         for mm, split in enumerate([*SPLITS, "all"])
     ]
     (axes,) = plots.ledger_figure([CLAIMS[1] | {"comparisons": splits}]).axes

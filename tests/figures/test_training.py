@@ -74,11 +74,8 @@ def test_poses_end_with_the_truth(log: Log, strip: CropSet, crops: CropBatch, ha
     labels = [text.get_text() for text in axes.texts]
     assert labels[-1] == "4 of the\nvalidation frames" and "truth" in labels
     assert "0.5k images\n30.0 mm" in labels and "3k images\n25.0 mm" in labels
-
-
-def test_long_run_has_seven_columns_and_light_curves(log: Log, strip: CropSet, hand: Any) -> None:
     more = [log[-2] | {"images": 1000 * i, "sample_poses": hand.tolist()} for i in range(2, 900)]
-    figure = training_figure([*log, *more], strip)
+    figure = training_figure([*log, *more], strip)  # a long run: seven columns, light curves
     assert len(figure.axes[-1].collections) == 8 * 4
     assert max(len(line.get_xdata()) for axes in figure.axes for line in axes.lines) <= 250
     labels = [text.get_text() for text in figure.axes[-1].texts]
@@ -95,32 +92,25 @@ def test_new_diverged_and_unbalanced_runs_are_drawn(log: Log, strip: CropSet) ->
     assert "adaptive" in text.get_text()
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, str]]]:
-    """What a kernel is told: a list of displays, each a list of what it came to show."""
-    displays: list[list[dict[str, str]]] = []
-
-    def display(bundle: dict[str, str], **options: bool) -> SimpleNamespace:
-        assert options == {"raw": True, "display_id": True}
-        displays.append([bundle])
-        return SimpleNamespace(update=lambda bundle, metadata, raw: displays[-1].append(bundle))
-
-    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
-    monkeypatch.setattr(IPython.display, "display", display)
-    return displays
-
-
 @pytest.mark.parametrize(("drawing", "step"), [(2.0, 2.0), (0.0, 0.5)])
 def test_one_display_is_updated_and_seldom(
-    drawing: float, step: float, shown: list, monkeypatch: pytest.MonkeyPatch, strip: CropSet
+    drawing: float, step: float, monkeypatch: pytest.MonkeyPatch, strip: CropSet
 ) -> None:
     """A drawing takes at most a twenty-fifth of the time; quick ones are 5 s apart."""
     clock, draw = SimpleNamespace(seconds=100.0), training.training_figure
+    shown: list[list[dict[str, str]]] = []  # for each display what it came to show
+
+    def display(bundle: dict[str, str], **options: bool) -> SimpleNamespace:
+        assert options == {"raw": True, "display_id": True}
+        shown.append([bundle])
+        return SimpleNamespace(update=lambda bundle, metadata, raw: shown[-1].append(bundle))
 
     def slow(*args: Any) -> Any:
         clock.seconds += drawing
         return draw(*args)
 
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setattr(IPython.display, "display", display)
     monkeypatch.setattr(training.time, "monotonic", lambda: clock.seconds)
     monkeypatch.setattr(training, "training_figure", slow)
     monkeypatch.setattr(training, "sample_frames", lambda recipe, data, cache: strip)

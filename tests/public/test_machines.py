@@ -24,7 +24,7 @@ from senorita_lib.experiments import ledger, tables
 from senorita_lib.files import atomic_write, folder_lock, user_path
 from senorita_lib.model import HandPoseNet
 from senorita_lib.notebook import check_parameters, folder
-from senorita_lib.people.batches import find_people
+from senorita_lib.people.readers import find_people
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.predictor import Predictor
 from senorita_lib.renderer import compiled

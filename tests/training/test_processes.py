@@ -19,7 +19,6 @@ from torch.multiprocessing import ProcessExitedException, start_processes
 
 from senorita_lib.datasets.crops import CropSet
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights
-from senorita_lib.people import batches as bodybatches
 from senorita_lib.people import crops, pretraining
 from senorita_lib.people.synthetic import SyntheticBody
 from senorita_lib.recipes import Recipe, find_recipe
@@ -71,8 +70,7 @@ def pretrain_in_float64(folder, patch=setattr):
     """A pretraining on a few people."""
     network, cut = pretraining.body_network, crops.cut_body
     patch(pretraining, "body_network", lambda recipe: network(recipe).double())
-    for module in (pretraining, bodybatches):
-        patch(module, "cut_body", lambda *given: [part.astype(np.float64) for part in cut(*given)])
+    patch(pretraining, "cut_body", lambda *given: [part.astype(np.float64) for part in cut(*given)])
     recipe = SMALL.override(pretrain=True, pretrain_images=80)
     people = [SyntheticBody(24, side=48)]
     return pretraining.pretrain(recipe, folder, people, progress=False, checkpoint_seconds=0)
