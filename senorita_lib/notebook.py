@@ -58,11 +58,9 @@ def truth(*others: Any) -> Any:
 
     Papermill makes a text of ``-p NAME true`` and a truth value of ``-p NAME True``.
     """
-
-    def read(value: object) -> object:
-        return {"true": True, "false": False}.get(str(value).lower(), value)
-
-    return Annotated[Literal[True, False, *others], BeforeValidator(read)]
+    words = {"true": True, "false": False}
+    read = BeforeValidator(lambda value: words.get(str(value).lower(), value))
+    return Annotated[Literal[True, False, *others], read]
 
 
 def folder(otherwise: str = "", but: tuple[str, ...] = ()) -> Any:

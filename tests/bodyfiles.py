@@ -18,7 +18,6 @@ def write_image(path: Path, image: np.ndarray) -> None:
     path.write_bytes(cv2.imencode(path.suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
 
 
-# ----------------------------------------------------------------------------------------- MPII
 def struct(*rows: dict[str, Any]) -> np.ndarray:
     """A MATLAB struct array (1, N); as there, each row has all fields, some of them []."""
     fields = list(dict.fromkeys(name for row in rows for name in row))
@@ -56,7 +55,6 @@ def write_mpii(root: Path, entries: list[dict], train: list[int], **more: Any) -
     return path
 
 
-# ------------------------------------------------------------------------------------ Human3.6M
 def cameras() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """R (4, 3, 3), centres (4, 3) in mm, f (4, 2) and c (4, 2) of cameras around the room."""
     rotations, centres = [], []
@@ -73,12 +71,6 @@ def cameras() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return np.array(rotations), np.array(centres), np.array(focal), np.array(middle)
 
 
-def pose(rng: np.random.Generator) -> np.ndarray:
-    """17 points (17, 3) that spread as a person's joints do, world frame, mm; z is up."""
-    place = [*rng.uniform(-400, 400, 2), 900]
-    return place + [250, 250, 400] * rng.uniform(-1, 1, (17, 3))
-
-
 def seen(joints: np.ndarray, camera: int) -> tuple[np.ndarray, np.ndarray]:
     """Joints (17, 3) in the frame of a camera, which counts from 1, mm; and in its image."""
     rotation, centre, focal, middle = (values[camera - 1] for values in cameras())
@@ -89,13 +81,15 @@ def seen(joints: np.ndarray, camera: int) -> tuple[np.ndarray, np.ndarray]:
 def human36m(
     subject: int = 1, frames: int = 12, cams: tuple = (1, 2, 3, 4), older: bool = False
 ) -> dict[str, dict]:
-    """What the three files hold: data, camera and joint_3d."""
+    """What the three files hold; 17 points spread as a person's joints do, mm, z is up."""
     rng = np.random.default_rng(subject)
     rotations, centres, focal, middle = cameras()
     data, world = {"images": [], "annotations": []}, {}
     for action, subaction in ((2, 1), (2, 2), (3, 1)):
         poses = world.setdefault(str(action), {}).setdefault(str(subaction), {})
-        poses.update((str(frame), pose(rng).tolist()) for frame in range(frames))
+        for frame in range(frames):
+            place = [*rng.uniform(-400, 400, 2), 900]
+            poses[str(frame)] = (place + [250, 250, 400] * rng.uniform(-1, 1, (17, 3))).tolist()
         for camera in cams:
             folder = f"s_{subject:02d}_act_{action:02d}_subact_{subaction:02d}_ca_{camera:02d}"
             for frame in range(frames):
@@ -109,15 +103,15 @@ def human36m(
                 uv = seen(np.array(poses[str(frame)]), camera)[1]
                 size = (np.ptp(uv, axis=0) - 1) * 1.2
                 corner = (uv.min(axis=0) + uv.max(axis=0)) / 2 - size / 2
-                row = {"image_id": number, "bbox": [*corner.tolist(), *size.tolist()]}
-                data["annotations"].append(row)
+                bbox = [*corner.tolist(), *size.tolist()]
+                data["annotations"].append({"image_id": number, "bbox": bbox})
     shifts = centres if older else [-r @ c for r, c in zip(rotations, centres, strict=True)]
-    values = zip(rotations, shifts, focal, middle, strict=True)
-    camera = {
-        str(number): {key: value.tolist() for key, value in zip("Rtfc", row, strict=True)}
-        for number, row in enumerate(values, 1)
+    given = {"R": rotations, "t": shifts, "f": focal, "c": middle}
+    listed = {
+        str(number): {key: values[number - 1].tolist() for key, values in given.items()}
+        for number in (1, 2, 3, 4)
     }
-    return {"data": data, "camera": camera, "joint_3d": world}
+    return {"data": data, "camera": listed, "joint_3d": world}
 
 
 def write_human36m(root: Path, files: dict[str, dict], subject: int = 1) -> None:

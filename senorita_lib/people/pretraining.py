@@ -8,8 +8,8 @@ the L1 distance of the expected positions, without a loss on the heat maps.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ class BodyBatches:
             raise ValueError(f"{said}, wanted at least their share of a batch of {recipe.batch}")
         # OpenCV reads and warps without Python's lock. A study gives each run one thread.
         self._threads = ThreadPoolExecutor(torch.get_num_threads())
-        self._ahead: tuple[int, list[Future]] = (-1, [])
+        self._ahead: tuple[int, Iterable[tuple[np.ndarray, np.ndarray]]] = (-1, ())
 
     def __call__(self, step: int, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
         """A step's rows for this process: images (B, 3, S, S) in [-1, 1] and uvd (B, 16, 3)."""
@@ -158,11 +158,11 @@ class BodyBatches:
         if begun != step:
             crops = self._begin(step, batch)
         self._ahead = step + 1, self._begin(step + 1, batch)
-        parts = zip(*(crop.result() for crop in crops), strict=True)
+        parts = zip(*crops, strict=True)
         images, uvd = (torch.from_numpy(np.stack(part)).to(self.device) for part in parts)
         return images, uvd
 
-    def _begin(self, step: int, batch: int) -> list[Future]:
+    def _begin(self, step: int, batch: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         """Let threads cut out the people of a step."""
         recipe = self.recipe
         numbers = np.diff(np.linspace(0, batch, len(self.orders) + 1).astype(int))
@@ -176,12 +176,11 @@ class BodyBatches:
         more = torch.rand(batch, 4, generator=generator)
         colour = 1 + _COLOUR * (2 * more[:, 1:] - 1)
         changes = draws.angle, draws.scale, draws.shift, more[:, 0] < 0.5, colour
-        people = zip(rows, *(values.tolist() for values in changes), strict=True)
-
-        def cut(row: int, *change: Any) -> tuple[np.ndarray, np.ndarray]:
-            return cut_body(self.people[row], recipe.image_size, *change)
-
-        return [self._threads.submit(cut, *own) for own in [*people][processes.rank_slice(batch)]]
+        people = [*zip(rows, *(values.tolist() for values in changes), strict=True)]
+        return self._threads.map(
+            lambda own: cut_body(self.people[own[0]], recipe.image_size, *own[1:]),
+            people[processes.rank_slice(batch)],
+        )
 
 
 class BodyTrainer(Loop):

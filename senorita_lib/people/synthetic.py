@@ -63,9 +63,8 @@ class SyntheticBody(BodySet):
 
     def image(self, index: int) -> np.ndarray:
         """The image of a person, (side, side, 3), uint8; red, green, blue."""
-        if len(self._images):
-            return self._images[index]
-        return draw_image(self.seed, index, self.side)
+        kept = len(self._images)
+        return self._images[index] if kept else draw_image(self.seed, index, self.side)
 
     def keep(
         self, folder: str | os.PathLike[str], workers: int | None = None, progress: bool = True
@@ -122,16 +121,14 @@ def pose_body(
     neck = base + _NECK * (chest @ _UP + skull @ _UP) / 2
     at = {"pelvis": np.zeros(3), "upper_neck": neck, "head_top": neck + _HEAD * skull @ _UP}
     for i, (side, sign) in enumerate((("right", -1), ("left", 1))):
-        flexion, abduction = hips[i]
-        thigh = _bent(np.eye(3), -flexion, -sign * abduction)
+        thigh = _bent(np.eye(3), *([-1, -sign] * hips[i]))
         shin = thigh @ rotation(0, knees[i])
         hip = at[f"{side}_hip"] = sign * _HALF_HIPS * _LEFT
         knee = at[f"{side}_knee"] = hip + _THIGH * thigh @ _DOWN
         ankle = at[f"{side}_ankle"] = knee + _SHIN * shin @ _DOWN
         at[f"{side}_toe"] = ankle + shin @ (45 * _DOWN - _FOOT * _BACK)
         at[f"{side}_heel"] = ankle + shin @ (45 * _DOWN + 35 * _BACK)
-        flexion, abduction, twist = shoulders[i]
-        upper = _bent(chest, -flexion, -sign * abduction, -sign * twist)
+        upper = _bent(chest, *([-1, -sign, -sign] * shoulders[i]))
         fore = upper @ rotation(0, -elbows[i])
         shoulder = base + chest @ (sign * _HALF_SHOULDERS * _LEFT + 25 * _DOWN)
         at[f"{side}_shoulder"] = shoulder
@@ -163,7 +160,7 @@ def draw_person(
 
 
 def draw_body(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keypoints, centres and radii as in :func:`draw_person`: pose, view, distance and build."""
+    """Keypoints, and centres and radii as in :func:`draw_person`: pose, view, place and build."""
     size, girth = rng.normal(1, 0.05), np.exp(rng.normal(0.03, 0.12))
     points = size * pose_body(*_draw_angles(rng))
     kind = rng.uniform()

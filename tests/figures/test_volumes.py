@@ -35,7 +35,7 @@ def test_one_cell_has_six_faces() -> None:
     assert all(len(values) == 0 for values in mask_mesh(mask & False, mask & False).values())
 
 
-def test_live_and_static_twin_show_the_same_faces_and_seams_are_darker(volumes: np.ndarray) -> None:
+def test_live_and_static_twin_show_the_same_faces(volumes: np.ndarray) -> None:
     *meshes, _ = volume_plot(volumes, names=FINGERS)["data"]
     assert [trace["name"] for trace in meshes] == list(FINGERS)
     for trace, mask in zip(meshes, colour_masks(volumes).values(), strict=True):
@@ -44,9 +44,3 @@ def test_live_and_static_twin_show_the_same_faces_and_seams_are_darker(volumes: 
         quads = corners[np.concatenate([first, second[:, 2:]], axis=1)]
         np.testing.assert_array_equal(quads, exposed_faces(mask))
         assert len(trace["intensity"]) == len(trace["i"])
-    bones = np.zeros((2, 1, 1, 4))
-    bones[0, 0, 0, :2] = bones[1, 0, 0, 2:] = 1
-    plain, seam, _ = volume_plot(bones, colours=("#ff0000", "#00ff00"))["data"]
-    first, second = (trace["x"][trace["i"]] for trace in (plain, seam))  # a corner of each face
-    assert set(first[plain["intensity"] >= 3]) == {1, 2}
-    assert not (seam["intensity"] >= 3).any() and len(second) == 2 * 10

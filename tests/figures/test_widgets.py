@@ -87,10 +87,7 @@ def test_every_slider_and_toggle_of_the_skeleton_changes_what_is_drawn() -> None
         named(skeleton, label).value = value
         assert before != meshes(skeleton)
         assert_drawn_as_said(skeleton)
-
-
-def test_a_distance_brings_its_own_gamma_and_unit() -> None:
-    skeleton = widgets.skeleton_explorer()
+    # A distance brings its own gamma and unit.
     wanted = ("euclidean", "γ (1/cell)", 0.625), ("squared", "γ (1/cell²)", 0.1)
     for kind, unit, value in wanted:
         named(skeleton, "distance").value = kind
