@@ -1,8 +1,7 @@
 """The start of Step 1 (paper, section 3.1): the estimator first learns 16 keypoints of people.
 
-Joint 2D and 3D training as in integral human pose regression (Sun et al., ECCV 2018): half of each
-batch has only 2D labels, which supervise u and v, the other half depths too. The loss is their I*:
-the L1 distance of the expected positions, without a loss on the heat maps.
+As in integral human pose regression (Sun et al., ECCV 2018), half of each batch has only 2D labels,
+the other half depths too. The loss is their I*: the L1 distance of the expected positions.
 """
 
 import hashlib

@@ -1,17 +1,7 @@
-"""The readers of MPII Human Pose (Andriluka et al. 2014) and Human3.6M.
+"""The readers of MPII Human Pose (Andriluka et al. 2014), and of Human3.6M as PoseNet has it.
 
-::
-
-    MPII/images/015601864.jpg
-    MPII/mpii_human_pose_v1_u12_1.mat   as released; or in a folder of any name
-
-    Human36M/images/s_01_act_02_subact_01_ca_01/s_01_act_02_subact_01_ca_01_000001.jpg
-    Human36M/annotations/Human36M_subject1_data.json       images and people's boxes
-    Human36M/annotations/Human36M_subject1_camera.json     R, t, f, c of each camera
-    Human36M/annotations/Human36M_subject1_joint_3d.json   17 joints by action, subaction, frame; mm
-
-The latter is the form used by Moon et al.'s PoseNet (2019):
-https://github.com/mks0601/3DMPPE_POSENET_RELEASE says where to get the files.
+``docs/people.md`` shows their folders; https://github.com/mks0601/3DMPPE_POSENET_RELEASE (Moon et
+al. 2019) says where to get the latter. Its joints are listed by action, subaction and frame.
 """
 
 import hashlib
