@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from senorita_lib.datasets import Hands19
-from senorita_lib.datasets.files import image_name
-from senorita_lib.datasets.layouts import LAYOUTS
+from senorita_lib.datasets.files import LAYOUTS, image_name
 
 FRAMES = 175_951
 

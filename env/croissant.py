@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import senorita_lib
-from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, find_layout
+from senorita_lib.datasets.files import LAYOUTS, SPLITS_FILE, find_layout
 from senorita_lib.datasets.synthetic.frames import STAMP
 from senorita_lib.files import atomic_write
 from senorita_lib.hand import JOINT_NAMES

@@ -5,58 +5,27 @@ depths are right on average.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 _BORDER_MM = 25.0  # steps in depth larger than this are borders
+# Noise, mm: of each pixel at most, and with long waves, standard deviation.
+_WHITE, _SMOOTH = 5.0, 4.0
+_SHADOW = 8  # px, width of what is lost beside a border
 
 
-@dataclass(frozen=True)
-class Sensing:
-    """How strong each effect may be; 0 switches it off. Pixels are the window's."""
-
-    swell: int = 1  # by which silhouettes grow or shrink, px
-    coarsest: float = 0.3  # least resolution, as a share of the window's
-    displace: float = 2.5  # how far a pixel is looked up beside its place, px, at most
-    white: float = 5.0  # noise of each pixel, mm, at most
-    smooth: float = 4.0  # noise with long waves, mm, standard deviation
-    step: float = 6.0  # of quantised depths, mm at 500 mm
-    shadow: int = 8  # width of what is lost beside a border, px
-    grains: float = 0.06  # share of pixels that are lost one by one
-    cut: float = 0.35  # how far from the joints arm or sides are cut away, share of the window
-
-
-def randomise(
-    depth: Tensor, generator: torch.Generator, joints_uv: Tensor, strengths: Sensing | None = None
-) -> Tensor:
+def randomise(depth: Tensor, generator: torch.Generator, joints_uv: Tensor) -> Tensor:
     """Depth windows (B, 1, S, S), mm, 0 where nothing is, as some cameras would give them.
 
     ``generator`` is one of the CPU, whatever the device; ``joints_uv`` (B, 21, 2) is where the
     joints lie, shares of the window: what is cut away depends on them.
     """
-    s = strengths or Sensing()
-    effects: list[tuple[float, float, Callable[[_Some], Tensor]]] = [
-        (s.swell, 0.12, lambda x: _swell(x, s.swell)),
-        (s.swell, 0.20, lambda x: _shrink(x, s.swell)),
-        (1.0, 0.35, _blur),
-        (1 - s.coarsest + s.displace, 0.80, lambda x: _resample(x, s.coarsest, s.displace)),
-        (s.white + s.smooth, 0.85, lambda x: _noise(x, s.white, s.smooth)),
-        (s.shadow, 0.35, _flying),
-        (s.step, 0.90, lambda x: _quantise(x, s.step)),
-        (s.shadow, 0.30, lambda x: _shadow(x, s.shadow)),
-        (s.grains, 0.35, lambda x: _grains(x, s.grains)),
-        (s.grains, 0.25, _spots),
-        (s.shadow, 0.25, _steep),
-        (s.cut, 0.30, lambda x: _cut_arm(x, s.cut)),
-        (s.cut, 0.15, lambda x: _cut_sides(x, s.cut)),
-    ]
     depth = depth.clone()
-    for strength, chance, effect in effects:
+    for effect, chance in EFFECTS.items():
         rows = (torch.rand(len(depth), generator=generator) < chance).nonzero()[:, 0]
-        if strength and len(rows):
+        if len(rows):
             rows = rows.to(depth.device)
             depth[rows] = effect(_Some(depth[rows], joints_uv[rows], generator))
     return depth
@@ -92,30 +61,13 @@ def _least(values: Tensor, reach: int) -> Tensor:
     return -F.max_pool2d(-values, 2 * reach + 1, 1, reach)
 
 
-def _moved(values: Tensor, step: int, dim: int) -> Tensor:
-    """Values moved along an axis; the border's own are repeated."""
-    n = values.shape[dim]
-    step = max(min(step, n - 1), 1 - n)
-    if step > 0:
-        edge = values.narrow(dim, 0, 1).expand(*_sized(values, dim, step))
-        return torch.cat([edge, values.narrow(dim, 0, n - step)], dim)
-    edge = values.narrow(dim, n - 1, 1).expand(*_sized(values, dim, -step))
-    return torch.cat([values.narrow(dim, -step, n + step), edge], dim)
-
-
-def _sized(values: Tensor, dim: int, size: int) -> list[int]:
-    shape = list(values.shape)
-    shape[dim] = size
-    return shape
-
-
-def _swell(x: _Some, reach: int) -> Tensor:
-    near = _least(_front(x.depth), reach)
+def _swell(x: _Some) -> Tensor:
+    near = _least(_front(x.depth), 1)
     return torch.where(near.isfinite(), near, x.depth)
 
 
-def _shrink(x: _Some, reach: int) -> Tensor:
-    far = -_least(-_front(x.depth), reach)
+def _shrink(x: _Some) -> Tensor:
+    far = -_least(-_front(x.depth), 1)
     return torch.where(far - x.depth > _BORDER_MM, 0, x.depth)
 
 
@@ -123,30 +75,30 @@ def _blur(x: _Some) -> Tensor:
     """Means of 3 x 3 pixels within a surface."""
     front = _front(x.depth)
     one_surface = -_least(-front, 1) - _least(front, 1) < _BORDER_MM
-    return torch.where(
-        one_surface, F.avg_pool2d(x.depth, 3, 1, 1, count_include_pad=False), x.depth
-    )
+    mean = F.avg_pool2d(x.depth, 3, 1, 1, count_include_pad=False)
+    return torch.where(one_surface, mean, x.depth)
 
 
-def _resample(x: _Some, coarsest: float, displace: float) -> Tensor:
+def _resample(x: _Some) -> Tensor:
     """Coarser pixels, each of them looked up beside its place."""
     n, unit = x.pixels, x.unit(4)
-    cells = n * (1 - (1 - coarsest) * unit[:, 0, 0] * (unit[:, 1, 0] < 0.8))  # (B, 1)
+    # Down to 0.3 of the resolution, and up to 2.5 px beside.
+    cells = n * (1 - 0.7 * unit[:, 0, 0] * (unit[:, 1, 0] < 0.8))  # (B, 1)
     at = (torch.arange(n).to(x.depth) + 0.5) / n
     phase = unit[:, 2, 0]
     at = 2 * ((at * cells + phase).floor() + 0.5 - phase) / cells - 1  # (B, n)
     uv = torch.stack([at[:, None, :].expand(-1, n, -1), at[:, :, None].expand(-1, -1, n)], dim=-1)
     beside = F.grid_sample(x.unit(2, n) * 2 - 1, uv, mode="nearest", align_corners=False)
-    far = 2 * displace / n * (2 * unit[:, 3:] - 1).clamp(min=0)
+    far = 2 * 2.5 / n * (2 * unit[:, 3:] - 1).clamp(min=0)
     uv = uv + (far * beside).permute(0, 2, 3, 1)
     return F.grid_sample(x.depth, uv, mode="nearest", align_corners=False)
 
 
-def _noise(x: _Some, white: float, smooth: float) -> Tensor:
+def _noise(x: _Some) -> Tensor:
     strength = x.unit(3) ** 2
-    noise = white * strength[:, :1] * (2 * x.unit(1, x.pixels) - 1)
-    noise = noise + smooth * strength[:, 1:2] * x.waves(0.03)
-    noise = noise + smooth * strength[:, 2:] * x.waves(0.12)
+    noise = _WHITE * strength[:, :1] * (2 * x.unit(1, x.pixels) - 1)
+    noise = noise + _SMOOTH * strength[:, 1:2] * x.waves(0.03)
+    noise = noise + _SMOOTH * strength[:, 2:] * x.waves(0.12)
     return torch.where(x.depth > 0, x.depth + noise, 0)
 
 
@@ -158,27 +110,26 @@ def _flying(x: _Some) -> Tensor:
     return torch.where(some, near + step.clamp(max=150) * unit[:, 1:], x.depth)
 
 
-def _quantise(x: _Some, most: float) -> Tensor:
+def _quantise(x: _Some) -> Tensor:
     """Steps in depth, or in disparity, where they grow with the square of the depth."""
     unit = x.unit(2)
-    step = 0.5 + most * unit[:, :1] ** 3
+    step = 0.5 + 6 * unit[:, :1] ** 3
     scale = 500**2 / step
     disparity = (scale / x.depth.clamp(min=50)).round().clamp(min=1)
     stepped = torch.where(unit[:, 1:] < 0.5, (x.depth / step).round() * step, scale / disparity)
     return torch.where(x.depth > 0, stepped, 0)
 
 
-def _shadow(x: _Some, width: int) -> Tensor:
+def _shadow(x: _Some) -> Tensor:
     """What lies beside something nearer is lost, on one side: the projector's shadow."""
-    sign, near, done = (1 if x.unit()[0, 0, 0, 0] < 0.5 else -1), _front(x.depth), 0
-    while done < width:
-        step = min(done + 1, width - done)
-        near, done = torch.minimum(near, _moved(near, sign * step, -1)), done + step
+    left = bool(x.unit()[0, 0, 0, 0] < 0.5)
+    front = F.pad(_front(x.depth), (_SHADOW, 0) if left else (0, _SHADOW), value=torch.inf)
+    near = -F.max_pool2d(-front, (1, _SHADOW + 1), 1)
     return torch.where(x.depth - near > 2 * _BORDER_MM, 0, x.depth)
 
 
-def _grains(x: _Some, share: float) -> Tensor:
-    return torch.where(x.unit(1, x.pixels) < share * x.unit(), 0, x.depth)
+def _grains(x: _Some) -> Tensor:
+    return torch.where(x.unit(1, x.pixels) < 0.06 * x.unit(), 0, x.depth)
 
 
 def _spots(x: _Some) -> Tensor:
@@ -198,22 +149,28 @@ def _axes(x: _Some) -> tuple[Tensor, Tensor]:
     return at[None, None, None, :], at[None, None, :, None]
 
 
-def _cut_arm(x: _Some, most: float) -> Tensor:
+def _cut_arm(x: _Some) -> Tensor:
     """The arm ends a little behind the wrist, as under a sleeve that gives nothing back."""
     (u, v), wrist = _axes(x), x.joints_uv[:, 0]
     away = F.normalize(wrist - x.joints_uv[:, 2:6].mean(dim=1), dim=1)[..., None, None, None]
     at = wrist[..., None, None, None]
     beyond = (u - at[:, 0]) * away[:, 0] + (v - at[:, 1]) * away[:, 1]
-    return torch.where(beyond > 0.05 + most * x.unit(), 0, x.depth)
+    return torch.where(beyond > 0.05 + 0.35 * x.unit(), 0, x.depth)
 
 
-def _cut_sides(x: _Some, most: float) -> Tensor:
+def _cut_sides(x: _Some) -> Tensor:
     """Nothing beyond a box around the joints, as a detector or the image's border gives it."""
     u, v = _axes(x)
-    edge = most / 2 * x.unit(4)[..., None] - 0.01
-    low, high = (
-        bound[..., None, None, None] for bound in (x.joints_uv.amin(1), x.joints_uv.amax(1))
-    )
+    edge = 0.35 / 2 * x.unit(4)[..., None] - 0.01
+    low, high = (f(x.joints_uv, 1)[..., None, None, None] for f in (torch.amin, torch.amax))
     gone = (u < low[:, 0] - edge[:, 0]) | (u > high[:, 0] + edge[:, 1])
     gone = gone | (v < low[:, 1] - edge[:, 2]) | (v > high[:, 1] + edge[:, 3])
     return torch.where(gone, 0, x.depth)
+
+
+# In the order in which they act, and the share of samples that gets each.
+EFFECTS: dict[Callable[[_Some], Tensor], float] = {
+    _swell: 0.12, _shrink: 0.20, _blur: 0.35, _resample: 0.80, _noise: 0.85, _flying: 0.35,
+    _quantise: 0.90, _shadow: 0.30, _grains: 0.35, _spots: 0.25, _steep: 0.25, _cut_arm: 0.30,
+    _cut_sides: 0.15,
+}  # fmt: skip

@@ -58,23 +58,11 @@ def crop_views(
 ) -> CropBatch:  # fmt: skip
     """Crops of depth windows about given points, as turned cameras see them.
 
-    Parameters
-    ----------
-    depth
-        (B, 1, H, W), mm, 0 where nothing returned.
-    box
-        (B, 4), x1, y1, x2, y2 of each window, pixel frame: pixel i of n lies at (i + 1/2) / n.
-    centre
-        (B, 3), centre of each cube, camera frame, mm.
-    size
-        Side of the images, px.
-    width_mm
-        What an image shows at its centre's depth, mm; one number, or (B,).
-
-    Returns
-    -------
-    CropBatch
-        In the camera frames of the turned cameras; :meth:`Turn.apply` leads there and back.
+    ``depth`` (B, 1, H, W), mm, is 0 where nothing returned; ``box`` (B, 4), x1, y1, x2, y2 of each
+    window, pixel frame: pixel i of n lies at (i + 1/2) / n. ``centre`` (B, 3) is that of each cube,
+    camera frame, mm; ``size`` is the side of the images, px; ``width_mm``, one number or (B,), is
+    what an image shows at its centre's depth. The crops are in the camera frames of the turned
+    cameras; :meth:`Turn.apply` leads there and back.
     """
     z = centre[:, 2, None, None, None]
     inside = (depth > 0) & ((depth - z).abs() <= CUBE_MM / 2)

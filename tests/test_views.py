@@ -17,10 +17,10 @@ def frame():
     return SyntheticHand(seed=4).frame(11)
 
 
-def view(frame, centre, turn, size=128, camera=SR300):
+def view(frame, centre, turn, size=128, camera=SR300, width=WIDTH_MM):
     window, box = depth_window(frame.depth, camera, centre)
     centre = torch.from_numpy(np.float32(centre))[None]
-    return crop_views(window, box, camera, centre, turn, size)
+    return crop_views(window, box, camera, centre, turn, size, width)
 
 
 def test_upright_and_at_the_papers_place_it_is_the_papers_crop(frame):
@@ -29,13 +29,12 @@ def test_upright_and_at_the_papers_place_it_is_the_papers_crop(frame):
     # The paper's box is in whole pixels, and centred elsewhere than the cube.
     middle = SR300.unproject(np.array([(x1 + x2) / 2, (y1 + y2) / 2, crop.cube_centre[2]]))
     width = float((x2 - x1) * middle[2] / SR300.fx)
-    window, box = depth_window(frame.depth, SR300, middle)
-    centre = torch.from_numpy(np.float32(middle))[None]
-    ours = crop_views(window, box, SR300, centre, Turn(torch.zeros(1)), 128, width)
+    ours = view(frame, middle, Turn(torch.zeros(1)), width=width)
     np.testing.assert_allclose(ours.box[0], crop.box, atol=0.01)
-    both = (ours.image[0, 0].numpy() > -1) & (crop.image > -1)
+    image = ours.image[0, 0].numpy()
+    both = (image > -1) & (crop.image > -1)
     assert both.sum() > 0.97 * (crop.image > -1).sum()
-    np.testing.assert_allclose(ours.image[0, 0].numpy()[both], crop.image[both], atol=0.01)
+    np.testing.assert_allclose(image[both], crop.image[both], atol=0.01)
     assert width == pytest.approx(WIDTH_MM, rel=0.1)
 
 

@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300
 from senorita_lib.commands import command
-from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, probe_depth, read_depth
+from senorita_lib.datasets import files
+from senorita_lib.datasets.files import HEIGHT, WIDTH
 from senorita_lib.datasets.hands19 import Hands19, UnitsError, is_empty
-from senorita_lib.datasets.layouts import find_layout
 
 # Findings that make an image unusable, and odd ones.
 FATAL = {
@@ -90,7 +90,7 @@ def check(root: str | os.PathLike[str], quick: bool = False, progress: bool = Tr
     but neither damage between them, nor boxes without depth, nor depth in another unit than labels.
     """
     check_flags(quick=quick, progress=progress)
-    folder, layout = find_layout(root)
+    folder, layout = files.find_layout(root)
     splits = {split: _check_split(root, split, quick, progress) for split in ("train", "test")}
     return Report(f"{folder}, laid out as {layout}", splits)
 
@@ -124,10 +124,10 @@ def _trouble(data: Hands19, index: int, quick: bool) -> str | None:
     path = data.path(data.names[index])
     try:
         if quick:
-            probe_depth(path)
+            files.probe_depth(path)
             return None
-        depth = read_depth(path)
-    except DepthImageError as error:
+        depth = files.read_depth(path)
+    except files.DepthImageError as error:
         return error.kind
     except FileNotFoundError:
         return "missing"

@@ -1,4 +1,4 @@
-"""The reader of HANDS19 Task 1 and of HANDS17, whose files :mod:`.layouts` lists."""
+"""The reader of HANDS19 Task 1 and of HANDS17, whose files :mod:`.files` lists."""
 
 import os
 from collections.abc import Iterator
@@ -16,8 +16,16 @@ from senorita_lib._arguments import check_flags
 from senorita_lib._arrays import plain
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import box_corners
-from senorita_lib.datasets.files import HEIGHT, WIDTH, DepthImageError, read_depth
-from senorita_lib.datasets.layouts import LAYOUTS, SPLITS_FILE, Files, find_layout
+from senorita_lib.datasets.files import (
+    HEIGHT,
+    LAYOUTS,
+    SPLITS_FILE,
+    WIDTH,
+    DepthImageError,
+    Files,
+    find_layout,
+    read_depth,
+)  # fmt: skip
 from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.files import user_path
 from senorita_lib.tables import check_same_names, lines, read_table

@@ -13,9 +13,8 @@ import pytest
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets.checking import FATAL, ODD, check, main
-from senorita_lib.datasets.files import encode_depth, image_name
+from senorita_lib.datasets.files import encode_depth, image_name, write_annotations
 from senorita_lib.datasets.hands19 import hand_box
-from senorita_lib.datasets.layouts import write_annotations
 
 COUNT = 24
 NAMES = [image_name(i) for i in range(COUNT)]

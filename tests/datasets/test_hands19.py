@@ -9,9 +9,8 @@ import pytest
 from senorita_lib import tables
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import Hands19
-from senorita_lib.datasets.files import encode_depth, image_name, probe_depth
+from senorita_lib.datasets.files import encode_depth, image_name, probe_depth, write_annotations
 from senorita_lib.datasets.hands19 import hand_box
-from senorita_lib.datasets.layouts import write_annotations
 from senorita_lib.evaluation import TEST_SPLITS
 
 JOINTS = np.random.default_rng(0).normal([0, 0, 500], 40, (10, 21, 3)).round(4)

@@ -3,12 +3,13 @@
 ``python -m senorita_lib.datasets.synthetic ROOT`` writes one.
 """
 
-import argparse
 import json
 import os
+from argparse import ArgumentParser
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,28 +18,42 @@ from tqdm.auto import tqdm
 from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.datasets.files import DepthImageError, encode_depth, image_name, probe_depth
+from senorita_lib.datasets.files import (
+    encode_depth,
+    find_layout,
+    image_name,
+    probe_depth,
+    write_annotations,
+)  # fmt: skip
 from senorita_lib.datasets.hands19 import Frame, hand_box
-from senorita_lib.datasets.layouts import find_layout, write_annotations
 from senorita_lib.datasets.synthetic import handmodel, openworld, posing
 from senorita_lib.datasets.synthetic.posing import HandPose, pose_spheres
 from senorita_lib.datasets.synthetic.sensor import MOST_PIXELS, background, sense
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import TEST_SPLITS
-from senorita_lib.files import atomic_write, folder_lock, read_text, user_path
+from senorita_lib.files import atomic_write, folder_lock, read_json, user_path
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
 # "open" holds nothing back (:mod:`.openworld`): for weights that people use, not for tables.
 SPLITS = ("train", *TEST_SPLITS, "open")
-_SEEN = (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS)
-_UNSEEN = (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS)
+_BINS = (
+    (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS),
+    (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS),
+)
 # Which of shape, viewpoint and articulation a split takes from those that training never sees.
 _HELD_BACK = {
     "train": (0, 0, 0), "interp": (0, 0, 0), "shape": (1, 0, 0), "viewp": (0, 1, 0),
     "artic": (0, 0, 1), "extrap": (1, 1, 1),
 }  # fmt: skip
+
+
+def labelled(
+    name: str, depth: np.ndarray, joints: np.ndarray, camera: Camera, split: str, *bins: int
+) -> Frame:
+    """A frame with its box; ``bins`` are those of a pose."""
+    return Frame(name, depth, hand_box(joints, camera), joints.astype(np.float32), split, *bins)
 
 
 class SyntheticHand:
@@ -63,7 +78,7 @@ class SyntheticHand:
         rng = np.random.default_rng([self.seed, SPLITS.index(split), index])
         if split == "open":
             return rng, openworld.draw_pose(rng, self.camera, self.without)
-        bins = [(_SEEN, _UNSEEN)[held][i] for i, held in enumerate(_HELD_BACK[split])]
+        bins = [_BINS[held][i] for i, held in enumerate(_HELD_BACK[split])]
         return rng, posing.draw_pose(rng, self.camera, *bins)
 
     def pose(self, index: int, split: str = "train") -> HandPose:
@@ -78,10 +93,10 @@ class SyntheticHand:
         rng, pose = self._draw(index, split)
         if split == "open":
             depth = openworld.sensed(rng, self.camera, pose, self.without)
-            return self._frame(pose, depth, image_name(index), split)
-        hand = self.surface(pose)
-        scene = background(rng, self.camera, pose.joints, hand)
-        return self._frame(pose, sense(rng, hand, scene), image_name(index), split)
+        else:
+            hand = self.surface(pose)
+            depth = sense(rng, hand, background(rng, self.camera, pose.joints, hand))
+        return labelled(image_name(index), depth, pose.joints, self.camera, split, *pose.bins)
 
     def window(
         self, index: int, width_mm: float, size: int
@@ -93,14 +108,8 @@ class SyntheticHand:
 
     def alone(self, pose: HandPose) -> Frame:
         """The frame of a pose, without a background."""
-        rng = np.random.default_rng(self.seed)
-        return self._frame(pose, sense(rng, self.surface(pose)))
-
-    def _frame(
-        self, pose: HandPose, depth: npt.NDArray[np.uint16], name: str = "", split: str = "train"
-    ) -> Frame:
-        box, joints = hand_box(pose.joints, self.camera), pose.joints.astype(np.float32)
-        return Frame(name, depth, box, joints, split, pose.shape, pose.view, pose.pattern)
+        depth = sense(np.random.default_rng(self.seed), self.surface(pose))
+        return labelled("", depth, pose.joints, self.camera, "train", *pose.bins)
 
     def surface(self, pose: HandPose) -> npt.NDArray[np.float32]:
         """Exact depth (height, width), mm, of hand and arm; ``inf`` elsewhere."""
@@ -148,13 +157,12 @@ def describe_splits() -> str:
     """A text table: how many shapes, viewpoints and finger patterns each split draws from."""
     rows = {"": ["shapes", "viewpoints", "bent fingers"]}
     for split, held_back in _HELD_BACK.items():
-        bins = (((_SEEN, _UNSEEN)[held][i], held) for i, held in enumerate(held_back))
+        bins = ((_BINS[held][i], held) for i, held in enumerate(held_back))
         rows[split] = [f"{len(values)} {('seen', 'unseen')[held]}" for values, held in bins]
     return "\n".join(f"{name:<8}" + "".join(f"{c:>16}" for c in row) for name, row in rows.items())
 
 
-_Settings = dict[str, int]
-_Job = tuple[Path, str, int]  # image file, split, index
+_Job = tuple[Path, tuple[Any, ...]]  # image file, and which frame it is
 _PARTS = ("training_images", "test_images")
 _TASK = 32  # frames that a worker makes at a time
 _LABEL = np.dtype([("box", "<i4", 4), ("joints", "<f4", (21, 3))])
@@ -193,7 +201,7 @@ def write_synthetic(
     return root
 
 
-def _write(folder: Path, settings: _Settings, workers: int | None, progress: bool) -> None:
+def _write(folder: Path, settings: dict[str, int], workers: int | None, progress: bool) -> None:
     jobs, train = _jobs(folder, settings), settings["train"]
     for part in _PARTS:
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -201,7 +209,52 @@ def _write(folder: Path, settings: _Settings, workers: int | None, progress: boo
         left.unlink()
     stamp = {"settings": settings, "complete": False}
     atomic_write(folder / STAMP, json.dumps(stamp, indent=2) + "\n")
-    tasks = [(settings["seed"], i, jobs[i : i + _TASK]) for i in range(0, len(jobs), _TASK)]
+    labels = make_images(SyntheticHand(settings["seed"]), jobs, workers, progress)
+    names, splits = [path.name for path, _ in jobs], [split for _, (_, split) in jobs]
+    boxes, joints = labels["box"], labels["joints"]
+    write_annotations(folder, "train", names[:train], boxes[:train], joints[:train])
+    write_annotations(folder, "test", names[train:], boxes[train:], joints[train:], splits[train:])
+    atomic_write(folder / STAMP, json.dumps(stamp | {"complete": True}, indent=2) + "\n")
+
+
+def _jobs(folder: Path, settings: dict[str, int]) -> list[_Job]:
+    train, test = (folder / part for part in _PARTS)
+    jobs: list[_Job] = [(train / image_name(i), (i, "train")) for i in range(settings["train"])]
+    places = SyntheticTest(settings["test_per_split"], settings["seed"]).places
+    return jobs + [(test / image_name(i), place[::-1]) for i, place in enumerate(places)]
+
+
+def _is_finished(root: Path, settings: dict[str, int]) -> bool:
+    """Whether the data set of these settings is there; refuses a different data set."""
+    folder = root / "Task 1"
+    if not (folder / STAMP).is_file():
+        try:
+            other, _ = find_layout(root)
+        except FileNotFoundError:
+            return False
+        raise ValueError(f"{other} holds a data set that is not synthetic, wanted an empty folder")
+    try:
+        stamp = read_json(folder / STAMP, "settings", "complete")
+    except ValueError:
+        what = "wanted the settings of a synthetic data set; remove that data set first"
+        raise ValueError(f"{folder / STAMP} is damaged, {what}") from None
+    if stamp["settings"] != settings:
+        has, wanted = (
+            ", ".join(f"{k}={v}" for k, v in s.items()) for s in (stamp["settings"], settings)
+        )
+        what = f"{folder} holds a synthetic data set with {has}, wanted {wanted}"
+        raise ValueError(f"{what}: remove it or choose another folder")
+    return bool(stamp["complete"]) and all(path.is_file() for path, _ in _jobs(folder, settings))
+
+
+def make_images(
+    hands: Any, jobs: Sequence[_Job], workers: int | None = None, progress: bool = False
+) -> np.ndarray:
+    """Write the frames ``hands.frame(*which)`` of the jobs; returns ``box`` and ``joints`` of all.
+
+    Whole images of an interrupted call are kept where ``hands.pose`` knows their labels.
+    """
+    tasks = [(hands, i, jobs[i : i + _TASK]) for i in range(0, len(jobs), _TASK)]
     if workers is None:
         workers = min(os.cpu_count() or 1, 1 + len(jobs) // 200)
     labels = np.zeros(len(jobs), _LABEL)
@@ -209,63 +262,34 @@ def _write(folder: Path, settings: _Settings, workers: int | None, progress: boo
         for start, made in run_tasks(_make, tasks, workers):
             labels[start : start + len(made)] = made
             bar.update(len(made))
-    names, splits = [path.name for path, _, _ in jobs], [split for _, split, _ in jobs]
-    boxes, joints = labels["box"], labels["joints"]
-    write_annotations(folder, "train", names[:train], boxes[:train], joints[:train])
-    write_annotations(folder, "test", names[train:], boxes[train:], joints[train:], splits[train:])
-    atomic_write(folder / STAMP, json.dumps(stamp | {"complete": True}, indent=2) + "\n")
+    return labels
 
 
-def _jobs(folder: Path, settings: _Settings) -> list[_Job]:
-    train, test = (folder / part for part in _PARTS)
-    jobs = [(train / image_name(i), "train", i) for i in range(settings["train"])]
-    places = SyntheticTest(settings["test_per_split"], settings["seed"]).places
-    return jobs + [(test / image_name(i), *place) for i, place in enumerate(places)]
-
-
-def _is_finished(root: Path, settings: _Settings) -> bool:
-    """Whether the data set of these settings is there; refuses a different data set."""
-    folder = root / "Task 1"
-    try:
-        stamp = json.loads(read_text(folder / STAMP))
-        found, complete = stamp["settings"], stamp["complete"]
-    except (FileNotFoundError, NotADirectoryError):
-        try:
-            other, _ = find_layout(root)
-        except FileNotFoundError:
-            return False
-        what = "a data set that is not synthetic, wanted an empty folder"
-        raise ValueError(f"{other} holds {what}") from None
-    except (ValueError, KeyError, TypeError):
-        what = "wanted the settings of a synthetic data set; remove that data set first"
-        raise ValueError(f"{folder / STAMP} is damaged, {what}") from None
-    if found != settings:
-        has, wanted = (", ".join(f"{k}={v}" for k, v in s.items()) for s in (found, settings))
-        what = f"{folder} holds a synthetic data set with {has}, wanted {wanted}"
-        raise ValueError(f"{what}: remove it or choose another folder")
-    return bool(complete) and all(path.is_file() for path, _, _ in _jobs(folder, settings))
-
-
-def _make(seed: int, start: int, jobs: list[_Job]) -> tuple[int, np.ndarray]:
-    """Make the images that are missing; returns ``start`` and the labels of all jobs."""
-    hands, labels = SyntheticHand(seed), np.zeros(len(jobs), _LABEL)
-    for label, (path, split, index) in zip(labels, jobs, strict=True):
-        try:
-            probe_depth(path)
-        except (DepthImageError, OSError):
-            frame = hands.frame(index, split)
-            atomic_write(path, encode_depth(frame.depth))
-            label["box"], label["joints"] = frame.box, np.asarray(frame.joints)
-        else:
-            joints = hands.pose(index, split).joints
+def _make(hands: Any, start: int, jobs: Sequence[_Job]) -> tuple[int, np.ndarray]:
+    labels = np.zeros(len(jobs), _LABEL)
+    for label, (path, which) in zip(labels, jobs, strict=True):
+        if hasattr(hands, "pose") and _is_whole(path):
+            joints = hands.pose(*which).joints
             label["box"], label["joints"] = hand_box(joints, hands.camera), joints
+        else:
+            frame = hands.frame(*which)
+            atomic_write(path, encode_depth(frame.depth))
+            label["box"], label["joints"] = frame.box, frame.joints
     return start, labels
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        probe_depth(path)
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: make a data set, and print what it is and how big."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m senorita_lib.datasets.synthetic",
         description="Write a synthetic data set in HANDS19's layout.",
     )

@@ -4,31 +4,18 @@ A right hand in its own frame, mm: x towards the thumb's side, y towards the fin
 of the palm (right-handed), the wrist joint at the origin. Angles are radians.
 """
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from senorita_lib.hand import FINGERS
 
-# Bone lengths, mm: medians of HANDS19's own labels, thumb to little finger, wrist to tip.
-MEDIAN_BONES = np.array([
-    [13.7, 51.5, 38.8, 29.0], [74.0, 43.4, 29.8, 22.0], [67.0, 48.9, 34.3, 21.0],
-    [65.0, 46.2, 35.2, 21.0], [60.0, 38.7, 29.1, 21.0],
-])  # fmt: skip
-# Where the first joint of each finger lies, seen from the wrist; only directions count.
-_BASES = np.array(
-    [[9.5, 2.0, 9.5], [25.5, 69.5, -1.0], [4.0, 67.0, -2.5], [-17.0, 62.5, 0.0], [-35, 49.0, 5.0]]
-)
-# Radii at the four joints of a finger, mm, thumb to little finger, MCP to tip.
-_RADII = np.array([
-    [14.5, 12.6, 10.8, 8.6], [12.0, 9.9, 8.6, 7.3], [12.4, 10.1, 8.8, 7.5], [11.8, 9.6, 8.3, 7.1],
-    [11.0, 8.5, 7.3, 6.3],
-])  # fmt: skip
-# Straight fingers, positive towards the thumb: the wrist joint lies to the little finger's side
-# of the middle finger's axis, so that they lean away from the line to it.
-_REST_SPREAD = np.radians([-4.0, -8.0, -13.0, -19.0])
-_REST_ROLL = np.radians([-8.0, -3.0, 2.0, 8.0])  # bent fingers point to the scaphoid
+TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+MEDIAN_BONES, _BASES, _RADII = (np.array(TABLES[k]) for k in ("median_bones", "bases", "radii"))
+_REST_SPREAD, _REST_ROLL = np.radians([TABLES["rest_spread"], TABLES["rest_roll"]])
 
 
 @dataclass(frozen=True)
@@ -43,21 +30,17 @@ class HandShape:
 
 def _hand_shapes() -> tuple[HandShape, ...]:
     """Ten hand shapes; bone lengths, thickness and palm width vary independently."""
-    size = [1.00, 0.91, 1.09, 1.03, 0.96, 0.94, 1.12, 0.88, 1.05, 1.00]
-    reach = [1.00, 1.05, 0.97, 1.02, 0.96, 1.00, 0.95, 1.06, 0.98, 1.03]  # fingers against palm
-    width = [1.00, 1.07, 0.94, 0.97, 1.05, 0.92, 1.03, 0.99, 1.10, 0.96]
-    thickness = [1.00, 0.95, 1.06, 0.91, 1.12, 1.04, 0.98, 0.93, 1.09, 1.15]
-    bones = np.random.default_rng(2019).normal(1, 0.02, (10, 5, 4)) * np.reshape(size, (10, 1, 1))
-    bones[..., 1:] *= np.reshape(reach, (10, 1, 1))
-    flesh = np.multiply(thickness, size).tolist()
-    return tuple(map(HandShape, MEDIAN_BONES * bones, width, flesh))
+    size, reach, width, thickness = (np.array(v)[:, None, None] for v in TABLES["shapes"].values())
+    bones = np.random.default_rng(2019).normal(1, 0.02, (10, 5, 4)) * size
+    bones[..., 1:] *= reach
+    flesh = (thickness * size).ravel().tolist()
+    return tuple(map(HandShape, MEDIAN_BONES * bones, width.ravel().tolist(), flesh))
 
 
 SHAPES = _hand_shapes()
 
 
-@dataclass(frozen=True)
-class HandAngles:
+class HandAngles(NamedTuple):
     """Joint angles, radians."""
 
     # (..., 4, 4), index to little finger: MCP flexion, MCP abduction (positive: towards the
@@ -68,12 +51,17 @@ class HandAngles:
     thumb: np.ndarray
     wrist: np.ndarray  # (..., 2): flexion against the forearm, deviation towards the thumb
 
+    def one(self, index: int) -> "HandAngles":
+        """One of a batch."""
+        return HandAngles(*(part[index] for part in self))
+
 
 def _stack(*parts: np.ndarray) -> np.ndarray:
     return np.stack(np.broadcast_arrays(*parts), axis=-1)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., 3) of length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
@@ -118,35 +106,26 @@ def hand_joints(shape: HandShape, angles: HandAngles, bases: np.ndarray = _BASES
     return joints
 
 
-_NAMES = [f"{finger}_{part}" for finger in FINGERS for part in ("mcp", "pip", "dip", "tip")] + [
-    "web_im", "web_mr", "web_rp", "carpus_r", "carpus_u", "hypothenar", "heel", "thenar",
-    "thenar_base", "thumb_web", "index_web", "wrist_r", "wrist_u", "arm_r", "arm_u", "elbow_r",
-    "elbow_u", "shoulder",
-]  # fmt: skip
-_SPHERES = {name: number for number, name in enumerate(_NAMES)}
+_NAMES = [f"{finger}_{part}" for finger in FINGERS for part in ("mcp", "pip", "dip", "tip")]
+_NAMES += [
+    *TABLES["palm"],
+    "wrist_r",
+    "wrist_u",
+    "arm_r",
+    "arm_u",
+    "elbow_r",
+    "elbow_u",
+    "shoulder",
+]
 N_SPHERES = len(_NAMES)
-
-
-def _numbers(*groups: str) -> npt.NDArray[np.int64]:
-    return np.array([[_SPHERES[name] for name in group.split()] for group in groups])
-
-
+N_HAND_SPHERES = _NAMES.index("wrist_r")  # from there on it is the arm
 PILLS = np.array([(4 * f + i, 4 * f + i + 1) for f in range(5) for i in range(3)])
-WEDGES = _numbers(
-    "index_mcp middle_mcp web_im", "middle_mcp ring_mcp web_mr", "ring_mcp pinky_mcp web_rp",
-    "carpus_r index_mcp middle_mcp", "carpus_r carpus_u middle_mcp",
-    "carpus_u middle_mcp ring_mcp", "carpus_u ring_mcp pinky_mcp", "heel hypothenar pinky_mcp",
-    "heel hypothenar carpus_u", "thenar_base thenar thumb_pip", "thenar_base thenar heel",
-    "thenar_base thenar carpus_r", "thenar_base thumb_mcp thumb_pip",
-    "thumb_web index_web thenar", "index_web thenar carpus_r", "index_web thenar middle_mcp",
-    "carpus_r carpus_u wrist_r", "carpus_u wrist_r wrist_u", "thenar_base heel wrist_u",
-    "thenar_base wrist_r wrist_u",
-    "wrist_r wrist_u arm_r", "wrist_u arm_r arm_u", "arm_r arm_u elbow_r", "arm_u elbow_r elbow_u",
-    "elbow_r elbow_u shoulder",
-)  # fmt: skip
-N_HAND_SPHERES = _SPHERES["wrist_r"]  # from there on it is the arm
-HAND_WEDGES = WEDGES[(WEDGES < N_HAND_SPHERES).all(axis=1)]
-FOREARM_PIVOT = np.array([3.0, -27.0, 0.0])  # mm, hand frame: where the hand turns on the arm
+HAND_WEDGES, _ARM_WEDGES = (
+    np.array([[_NAMES.index(name) for name in wedge.split()] for wedge in TABLES["wedges"][part]])
+    for part in ("hand", "arm")
+)
+WEDGES = np.concatenate([HAND_WEDGES, _ARM_WEDGES])
+_IN_CHAINS = [j for f in range(5) for j in (1 + f, 6 + 3 * f, 7 + 3 * f, 8 + 3 * f)]
 
 
 def hand_spheres(
@@ -155,50 +134,30 @@ def hand_spheres(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The flesh: spheres whose hulls (``PILLS``, ``WEDGES``) are the hand and its arm.
 
-    Centres (..., n, 3) and radii (n,), mm, for joints (..., 21, 3), all in the hand frame; the
-    other arguments are as in :class:`~.posing.HandPose`, but ``upper_arm`` is in the hand frame.
+    Centres (n, 3) and radii (n,), mm, for joints (21, 3), all in the hand frame; the other
+    arguments are as in :class:`~.posing.HandPose`, but ``upper_arm`` is in the hand frame.
     """
-    thick, wide = shape.thickness, shape.width
-    size = shape.bones[2, 0] / MEDIAN_BONES[2, 0]
-    centres, radii = np.empty((*joints.shape[:-2], len(_SPHERES), 3)), np.empty(len(_SPHERES))
-    centres[..., :20:4, :] = joints[..., 1:6, :]
-    for part in range(3):
-        centres[..., part + 1 : 20 : 4, :] = joints[..., 6 + part :: 3, :]
-    radii[:20] = (_RADII * thick).ravel()
-
-    def put(name: str, centre: np.ndarray, radius: float) -> None:
-        centres[..., _SPHERES[name], :] = centre
-        radii[_SPHERES[name]] = radius * thick
-
-    mcp, pip = joints[..., 1:6, :], joints[..., 6::3, :]
+    scale = np.array([shape.width, shape.bones[2, 0] / MEDIAN_BONES[2, 0], shape.thickness])
+    at = {name: np.multiply(place, scale) for name, place in TABLES["places"].items()}
+    mcp, pip = joints[1:6], joints[6::3]
     webs = mcp + 0.5 * (pip - mcp)
-    for i, name in enumerate(("web_im", "web_mr", "web_rp"), start=1):
-        put(name, (webs[..., i, :] + webs[..., i + 1, :]) / 2, 7.5)
-    scale = np.array([wide, size, thick])
-    for name, place, radius in (
-        ("carpus_r", (21, -5, -1), 14.5), ("carpus_u", (-18, -6, -1), 14.5),
-        ("hypothenar", (-33, 24, 6), 14.5), ("heel", (-22, -3, 7), 15.5),
-        ("thenar_base", (17, -1, 8), 15.5),
-    ):  # fmt: skip
-        put(name, np.multiply(place, scale), radius)
-    base, end = mcp[..., 0, :], pip[..., 0, :]
-    inward = _unit(joints[..., 3, :] - end)
-    put("thenar", base + 0.5 * (end - base) + 4 * inward + [0.0, 0.0, 2.0], 17.0)
-    put("thumb_web", base + 0.9 * (end - base), 9.5)
-    put("index_web", mcp[..., 1, :] * 0.86, 11.0)
-    deviate, down = wrist[..., 1], forearm_direction(wrist)
-    right = _stack(np.cos(deviate), np.sin(deviate), np.zeros(()))
-    right = _unit(right - (right * down).sum(-1, keepdims=True) * down)
-    pivot = FOREARM_PIVOT * scale
-    for name, at, half, radius in (
-        ("wrist", 0.0, 13.0, 15.5), ("arm", 0.45, 16.0, 21.0 * (1 + sleeve) / 2),
-        ("elbow", 1.0, 17.0, 31.0 * sleeve),
-    ):  # fmt: skip
-        middle = pivot + at * forearm * down
-        put(f"{name}_r", middle + half * wide * right, radius)
-        put(f"{name}_u", middle - half * wide * right, radius)
-    put("shoulder", middle + upper_arm, 42.0 * sleeve)
-    return centres, radii * shape.swell
+    at |= zip(("web_im", "web_mr", "web_rp"), (webs[1:4] + webs[2:]) / 2, strict=True)
+    base, end = mcp[0], pip[0]
+    at["thenar"] = base + 0.5 * (end - base) + 4 * unit(joints[3] - end) + [0.0, 0.0, 2.0]
+    at["thumb_web"] = base + 0.9 * (end - base)
+    at["index_web"] = mcp[1] * 0.86
+    down = forearm_direction(wrist)
+    right = np.array([np.cos(wrist[1]), np.sin(wrist[1]), 0.0])
+    right = unit(right - (right * down).sum(-1, keepdims=True) * down)
+    middle = at["forearm_pivot"] + (np.array([0.0, 0.45, 1.0]) * forearm)[:, None] * down
+    side = (np.array([13.0, 16.0, 17.0]) * shape.width)[:, None] * right
+    arm = np.stack([middle + side, middle - side], axis=1).reshape(6, 3)
+    palm = [at[name] for name in TABLES["palm"]]
+    centres = np.concatenate([joints[_IN_CHAINS], palm, arm, [middle[2] + upper_arm]])
+    over, elbow = 21.0 * (1 + sleeve) / 2, 31.0 * sleeve
+    of_arm = [15.5, 15.5, over, over, elbow, elbow, 42.0 * sleeve]
+    radii = np.concatenate([_RADII.ravel(), [*TABLES["palm"].values()], of_arm])
+    return centres, radii * shape.thickness * shape.swell
 
 
 def forearm_direction(wrist: np.ndarray) -> np.ndarray:
@@ -215,7 +174,7 @@ def palm_frame(joints: np.ndarray) -> np.ndarray:
     Unit vectors, the columns of (..., 3, 3), for joints (..., 21, 3) in any right-handed frame.
     """
     wrist, index, middle, pinky = (joints[..., j, :] for j in (0, 2, 3, 5))
-    normal = _unit(np.cross(index - wrist, pinky - wrist))
+    normal = unit(np.cross(index - wrist, pinky - wrist))
     along = middle - wrist
-    along = _unit(along - (along * normal).sum(-1, keepdims=True) * normal)
+    along = unit(along - (along * normal).sum(-1, keepdims=True) * normal)
     return np.stack([np.cross(along, normal), along, normal], axis=-1)

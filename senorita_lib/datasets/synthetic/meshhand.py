@@ -4,7 +4,7 @@
 and angles are those of :mod:`.handmodel`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic import handmodel
-from senorita_lib.datasets.synthetic.handmodel import HandAngles, HandShape
+from senorita_lib.datasets.synthetic.handmodel import HandAngles, HandShape, unit
 from senorita_lib.hand import FINGER_CHAINS
 
 BAKED = Path(__file__).with_name("meshhand.npz")
@@ -24,6 +24,8 @@ WRIST, ELBOW, SHOULDER = 21, 22, 23  # where the arm bends: joints after HANDS19
 _PHALANGES = [(chain[i], chain[i + 1]) for chain in FINGER_CHAINS for i in (1, 2, 3)]
 _ARM = [(WRIST, 0), (WRIST, ELBOW), (ELBOW, SHOULDER)]
 BONES = np.array(_PHALANGES + [(0, f) for f in range(2, 6)] + _ARM)
+# What hands are mixed with, but for some of the test set "third".
+TARGETS = "male", "old", "fat", "thin", "strong", "weak", "slim_fingers", "strong_arm"
 _FINGERS, _PALM, _FOREARM = slice(0, 15), slice(15, 20), slice(20, 22)
 
 
@@ -52,17 +54,22 @@ def rest_hand(targets: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
     return vertices * STEP, baked["joints"] + np.tensordot(shares, baked["joint_shifts"], 1)
 
 
+def draw_targets(rng: np.random.Generator, names: Sequence[str] = TARGETS) -> dict[str, float]:
+    """Shares of targets for :func:`rest_hand`."""
+    shares = rng.uniform(size=len(names)) * rng.dirichlet(np.ones(len(names)))
+    return dict(zip(names, shares.tolist(), strict=True))
+
+
 def _frames(along: np.ndarray, palmar: np.ndarray) -> np.ndarray:
     """Rotations (..., 3, 3) whose columns are along, nearest to the palm's side, and across."""
-    along = along / np.linalg.norm(along, axis=-1, keepdims=True)
-    palmar = palmar - (palmar * along).sum(-1, keepdims=True) * along
-    palmar = palmar / np.linalg.norm(palmar, axis=-1, keepdims=True)
+    along = unit(along)
+    palmar = unit(palmar - (palmar * along).sum(-1, keepdims=True) * along)
     return np.stack([along, palmar, np.cross(along, palmar)], axis=-1)
 
 
 def pose_mesh(
     shape: HandShape, angles: HandAngles, forearm: float, upper_arm: np.ndarray,
-    sleeve: float = 1.0, targets: Mapping[str, float] | None = None,
+    sleeve: float, targets: Mapping[str, float],
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Joints (21, 3) and vertices (n, 3) of one posed hand and its arm, hand frame, mm.
 
@@ -71,7 +78,7 @@ def pose_mesh(
     :class:`~.posing.HandPose`, but ``upper_arm`` (3,) is in the hand frame.
     """
     baked = _baked()
-    vertices, rest = rest_hand(targets or {})
+    vertices, rest = rest_hand(targets)
     joints = np.empty((24, 3))
     joints[:21] = handmodel.hand_joints(shape, angles, rest[1:6])
     lengths = np.linalg.norm(rest[BONES[_FINGERS, 1]] - rest[BONES[_FINGERS, 0]], axis=1)
@@ -128,5 +135,4 @@ def mesh_depth(
     inverse = np.zeros(camera.width * camera.height)
     np.maximum.at(inverse, (v * camera.width + u)[inside], shares.sum(axis=0)[inside])
     with np.errstate(divide="ignore"):
-        depth: npt.NDArray[np.float32] = (1 / inverse).astype(np.float32)
-    return depth.reshape(camera.height, camera.width)
+        return (1 / inverse).astype(np.float32).reshape(camera.height, camera.width)

@@ -1,11 +1,11 @@
-"""Tests across generators: frames of :mod:`.meshhand` with :mod:`.stereo`'s noise.
+"""Tests across generators: frames of :mod:`.meshhand` with a stereo camera's noise.
 
 ``python -m senorita_lib.datasets.synthetic.meshtest ROOT`` writes one in HANDS19's layout. They are
 for testing only; ``third`` is not for choosing between networks either.
 """
 
-import argparse
 import os
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +14,16 @@ import numpy as np
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.datasets.files import encode_depth, image_name
-from senorita_lib.datasets.hands19 import Frame, hand_box
-from senorita_lib.datasets.layouts import write_annotations
+from senorita_lib.datasets.files import image_name, write_annotations
+from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic import handmodel, meshhand, posing
-from senorita_lib.datasets.synthetic.frames import want_whole
-from senorita_lib.datasets.synthetic.handmodel import HandAngles, HandShape
-from senorita_lib.datasets.synthetic.sensor import background
-from senorita_lib.datasets.synthetic.stereo import Stereo
-from senorita_lib.datasets.workers import run_tasks
-from senorita_lib.files import atomic_write, folder_lock, user_path
+from senorita_lib.datasets.synthetic.frames import labelled, make_images, want_whole
+from senorita_lib.datasets.synthetic.handmodel import HandShape
+from senorita_lib.datasets.synthetic.sensor import Stereo, background
+from senorita_lib.files import folder_lock, user_path
 
 _NEAREST = 180.0  # mm: no flesh is nearer to the camera
 _TOWARDS = -0.5  # z of a forearm's direction that points to the camera as much as it may
-_TASK = 25  # frames that a worker makes at a time
 
 
 @dataclass(frozen=True)
@@ -51,49 +47,39 @@ class MeshTest:
         size = rng.uniform(*self.sizes)
         bones = handmodel.MEDIAN_BONES * size * rng.normal(1, 0.03, (5, 4))
         shape = HandShape(bones, rng.uniform(0.93, 1.08), size * rng.uniform(*self.thickness))
-        shares = rng.uniform(size=len(self.targets)) * rng.dirichlet(np.ones(len(self.targets)))
-        pattern = int(rng.integers(posing.N_PATTERNS))
-        several = posing.draw_angles(rng, pattern, 24)
-        deep = posing.overlap(shape, handmodel.hand_joints(shape, several))
-        best = int((deep < 3).argmax() if (deep < 3).any() else deep.argmin())
-        angles = HandAngles(several.fingers[best], several.thumb[best], several.wrist[best])
+        targets = meshhand.draw_targets(rng, self.targets)
+        several = posing.draw_angles(rng, int(rng.integers(posing.N_PATTERNS)), 24)
+        angles = several.one(posing.first_free(shape, several))
         upright = handmodel.palm_frame(handmodel.hand_joints(shape, angles)).T
         down = handmodel.forearm_direction(angles.wrist)
-        rotation = _draw_view(rng) @ upright
-        while rotation[2] @ down < _TOWARDS:  # or the arm hides the hand
-            rotation = _draw_view(rng) @ upright
+        while True:
+            every = rng.uniform() < 0.5
+            view = (
+                posing.draw_view(rng, range(posing.N_VIEWS))
+                if every
+                else posing.any_view(rng, 0.95)
+            )
+            rotation = view @ upright
+            if rotation[2] @ down >= _TOWARDS:  # or the arm hides the hand
+                break
         # The upper arm goes on from the elbow, rather away from the camera.
         upper = rotation @ down + rng.normal(0, 0.5, 3)
         upper = (upper * [1, 1, np.sign(upper[2])] + [0, 0, 0.3]) @ rotation
         arm = 240 * size, 280 * size * upper / np.linalg.norm(upper), rng.uniform(1, 1.2)
-        mixture = dict(zip(self.targets, shares.tolist(), strict=True))
-        joints, vertices = (
-            points @ rotation.T for points in meshhand.pose_mesh(shape, angles, *arm, mixture)
-        )
+        flesh = meshhand.pose_mesh(shape, angles, *arm, targets)
+        joints, vertices = (points @ rotation.T for points in flesh)
         place = posing.place_hand(rng, self.camera, joints)
         place *= max(1, (_NEAREST - vertices[:, 2].min()) / place[2])  # along the same ray
-        joints, vertices = joints + place, vertices + place
-        hand = meshhand.mesh_depth(vertices, meshhand.faces(), self.camera)
+        joints = joints + place
+        hand = meshhand.mesh_depth(vertices + place, meshhand.faces(), self.camera)
         scene = background(rng, self.camera, joints, hand)
         seen = hand if scene is None else np.minimum(hand, scene)
         depth = self.sensor.sense(rng, seen, self.camera)
-        box, labels = hand_box(joints, self.camera), joints.astype(np.float32)
-        return Frame(image_name(index), depth, box, labels, "test")
-
-
-def _draw_view(rng: np.random.Generator) -> np.ndarray:
-    """As in :func:`.posing.draw_view`; half of the hands point anywhere."""
-    if rng.uniform() < 0.5:
-        return posing.draw_view(rng, range(posing.N_VIEWS))
-    azimuth, roll = rng.uniform(-np.pi, np.pi, 2)
-    return posing.facing(azimuth, np.arcsin(rng.uniform(-0.95, 0.95)), roll)
+        return labelled(image_name(index), depth, joints, self.camera, "test")
 
 
 TESTS = {
-    "mesh": MeshTest(
-        101, SR300, Stereo(), (0.9, 1.1), (0.94, 1.08),
-        ("male", "old", "fat", "thin", "strong", "weak", "slim_fingers", "strong_arm"),
-    ),
+    "mesh": MeshTest(101, SR300, Stereo(), (0.9, 1.1), (0.94, 1.08), meshhand.TARGETS),
     "third": MeshTest(
         202, Camera(612.3, 611.8, 322.1, 236.4, 640, 480),
         Stereo(65.0, (1, 2, 2), 8.0, 1.0, 0.15, 3, 0.03, 1500.0), (0.78, 1.15), (0.9, 1.2),
@@ -112,31 +98,22 @@ def write_mesh_test(root: str | os.PathLike[str], name: str = "mesh", count: int
         raise ValueError(f"name is {name!r}, wanted one of {', '.join(TESTS)}")
     want_whole(count=count)
     root = user_path(root)
-    folder = root / "Task 1"
+    images = root / "Task 1" / "test_images"
     with folder_lock(root, f"another process is writing {root}: waiting for it"):
-        for held in (*root.glob("*"), *folder.glob("*")):
+        for held in (*root.glob("*"), *images.parent.glob("*")):
             if held.name not in (".lock", "Task 1", "test_images"):  # of an interrupted call
                 raise ValueError(f"{held.parent} holds {held.name}, wanted an empty folder")
-        (folder / "test_images").mkdir(parents=True, exist_ok=True)
-        tasks = [(folder, name, range(i, min(i + _TASK, count))) for i in range(0, count, _TASK)]
-        made = dict(run_tasks(_make, tasks, min(os.cpu_count() or 1, len(tasks))))
-        boxes, joints = (np.concatenate([made[i][k] for i in sorted(made)]) for k in (0, 1))
-        write_annotations(folder, "test", [image_name(i) for i in range(count)], boxes, joints)
+        images.mkdir(parents=True, exist_ok=True)
+        jobs = [(images / image_name(i), (i,)) for i in range(count)]
+        names, labels = [path.name for path, _ in jobs], make_images(TESTS[name], jobs)
+        write_annotations(images.parent, "test", names, labels["box"], labels["joints"])
     return root
-
-
-def _make(folder: Path, name: str, numbers: range) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
-    boxes, joints = np.zeros((len(numbers), 4)), np.zeros((len(numbers), 21, 3))
-    for row, frame in enumerate(map(TESTS[name].frame, numbers)):
-        atomic_write(folder / "test_images" / frame.name, encode_depth(frame.depth))
-        boxes[row], joints[row] = frame.box, frame.joints
-    return numbers.start, (boxes, joints)
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: write a test set."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m senorita_lib.datasets.synthetic.meshtest",
         description="Write a test set of another flesh and sensor in HANDS19's layout.",
     )

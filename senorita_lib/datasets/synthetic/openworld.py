@@ -47,21 +47,19 @@ def draw_pose(rng: np.random.Generator, camera: Camera, without: Collection[str]
     if "shapes" in without:
         shape = handmodel.SHAPES[rng.choice(posing.SEEN_SHAPES)]
     if free := not seen and rng.uniform() < 0.45:
-        azimuth, roll = rng.uniform(-np.pi, np.pi, 2)
-        target = posing.facing(azimuth, np.arcsin(rng.uniform(-1, 1)), roll)
+        target = posing.any_view(rng)
     else:
         target = posing.draw_view(rng, posing.SEEN_VIEWS if seen else range(posing.N_VIEWS))
     pose = posing.pose_hand(rng, camera, shape, OPEN_SHAPE, pattern, target, any_arm=free)
-    if "mesh" in without or rng.uniform() > _MESH_SHARE:
+    if "mesh" in without or rng.uniform() > 0.5:
         return pose
-    shares = rng.uniform(size=len(_TARGETS)) * rng.dirichlet(np.ones(len(_TARGETS)))
-    pose = replace(pose, mesh=dict(zip(_TARGETS, shares.tolist(), strict=True)))
+    pose = replace(pose, mesh=meshhand.draw_targets(rng))
     return replace(pose, joints=_mesh(pose)[0])
 
 
 def _mesh(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
     """Joints (21, 3) and vertices (n, 3), camera frame, of a pose whose flesh is the mesh."""
-    arm = pose.forearm, pose.upper_arm @ pose.rotation, pose.sleeve, pose.mesh
+    arm = pose.forearm, pose.upper_arm @ pose.rotation, pose.sleeve, pose.mesh or {}
     joints, vertices = meshhand.pose_mesh(pose.hand, pose.angles, *arm)
     return tuple(points @ pose.rotation.T + pose.translation for points in (joints, vertices))
 
@@ -71,11 +69,6 @@ def surface(pose: HandPose, camera: Camera) -> Depth:
     if pose.mesh is not None:
         return meshhand.mesh_depth(_mesh(pose)[1], meshhand.faces(), camera)
     return render_depth(*pose_spheres(pose), handmodel.PILLS, handmodel.WEDGES, camera)
-
-
-_MESH_SHARE = 0.5
-# As in the test set "mesh"; some of those of "third" are kept for it.
-_TARGETS = "male", "old", "fat", "thin", "strong", "weak", "slim_fingers", "strong_arm"
 
 
 def clutter(rng: np.random.Generator, camera: Camera, pose: HandPose) -> Depth | None:
@@ -103,8 +96,8 @@ def clutter(rng: np.random.Generator, camera: Camera, pose: HandPose) -> Depth |
 
 def _second_hand(rng: np.random.Generator, camera: Camera, pose: HandPose) -> Depth | None:
     other = draw_pose(rng, camera)
-    direction = rng.normal(size=3) * [1, 1, 0.4]
-    middle = pose.joints.mean(axis=0) + direction / np.linalg.norm(direction) * rng.uniform(80, 220)
+    way = rng.normal(size=3) * [1, 1, 0.4]
+    middle = pose.joints.mean(axis=0) + way / np.linalg.norm(way) * rng.uniform(80, 220)
     moved = other.translation + middle - other.joints.mean(axis=0)
     centres, radii = pose_spheres(replace(other, translation=moved))
     if rng.uniform() < 0.5:  # the other one of the pair
@@ -149,31 +142,17 @@ def sensed(
     return np.where(depth < 4000, depth + np.float32(0.5), 0).astype(np.uint16)
 
 
-def window_camera(
-    camera: Camera, middle: np.ndarray, width_mm: float, size: int
-) -> tuple[Camera, npt.NDArray[np.float32]]:
-    """The part of a camera that shows ``width_mm`` about a point (3,), camera frame, mm.
-
-    As a camera of ``size`` x ``size`` pixels, and the box that it covers, pixel frame.
-    """
-    u, v, z = camera.project(middle)
+def window(
+    rng: np.random.Generator, camera: Camera, pose: HandPose, width_mm: float, size: int,
+    without: Collection[str] = (),
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:  # fmt: skip
+    """A square of :func:`sensed` about the hand, (size, size), and its box, pixel frame."""
+    u, v, z = camera.project(pose.joints.mean(axis=0))
     side = width_mm * camera.fx / z
     scale, x, y = side / size, u - side / 2, v - side / 2
     cx, cy = (camera.cx - x) / scale - 0.5, (camera.cy - y) / scale - 0.5
+    part = Camera(camera.fx / scale, camera.fy / scale, cx, cy, size, size)
     box = np.array([x, y, x + side, y + side], np.float32)
-    return Camera(camera.fx / scale, camera.fy / scale, cx, cy, size, size), box
-
-
-def window(
-    rng: np.random.Generator,
-    camera: Camera,
-    pose: HandPose,
-    width_mm: float,
-    size: int,
-    without: Collection[str] = (),
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
-    """A square of :func:`sensed` about the hand, (size, size), and its box, pixel frame."""
-    part, box = window_camera(camera, pose.joints.mean(axis=0), width_mm, size)
     depth = sensed(rng, part, pose, without)
     at = box[:2, None] + (box[2:] - box[:2])[:, None] * (np.arange(size) + 0.5) / size
     inside = (at > -0.5) & (at < np.array([[camera.width], [camera.height]]) - 0.5)

@@ -70,15 +70,12 @@ _WEIGHTS = {0: 3.0, 31: 4.0} | dict.fromkeys((1, 14, 15, 25, 28, 29, 30), 1.5)
 
 
 def draw_angles(rng: np.random.Generator, pattern: int, count: int) -> HandAngles:
-    """Joint angles, a batch of ``count``, with a given set of bent fingers.
+    """Joint angles, a batch of ``count``, with the bent fingers of a pattern.
 
-    Ranges of motion after Kapandji, "The Physiology of the Joints", vol. 1: MCP -20..98, PIP
-    0..110, DIP -8..80, abduction within some 20 degrees and vanishing in the flexed hand.
-    Couplings: the DIP follows the PIP (two thirds of it in Rijpkema and Girard, "Computer
-    animation of knowledge-based human grasping", 1991; here by a share that differs between
-    draws, as it does between people), and a finger beside a bent one is never quite straight
-    (Lang and Schieber, "Human finger independence", J. Neurophysiology 92, 2004).
-    ``pattern`` is as in :func:`bent_fingers`.
+    Ranges of motion after Kapandji, "The Physiology of the Joints", vol. 1. The DIP follows the PIP
+    (Rijpkema and Girard, "Computer animation of knowledge-based human grasping", 1991, by two
+    thirds; here by a share that differs between draws), and a finger beside a bent one is never
+    quite straight (Lang and Schieber, "Human finger independence", J. Neurophysiology 92, 2004).
     """
     bent = (pattern >> np.arange(5)) & 1 > 0
     # What fingers of the same state have in common, and what each has for itself.
@@ -113,13 +110,8 @@ def draw_angles(rng: np.random.Generator, pattern: int, count: int) -> HandAngle
     return HandAngles(np.radians(fingers), np.radians(thumb), np.radians(wrist))
 
 
-# Points along the free bones, for telling which flesh would pass through which.
 _STEPS = np.array([1 / 3, 2 / 3, 1.0])
-_POINT_RADII = np.array([
-    13.2, 12.7, 12.3, 11.5, 10.9, 10.3, 9.3, 8.4, 7.6, 10.9, 10.2, 9.6, 9.1, 8.7, 8.3, 7.7, 7.1,
-    6.6, 11.2, 10.5, 9.8, 9.3, 8.8, 8.4, 7.8, 7.3, 6.8, 10.7, 10.0, 9.3, 8.8, 8.4, 8.0, 7.4, 6.9,
-    6.4, 9.8, 9.0, 8.2, 7.8, 7.4, 7.1, 6.6, 6.1, 5.7,
-])  # fmt: skip
+_POINT_RADII = np.array(handmodel.TABLES["points"])
 _FINGER_OF = np.repeat(np.arange(5), 9)
 _APART = _FINGER_OF[:, None] < _FINGER_OF  # each pair of points of different fingers once
 for _first in range(1, 4):  # neighbours touch at their roots
@@ -138,15 +130,20 @@ def overlap(shape: HandShape, joints: np.ndarray) -> np.ndarray:
     points = (starts + _STEPS[:, None] * (free - starts)).reshape(*batch, 45, 3)
     radii = _POINT_RADII * shape.thickness
     palm = joints[..., None, 2:6, :] * np.array([0.3, 0.55, 0.8])[:, None, None]
-    palm = palm.reshape(*batch, 12, 3)
 
     def gap(p: np.ndarray, q: np.ndarray) -> np.ndarray:
         return np.asarray(np.sqrt(((p[..., :, None, :] - q[..., None, :, :]) ** 2).sum(-1)))
 
     fingers = (radii[:, None] + radii) - gap(points, points) - _SOFT
-    into_palm = radii[_FREE, None] + 12.0 * shape.thickness - gap(points[..., _FREE, :], palm)
-    deepest = np.where(_APART, fingers, 0).max((-2, -1))
-    return np.maximum(np.maximum(deepest, into_palm.max((-2, -1))), 0)
+    to_palm = gap(points[..., _FREE, :], palm.reshape(*batch, 12, 3))
+    into_palm = (radii[_FREE, None] + 12.0 * shape.thickness - to_palm).max((-2, -1))
+    return np.maximum(np.maximum(np.where(_APART, fingers, 0).max((-2, -1)), into_palm), 0)
+
+
+def first_free(shape: HandShape, angles: HandAngles) -> int:
+    """The first of a batch of hands whose flesh hardly passes through itself, or the best one."""
+    deep = overlap(shape, handmodel.hand_joints(shape, angles))
+    return int((deep < 3).argmax() if (deep < 3).any() else deep.argmin())
 
 
 def draw_view(rng: np.random.Generator, allowed: Sequence[int]) -> np.ndarray:
@@ -171,6 +168,12 @@ def draw_view(rng: np.random.Generator, allowed: Sequence[int]) -> np.ndarray:
         ok = np.flatnonzero(np.isin(_bin(azimuth, elevation), allowed))
         if len(ok):
             return facing(*np.radians([azimuth[ok[0]], elevation[ok[0]], roll[ok[0]]]))
+
+
+def any_view(rng: np.random.Generator, most: float = 1.0) -> np.ndarray:
+    """A rotation as in :func:`draw_view`, of all; ``most`` bounds the sine of the elevation."""
+    azimuth, roll = rng.uniform(-np.pi, np.pi, 2)
+    return facing(azimuth, np.arcsin(rng.uniform(-most, most)), roll)
 
 
 def facing(azimuth: float, elevation: float, roll: float) -> np.ndarray:
@@ -204,6 +207,11 @@ class HandPose:
     rotation: np.ndarray  # (3, 3)
     translation: np.ndarray  # (3,), mm
     mesh: Mapping[str, float] | None = None  # targets of :mod:`.meshhand`; by default spheres
+
+    @property
+    def bins(self) -> tuple[int, int, int]:
+        """Its shape, viewpoint and articulation."""
+        return self.shape, self.view, self.pattern
 
 
 def pose_spheres(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
@@ -248,11 +256,9 @@ def pose_hand(
     The arm comes from below or from behind where that can be, or from ``any_arm`` of all sides.
     """
     angles = draw_angles(rng, pattern, 24)
-    local = handmodel.hand_joints(shape, angles)
-    deep = overlap(shape, local)
-    shallow = deep < 3.0
-    best = int(shallow.argmax() if shallow.any() else deep.argmin())  # the first of them
-    local = local[best]
+    best = first_free(shape, angles)
+    drawn = angles.one(best)
+    local = handmodel.hand_joints(shape, drawn)
     rotation = target @ palm_frame(local).T
     # Take the first of the drawn wrists whose arm comes from below or from behind.
     arms = handmodel.forearm_direction(angles.wrist) @ rotation.T
@@ -265,7 +271,7 @@ def pose_hand(
     upper_arm = np.array([0.35, 0.1, 0.75]) + rng.normal(size=3) * [0.4, 0.4, 0.15]
     joints = turned + translation
     sleeve = rng.uniform(1.0, 1.35) if rng.uniform() < 0.5 else 1.0
-    drawn = HandAngles(angles.fingers[best], angles.thumb[best], angles.wrist[chosen])
+    drawn = drawn._replace(wrist=angles.wrist[chosen])
     return HandPose(
         number, int(view_bin(joints)), pattern, shape, joints, local, drawn, forearm,
         upper_arm * 300, sleeve, rotation, translation,

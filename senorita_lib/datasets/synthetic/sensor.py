@@ -1,6 +1,6 @@
-"""What a short-range depth camera makes of a scene: noise, holes, ragged borders, background."""
+"""What depth cameras make of a scene: the SR300's noise, holes and ragged borders, and stereo's."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -45,11 +45,15 @@ def background(
         return None
     if kind < 0.50:
         return _wall(rng, camera, depth)
-    small = replace(
-        camera, fx=camera.fx / c, fy=camera.fy / c, cx=(camera.cx + 0.5) / c - 0.5,
-        cy=(camera.cy + 0.5) / c - 0.5, width=-(-camera.width // c), height=-(-camera.height // c),
-    )  # fmt: skip
-    return _enlarge(_person(rng, small, joints), camera)
+    width, height = (-(-n // c) for n in (camera.width, camera.height))
+    small = replace(camera, width=c * width, height=c * height).resized(width, height)
+    depth = _person(rng, small, joints)
+    hit, whole = np.isfinite(depth).astype(np.float32), (c * width, c * height)
+    total = cv2.resize(np.where(hit > 0, depth, 0), whole, interpolation=cv2.INTER_LINEAR)
+    share = cv2.resize(hit, whole, interpolation=cv2.INTER_LINEAR)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scene = np.where(share > 0.5, total / share, np.float32(np.inf))
+    return np.asarray(scene[: camera.height, : camera.width])
 
 
 def _wall(rng: np.random.Generator, camera: Camera, hand: Depth) -> Depth:
@@ -78,16 +82,6 @@ def _person(rng: np.random.Generator, camera: Camera, joints: np.ndarray) -> Dep
     centres[:, 2] += radii  # z is where the surface begins
     pills, wedges = [[4, 5], [5, 6]], [[0, 1, 2], [1, 2, 3], [0, 1, 4]]
     return render_depth(centres, radii, pills, wedges, camera)
-
-
-def _enlarge(depth: Depth, camera: Camera) -> Depth:
-    hit = np.isfinite(depth).astype(np.float32)
-    size = (depth.shape[1] * _COARSE, depth.shape[0] * _COARSE)
-    total = cv2.resize(np.where(hit > 0, depth, 0), size, interpolation=cv2.INTER_LINEAR)
-    share = cv2.resize(hit, size, interpolation=cv2.INTER_LINEAR)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        whole = np.where(share > 0.5, total / share, np.float32(np.inf))
-    return np.asarray(whole[: camera.height, : camera.width])
 
 
 def sense(
@@ -123,3 +117,50 @@ def sense(
     noisy = z + sigma * (0.4 * white + smooth) + np.float32(0.5)
     result[window] = np.where(lost, 0, noisy).astype(np.uint16)
     return result
+
+
+@dataclass(frozen=True)
+class Stereo:
+    """A stereo camera, whose noise law shares nothing with :func:`sense`.
+
+    Each frame draws its own share of the strengths.
+    """
+
+    baseline: float = 50.0  # mm between its two eyes
+    coarser: tuple[int, ...] = (1, 1, 2)  # its pixels are as many of the image's wide
+    parts: float = 10.0  # steps of disparity in a pixel
+    tear: float = 0.6  # px by which neighbours at an edge change places
+    ripple: float = 0.1  # px, of smooth error in disparity
+    window: int = 3  # px, side of the blocks that are compared: 1, 3 or 5
+    speckle: float = 0.01  # share of pixels without a match
+    reach: float = 1100.0  # mm
+
+    def sense(
+        self, rng: np.random.Generator, depth: npt.NDArray[np.float32], camera: Camera
+    ) -> npt.NDArray[np.uint16]:
+        """Depth (height, width), mm, 0 where nothing is found, of exact depth, ``inf`` allowed."""
+        strength, c = rng.uniform(0.5, 1.5), int(rng.choice(self.coarser))
+        focal = self.baseline * camera.fx / c
+        disparity = np.float32(focal) / depth[c // 2 :: c, c // 2 :: c]
+        height, width = disparity.shape
+        # Edges tear: what is seen at a pixel comes from one nearby.
+        v, u = np.indices(disparity.shape) + np.rint(
+            self.tear * strength * rng.standard_normal((2, height, width))
+        ).astype(int)
+        disparity = disparity[v.clip(0, height - 1), u.clip(0, width - 1)]
+        # Blocks are matched as a whole, which rounds off corners and mixes near and far.
+        disparity = cv2.medianBlur(disparity, self.window)
+        disparity = cv2.blur(disparity, (self.window, self.window))
+        noise = rng.standard_normal((2, height, width)).astype(np.float32)
+        smooth = [cv2.GaussianBlur(field, (0, 0), 2.0) * 7 for field in noise]  # of variance 1
+        matched = disparity > 0
+        disparity += np.float32(self.ripple * strength) * smooth[0]
+        disparity = np.rint(disparity * self.parts) / np.float32(self.parts)
+        # What one eye sees beside a nearer thing is hidden from the other.
+        other = np.arange(width) - disparity
+        nearest = np.minimum.accumulate(other[:, ::-1], axis=1)[:, ::-1]
+        lost = ~matched | (nearest < other - 1.5) | (disparity < focal / self.reach)
+        lost |= smooth[1] > np.quantile(smooth[1], 1 - self.speckle * strength)
+        found = np.where(lost, 0, np.float32(focal) / np.where(lost, 1, disparity) + 0.5)
+        whole = found.astype(np.uint16).repeat(c, axis=0).repeat(c, axis=1)
+        return whole[: depth.shape[0], : depth.shape[1]]

@@ -1,13 +1,12 @@
 """Depth images of a sphere-mesh, on one CPU core, without a loop over pixels.
 
-A sphere-mesh (Tkach, Pauly, Tagliasacchi, "Sphere-Meshes for Real-Time Hand Modeling and
-Tracking", 2016) is a union of convex hulls of two spheres (*pills*) or three (*wedges*).
-The surface of such a hull consists of parts of its spheres, of the cones that touch two of
-them and of the flat triangles that touch three. All three kinds are intersected with the
-viewing rays in closed form, each within the rectangle it can cover, and the nearest wins.
+A sphere-mesh (Tkach, Pauly, Tagliasacchi, "Sphere-Meshes for Real-Time Hand Modeling and Tracking",
+2016) is a union of convex hulls of two spheres (*pills*) or three (*wedges*). Their surfaces are
+parts of spheres, of cones that touch two and of triangles that touch three, each intersected with
+the viewing rays in closed form, within the rectangle that it can cover; the nearest wins.
 
-A ray is ``z * d`` with ``d = ((u - cx) / fx, (v - cy) / fy, 1)``, so that the ray's
-parameter is the depth itself, and a product ``a . d`` is a row plus a column.
+A ray is ``z * d`` with ``d = ((u - cx) / fx, (v - cy) / fy, 1)``: its parameter is the depth, and a
+product ``a . d`` is a row plus a column.
 """
 
 from collections.abc import Iterator
@@ -93,12 +92,7 @@ def _draw_spheres(canvas: _Canvas, centres: np.ndarray, radii: np.ndarray, boxes
     centres = centres.astype(np.float32)
     for i, depth, x, y, square in canvas.windows(boxes):
         q = _dot(centres[i], x, y)
-        h = q * q
-        h -= power[i] * square
-        np.sqrt(h, out=h)
-        np.subtract(q, h, out=q)
-        q /= square
-        np.fmin(depth, q, out=depth)
+        np.fmin(depth, (q - np.sqrt(q * q - power[i] * square)) / square, out=depth)
 
 
 def _draw_cones(
@@ -126,23 +120,11 @@ def _draw_cones(
     first, second = boxes[pairs[:, 0]], boxes[pairs[:, 1]]
     low, high = np.minimum(first[:, :2], second[:, :2]), np.maximum(first[:, 2:], second[:, 2:])
     for i, depth, x, y, square in canvas.windows(np.concatenate([low, high], axis=1)):
-        along = _dot(unit[i], x, y)
-        b = _dot(k1[i], x, y)
-        k2 = along * along
-        np.subtract(square, k2, out=k2)
-        h = b * b
-        h -= k0[i] * k2
-        np.sqrt(h, out=h)
-        h += b
-        np.negative(h, out=h)
-        h /= k2
-        along *= h
-        along *= 1 / side[i]
-        along -= start[i]
-        np.abs(along, out=along)
-        np.copyto(h, np.inf, where=~(along <= 0.5))
-        np.copyto(h, np.inf, where=h <= 0)
-        np.fmin(depth, h, out=depth)
+        along, b = _dot(unit[i], x, y), _dot(k1[i], x, y)
+        k2 = square - along * along
+        h = -(np.sqrt(b * b - k0[i] * k2) + b) / k2
+        hit = (np.abs(along * h * (1 / side[i]) - start[i]) <= 0.5) & (h > 0)
+        np.fmin(depth, h, out=depth, where=hit)
 
 
 def _draw_triangles(
@@ -161,12 +143,9 @@ def _draw_triangles(
     slack = (-TRIANGLE_SLACK / corners[:, 0, 2]).astype(np.float32)
     for i, depth, x, y, _ in canvas.windows(boxes):
         inside = np.minimum(_dot(edges[i, 0], x, y), _dot(edges[i, 1], x, y))
-        np.minimum(inside, _dot(edges[i, 2], x, y), out=inside)
-        z = _dot(normals[i], x, y)
-        np.reciprocal(z, out=z)
-        np.copyto(z, np.inf, where=inside < slack[i])
-        np.copyto(z, np.inf, where=z <= 0)
-        np.fmin(depth, z, out=depth)
+        inside = np.minimum(inside, _dot(edges[i, 2], x, y))
+        z = 1 / _dot(normals[i], x, y)
+        np.fmin(depth, z, out=depth, where=(inside >= slack[i]) & (z > 0))
 
 
 def _tangent_triangles(
@@ -174,8 +153,8 @@ def _tangent_triangles(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Corners (t, 3, 3) and outward unit normals (t, 3) of the triangles that touch three spheres.
 
-    A plane touches three spheres on the same side if n . (c_i - c_0) = r_0 - r_i; there are two
-    such planes, or none where the third sphere hides in the pill of the others.
+    A plane touches them on the same side if n . (c_i - c_0) = r_0 - r_i; there are two such planes,
+    or none where the third sphere hides in the pill of the others.
     """
     c, r = centres[wedges], radii[wedges]
     u, v = c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]

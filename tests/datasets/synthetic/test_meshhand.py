@@ -8,20 +8,20 @@ from senorita_lib.datasets import Hands19
 from senorita_lib.datasets.synthetic import meshhand, posing
 from senorita_lib.datasets.synthetic.handmodel import MEDIAN_BONES, SHAPES, HandAngles, palm_frame
 from senorita_lib.datasets.synthetic.meshtest import TESTS, main, write_mesh_test
+from senorita_lib.datasets.synthetic.sensor import Stereo
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
-from senorita_lib.datasets.synthetic.stereo import Stereo
 from senorita_lib.hand import joints_to_bones
 
 FACES = meshhand.faces().astype(int)
 TARGETS = [str(name) for name in meshhand._baked()["targets"]]
-ARM = 240.0, np.array([60.0, -150.0, 200.0])
+ARM = 240.0, np.array([60.0, -150.0, 200.0]), 1.0
 
 
 def posed(pattern, shape=SHAPES[0], **targets):
     """Joints and vertices of a drawn pose in which a set of fingers is bent."""
     several = posing.draw_angles(np.random.default_rng(pattern), pattern, 1)
     angles = HandAngles(several.fingers[0], several.thumb[0], several.wrist[0])
-    return meshhand.pose_mesh(shape, angles, *ARM, targets=targets)
+    return meshhand.pose_mesh(shape, angles, *ARM, targets)
 
 
 def windings(points, vertices):
