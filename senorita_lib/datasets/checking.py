@@ -67,11 +67,9 @@ class Report:
     def __repr__(self) -> str:
         kinds, columns, lines = FATAL | ODD, {}, []
         for split, report in self.splits.items():
-            counts = {kinds[kind]: len(names) for kind, names in report.names.items()}
             found = report.lines - len(report.names.get("missing", ()))
-            columns[split] = {"frames listed": report.lines, "images found": found, **counts}
-        rows = ["frames listed", "images found", *kinds.values()]
-        table = pd.DataFrame(columns, rows, dtype=float)
+            columns[split] = {"frames listed": report.lines, "images found": found}
+            columns[split] |= {kinds[kind]: len(names) for kind, names in report.names.items()}
         for kind, words in kinds.items():
             for split, report in self.splits.items():
                 if names := report.names.get(kind):
@@ -79,7 +77,10 @@ class Report:
                     lines += [f"{words}, {split}:", f"  {shown}"]
         lines += [f"boxes, {name}: {s.boxes}" for name, s in self.splits.items() if s.boxes]
         lines += [report.absent for report in self.splits.values() if report.absent]
-        text = table.to_string(na_rep="-", col_space=10, float_format="{:,.0f}".format)
+        rows = ["frames listed", "images found", *kinds.values()]
+        text = pd.DataFrame(columns, rows, dtype=float).to_string(
+            na_rep="-", col_space=10, float_format="{:,.0f}".format
+        )
         return "\n".join([self.title, text, *lines])
 
 

@@ -9,11 +9,11 @@ killed call or a repaired image costs a few shards, not all.
 ``python -m senorita_lib.datasets.crops ROOT --split train --size 256`` makes them.
 """
 
-import argparse
 import hashlib
 import io
 import os
 import shutil
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -81,11 +81,8 @@ class CropSet:
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> "CropSet":
         """The crops at ``indices`` as a set of their own, in memory."""
-        return CropSet(
-            names=[self.names[i] for i in indices],
-            splits=[self.splits[i] for i in indices],
-            **{name: getattr(self, name)[indices] for name in _ARRAYS},
-        )
+        names, splits = ([values[i] for i in indices] for values in (self.names, self.splits))
+        return CropSet(names, splits, **{name: getattr(self, name)[indices] for name in _ARRAYS})
 
     def batch(
         self, indices: Sequence[int] | npt.NDArray[np.int64], device: str | torch.device = "cpu"
@@ -112,10 +109,13 @@ def load_crops(
     dataset.check_depth()
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())
-    if dataset.joints is not None:
-        labels.update(dataset.joints.tobytes())
-    cache = user_path(cache or dataset.root / "crops")
-    folder = cache / f"{dataset.split}_{size}_{foreground}_{centre}"
+    joints = dataset.joints
+    if joints is None:
+        joints = np.full((len(dataset), 21, 3), np.nan, np.float32)
+    else:
+        labels.update(joints.tobytes())
+    folder = user_path(cache or dataset.root / "crops")
+    folder = folder / f"{dataset.split}_{size}_{foreground}_{centre}"
     paths = [folder / name for name in _shard_names(dataset, options)]
     if any(_open(path, size) is None for path in paths):
         try:
@@ -127,9 +127,6 @@ def load_crops(
             _make_missing(paths, dataset, options, workers, progress)
     shards = [rows for path in paths if (rows := _open(path, size)) is not None]
     assert len(shards) == len(paths)
-    joints = dataset.joints
-    if joints is None:
-        joints = np.full((len(dataset), 21, 3), np.nan, np.float32)
     images = ShardedImages([np.asarray(rows["image"]) for rows in shards])
     boxes, cube_centres, found = (
         np.concatenate([rows[name] for rows in shards]) for name in ("box", "cube_centre", "found")
@@ -165,8 +162,8 @@ def _make_missing(
     paths: list[Path], dataset: Hands19, options: dict[str, Any], workers: int | None,
     progress: bool,
 ) -> None:  # fmt: skip
-    size, images = options["size"], map(dataset.path, dataset.names)
-    frames = zip(images, dataset.boxes, strict=True)
+    size = options["size"]
+    frames = zip(map(dataset.path, dataset.names), dataset.boxes, strict=True)
     tasks = [(path, list(islice(frames, _SHARD)), options) for path in paths]
     tasks = [task for task in tasks if _open(task[0], size) is None]
     if not tasks:  # another process has made them
@@ -218,7 +215,7 @@ def _show_bytes(number: int) -> str:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: crop a split as training does, and print what it holds."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         "python -m senorita_lib.datasets.crops",
         description="Crop the hands of a data set, once for all runs.",
     )

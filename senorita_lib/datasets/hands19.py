@@ -16,16 +16,7 @@ from senorita_lib._arguments import check_flags
 from senorita_lib._arrays import plain
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import box_corners
-from senorita_lib.datasets.files import (
-    HEIGHT,
-    LAYOUTS,
-    SPLITS_FILE,
-    WIDTH,
-    DepthImageError,
-    Files,
-    find_layout,
-    read_depth,
-)  # fmt: skip
+from senorita_lib.datasets import files
 from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.files import user_path
 from senorita_lib.tables import check_same_names, lines, read_table
@@ -73,9 +64,9 @@ class Frame:
     box: np.ndarray  # (4,), x1, y1, x2, y2 of the hand, pixel frame, clipped to the image
     joints: np.ndarray | None = None  # (21, 3), float32, camera frame, mm; None without labels
     split: str = "train"  # or a test split, or ``test`` where the test split is not known
-    shape: int | None = None  # bins of a synthetic frame: hand shape,
-    view: int | None = None  # viewpoint
-    pattern: int | None = None  # and articulation
+    shape: int | None = None  # bins of a synthetic frame: hand shape, viewpoint, articulation
+    view: int | None = None
+    pattern: int | None = None
 
 
 class Hands19:
@@ -111,13 +102,13 @@ class Hands19:
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         self.split, self.root = split, user_path(root)
-        self.folder, layout = find_layout(self.root)
-        files = LAYOUTS[layout]["train" if split == "train" else "test"]
-        self.images = self.folder / files.images
+        self.folder, layout = files.find_layout(self.root)
+        listed = files.LAYOUTS[layout]["train" if split == "train" else "test"]
+        self.images = self.folder / listed.images
         if not self.images.is_dir():
             raise FileNotFoundError(f"{self.images} is missing, wanted the folder of images")
-        names, boxes, joints = self._annotations(files)
-        splits = self._splits(self.folder / files.listed, names)
+        names, boxes, joints = self._annotations(listed)
+        splits = self._splits(self.folder / listed.listed, names)
         mine = np.array([split not in TEST_SPLITS or s == split for s in splits], dtype=bool)
         rows = np.flatnonzero(mine & ~is_empty(boxes) if skip_degenerate else mine)
         self.names = [names[i] for i in rows]
@@ -125,11 +116,11 @@ class Hands19:
         self.boxes = boxes[rows]
         self.joints = None if joints is None else joints[rows]
 
-    def _annotations(self, files: Files) -> tuple[list[str], Floats, Floats | None]:
+    def _annotations(self, of: files.Files) -> tuple[list[str], Floats, Floats | None]:
         """Names, boxes and joints, which are None where there are no labels."""
-        listed, joints = self.folder / files.listed, None
-        path = self.folder / files.joints if files.joints else None
-        if files.boxes:
+        listed, joints = self.folder / of.listed, None
+        path = self.folder / of.joints if of.joints else None
+        if of.boxes:
             names, boxes = read_table(listed, 4, "x1 y1 x2 y2")
         if path and (self.split == "train" or path.is_file()):
             labelled, values = read_table(path, 63, "21 joints")
@@ -139,7 +130,7 @@ class Hands19:
                 has = f"joints at a median depth of {middle:.3g}, which looks like {unit}"
                 raise UnitsError(f"{path} has {has}, wanted millimetres in front of the camera")
             drawn = hand_box(joints, SR300).astype(np.float32)
-            if not files.boxes:
+            if not of.boxes:
                 self.box_form = "drawn around the joints"
                 return labelled, drawn, joints
             check_same_names(path, labelled, listed, names)
@@ -147,7 +138,7 @@ class Hands19:
         return names, boxes, joints
 
     def _splits(self, listed: Path, names: list[str]) -> list[str]:
-        path = self.folder / SPLITS_FILE
+        path = self.folder / files.SPLITS_FILE
         if self.split == "train" or (self.split == "test" and not path.is_file()):
             return [self.split] * len(names)
         if not path.is_file():
@@ -171,18 +162,19 @@ class Hands19:
         near, seen, labelled = [], [], []
         for row in np.linspace(0, len(self) - 1, min(_LOOK, len(self))).astype(int):
             try:
-                depth = read_depth(self.path(self.names[row]))
-            except (OSError, DepthImageError):  # the checkup says so, and cropping
+                depth = files.read_depth(self.path(self.names[row]))
+            except (OSError, ValueError):  # the checkup says so, and cropping
                 continue
             x1, y1, x2, y2 = self.boxes[row].clip(0).astype(int)
-            if not (inside := depth[y1:y2, x1:x2][depth[y1:y2, x1:x2] > 0]).size:
+            inside = depth[y1:y2, x1:x2]
+            if not inside.any():
                 continue
             joints = self.joints[row]
             u, v, z = SR300.project(joints[joints[:, 2] > 0]).T
-            shown = (u >= 0) & (v >= 0) & (u < WIDTH) & (v < HEIGHT)
+            shown = (u >= 0) & (v >= 0) & (u < files.WIDTH) & (v < files.HEIGHT)
             there = depth[v[shown].astype(int), u[shown].astype(int)]
             near.append((np.abs(z[shown] - there) < _DEEP).sum() > shown.sum() / 2)
-            seen.append(np.median(inside))
+            seen.append(np.median(inside[inside > 0]))
             labelled.append(np.median(joints[:, 2]))
         if near and sum(near) < len(near) / 2:
             has = f"{len(near) - sum(near)} of {len(near)} {self.split} labels off their depth"
@@ -215,10 +207,9 @@ class Hands19:
                 if (values := getattr(self, each)) is not None:
                     setattr(part, each, values[index])
             return part
-        name = self.names[index]
         joints = None if self.joints is None else self.joints[index]
-        depth = read_depth(self.path(name))
-        return Frame(name, depth, self.boxes[index], joints, self.splits[index])
+        depth = files.read_depth(self.path(self.names[index]))
+        return Frame(self.names[index], depth, self.boxes[index], joints, self.splits[index])
 
     def tensors(self) -> "TensorView":
         """The frames as dicts of tensors, for a ``DataLoader``."""

@@ -33,17 +33,12 @@ def run_tasks(
 
 
 def _run(parent: int, function: Callable[..., Result], task: tuple[Any, ...]) -> Result:
-    _settle(parent)
+    cv2.setNumThreads(1)
+    end_with(parent)
     return function(*task)
 
 
 @lru_cache
-def _settle(parent: int) -> None:
-    """Once in each worker: OpenCV keeps to one thread, and the worker ends with its parent."""
-    cv2.setNumThreads(1)
-    end_with(parent)
-
-
 def end_with(parent: int) -> None:
     """End this process when its parent, of that id, was killed."""
 

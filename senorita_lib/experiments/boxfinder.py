@@ -3,8 +3,9 @@
 ``python -m senorita_lib.experiments.boxfinder small`` prints the table.
 """
 
-import argparse
-from collections.abc import Iterator, Sequence
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -15,46 +16,41 @@ from senorita_lib.commands import command
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.datasets.synthetic.meshtest import TESTS
-from senorita_lib.experiments.generalisation import View, test_set
+from senorita_lib.experiments.generalisation import test_set
 from senorita_lib.predictor import Predictor
 
 SETS = "splits", "arms from any side", "walls, tables, second hands", *TESTS
 _FAR_MM = 80.0  # a crop there shows less than half of the hand
 
 
-def views(name: str, count: int, seed: int = 901) -> Iterator[View]:
-    """About ``count`` frames of one of ``SETS``: persons and walls stand behind in all."""
-    if name in ("splits", *TESTS):
-        yield from test_set(name, count)
-        return
-    hands = SyntheticHand(seed, without=("things",) if name == SETS[1] else ())
-    yield from ((hands.frame(index, "open"), SR300) for index in range(count))
-
-
 def distances(predictor: Predictor, name: str, count: int) -> pd.DataFrame:
-    """From the joints' mean, mm, beside the optical axis, of ``box`` and ``pose``; inf: none."""
+    """From the joints' mean, mm, beside the optical axis, of ``box`` and ``pose``; inf: none.
+
+    Of about ``count`` frames of one of ``SETS``: persons and walls stand behind in all.
+    """
+    if name in ("splits", *TESTS):
+        views = test_set(name, count)
+    else:
+        hands = SyntheticHand(901, without=("things",) if name == SETS[1] else ())
+        views = [(hands.frame(index, "open"), SR300) for index in range(count)]
     rows = []
-    for frame, camera in views(name, count):
+    for frame, camera in views:
         middle = np.asarray(frame.joints, float).mean(axis=0)
         row = {"box": np.inf, "pose": np.inf}
-        try:
+        rows.append(row)
+        with suppress(HandNotFoundError):
             box = find_hand_box(frame.depth, camera)
             off = (box[:2] + box[2:]) / 2 - camera.project(middle)[:2]
             row["box"] = float(np.linalg.norm(off) * middle[2] / camera.fx)
             found = predictor.predict(frame.depth, camera, left=False).joints_mm.mean(axis=0)
             row["pose"] = float(np.linalg.norm((found - middle)[:2]))
-        except HandNotFoundError:
-            pass
-        rows.append(row)
     return pd.DataFrame(rows)
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: print the table of some weights."""
-    parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.experiments.boxfinder", description=__doc__
-    )
+    parser = ArgumentParser("python -m senorita_lib.experiments.boxfinder", description=__doc__)
     parser.add_argument("weights", help="as for Predictor.load")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--count", type=int, default=200, help="frames of each set")

@@ -5,8 +5,8 @@
 the weights; the card of weights in the package then has the table too.
 """
 
-import argparse
 import json
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +25,6 @@ from senorita_lib.predictor import Predictor, evidence_terms, weights_path
 from senorita_lib.weights import file_digest
 
 FIT_SEED, TEST_SEED = 4243, 4244  # no training has them
-_BINS = 10  # of as many joints each
 
 
 def readings(predictor: Predictor, count: int, seed: int) -> pd.DataFrame:
@@ -44,8 +43,8 @@ def readings(predictor: Predictor, count: int, seed: int) -> pd.DataFrame:
             continue
         for followed, pose in enumerate(poses):
             spread, apart = pose.evidence_mm
-            errors = np.linalg.norm(pose.joints_mm - np.asarray(frame.joints), axis=1)
-            columns = {"spread": spread, "apart": apart, "error": errors}
+            error = np.linalg.norm(pose.joints_mm - np.asarray(frame.joints), axis=1)
+            columns = {"spread": spread, "apart": apart, "error": error}
             columns |= {"expected": pose.confidence_mm}
             parts.append(pd.DataFrame(columns).assign(frame=index, followed=bool(followed)))
     return pd.concat(parts, ignore_index=True)
@@ -75,26 +74,21 @@ def fit(seen: pd.DataFrame) -> tuple[float, ...]:
 def reliability(seen: pd.DataFrame) -> dict[str, Any]:
     """Means of expected and true errors, mm, in ten bins by expectation, and rank correlations."""
     seen = seen[~seen["followed"]]
-    bins = pd.qcut(seen["expected"], _BINS, labels=False)
+    bins = pd.qcut(seen["expected"], 10, labels=False)
     means = seen.groupby(bins)[["expected", "error"]].mean().astype(float).round(2)
     frames = seen.groupby("frame")[["expected", "error"]].mean()
-    joints_rank, frames_rank = (
-        round(float(spearmanr(table["expected"], table["error"]).statistic), 3)
-        for table in (seen, frames)
-    )
-    return {
-        "frames": len(frames), "expected": means["expected"].tolist(),
-        "error": means["error"].tolist(), "rank correlation of joints": joints_rank,
-        "rank correlation of frames": frames_rank,
-    }  # fmt: skip
+    table: dict[str, Any] = {"frames": len(frames)}
+    table |= {name: means[name].tolist() for name in ("expected", "error")}
+    for name, part in (("joints", seen), ("frames", frames)):
+        rank = float(spearmanr(part["expected"], part["error"]).statistic)
+        table[f"rank correlation of {name}"] = round(rank, 3)
+    return table
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: print the reliability of some weights, or calibrate them first."""
-    parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.experiments.confidence", description=__doc__
-    )
+    parser = ArgumentParser("python -m senorita_lib.experiments.confidence", description=__doc__)
     parser.add_argument("weights", help="as for Predictor.load")
     parser.add_argument("--count", type=int, default=300, help="frames of each seed")
     parser.add_argument("--calibrate", action="store_true", help="fit, and write into the file")

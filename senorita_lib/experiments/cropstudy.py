@@ -21,16 +21,14 @@ def compare_crops(
 ) -> pd.DataFrame:
     """Crop synthetic frames in every way and compare with what their pixels really show.
 
-    ``slack`` is how rough the boxes are, like a detector's: they are moved by normal draws with a
-    standard deviation of this share of their longer side, and each side grows by up to twice as
-    much.
+    Boxes are as rough as a detector's: moved by normal draws with a standard deviation of ``slack``
+    of their longer side, and each side grows by up to twice as much.
 
-    There is a row for each foreground and centre, as :func:`~senorita_lib.cropping.crop_hand`
-    takes them. Means over the frames of: the share of the hand's pixels that the crop lost; the
-    shares of the crop's pixels that show the arm, and neither hand nor arm; the distance of the
-    cube's centre from the middle of the hand's visible points, mm; the share of joints outside
-    the crop's box or cube; and the share of frames that lost over a tenth of the hand, or in
-    which no hand was found.
+    Means over the frames, a row for each foreground and centre of
+    :func:`~senorita_lib.cropping.crop_hand`: the share of the hand's pixels that the crop lost; the
+    shares of its pixels that show the arm, and neither hand nor arm; the distance of the cube's
+    centre from the middle of the hand's visible points, mm; the share of joints outside the box or
+    cube; and the share of frames that lost over a tenth of the hand, or in which none was found.
     """
     found = np.array([_frame(hands, index, slack) for index in indices])
     bad = (found[..., :1] > 0.1).astype(float)

@@ -3,7 +3,7 @@
 ``python -m senorita_lib.experiments.defects`` prints the table.
 """
 
-import argparse
+from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,6 @@ import pandas as pd
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.datasets.synthetic.meshtest import TESTS
 from senorita_lib.diagnosis import check_frame
@@ -35,16 +34,16 @@ class View:
 
 def good_frames(count: int, seed: int = 0) -> list[View]:
     """About ``count`` right frames: the splits, the open world without things, the mesh sets."""
-    each = -(-count // 5)
-    frames: list[tuple[Frame, Camera]] = []
-    for i in range(each):
-        frames.append((SyntheticHand(seed).frame(i, TEST_SPLITS[i % len(TEST_SPLITS)]), SR300))
-        for camera in (SR300, _SMALL):
-            hands = SyntheticHand(seed, camera, without=("things",))
-            frames.append((hands.frame(i, "open"), camera))
-        for test in TESTS.values():
-            frames.append((replace(test, seed=test.seed + seed).frame(i), test.camera))
-    return [View(f.depth, c, f.box, np.asarray(f.joints, float)) for f, c in frames]
+    cameras = SR300, SR300, _SMALL, *(test.camera for test in TESTS.values())
+    views = []
+    for i in range(-(-count // 5)):
+        frames = [SyntheticHand(seed).frame(i, TEST_SPLITS[i % len(TEST_SPLITS)])]
+        for camera in cameras[1:3]:
+            frames.append(SyntheticHand(seed, camera, without=("things",)).frame(i, "open"))
+        frames += [replace(test, seed=test.seed + seed).frame(i) for test in TESTS.values()]
+        for frame, camera in zip(frames, cameras, strict=True):
+            views.append(View(frame.depth, camera, frame.box, np.asarray(frame.joints, float)))
+    return views
 
 
 def _depth(change: Callable[[View], np.ndarray]) -> Callable[[View], View]:
@@ -176,44 +175,37 @@ def measure(views: Sequence[View], boxed: bool = True) -> pd.Series:
 
     Right ones with a joint outside the image are left out: those hands are cut.
     """
+
+    def found(view: View) -> set[str]:
+        report = check_frame(view.depth, view.camera, view.box if boxed else None)
+        return {finding.name for finding in report.findings}
+
+    def whole(view: View) -> bool:
+        uv = view.camera.project(view.joints)[:, :2]
+        return bool(((uv > 0) & (uv < [view.camera.width, view.camera.height])).all())
+
     rows: dict[str, float] = {}
     for name, (change, wanted) in DEFECTS.items():
         if boxed or "box" not in name:
-            spoiled = [_found(s, boxed) for view in views if (s := change(view)) is not None]
-            rows[name] = 100 * float(
-                np.mean([bool({*wanted.split(", ")} & found) for found in spoiled])
-            )
-    good = [_found(view, boxed) for view in views if _whole(view)]
+            spoiled = [found(s) for view in views if (s := change(view)) is not None]
+            rows[name] = 100 * float(np.mean([bool({*wanted.split(", ")} & f) for f in spoiled]))
+    good = [found(view) for view in views if whole(view)]
     alarms = Counter(name for names in good for name in names)
     rows |= {f"none, but: {name}": 100 * n / len(good) for name, n in alarms.items()}
-    rows["none, but any"] = 100 * float(np.mean([bool(found) for found in good]))
+    rows["none, but any"] = 100 * float(np.mean([bool(names) for names in good]))
     return pd.Series(rows)
-
-
-def _whole(view: View) -> bool:
-    pixels = view.camera.project(view.joints)[:, :2]
-    return bool(((pixels > 0) & (pixels < [view.camera.width, view.camera.height])).all())
-
-
-def _found(view: View, boxed: bool) -> set[str]:
-    report = check_frame(view.depth, view.camera, view.box if boxed else None)
-    return {finding.name for finding in report.findings}
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.experiments.defects", description=__doc__
-    )
+    parser = ArgumentParser("python -m senorita_lib.experiments.defects", description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="frames")
     parser.add_argument("--seed", type=int, default=0, help="of the frames")
-    chosen = parser.parse_args(arguments)
-    views = good_frames(chosen.count, chosen.seed)
+    views = good_frames(**vars(parser.parse_args(arguments)))
     table = {"with a box, %": measure(views), "without, %": measure(views, boxed=False)}
-    print(
-        pd.DataFrame(table).reindex(pd.concat(table.values()).index.unique()).round(1).to_string()
-    )
+    names = pd.concat(table.values()).index.unique()
+    print(pd.DataFrame(table).reindex(names).round(1).to_string())
 
 
 if __name__ == "__main__":

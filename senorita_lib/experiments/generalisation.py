@@ -3,8 +3,9 @@
 ``python -m senorita_lib.experiments.generalisation small`` prints the table.
 """
 
-import argparse
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -66,41 +67,39 @@ def measure(predictor: Predictor, views: Sequence[View], left: bool = False) -> 
 
     Columns: ``split``; ``fingers``, where they point: up, sideways or down; ``arm``, whether it
     comes towards the camera; ``error_mm``, mean over the joints, and ``initial_mm`` before
-    refinement, the hand told; ``outside``, the share of joints outside the cube that the network
-    saw, and ``centre_mm``, from its middle to the joints' mean. Of weights that tell hands, too,
-    ``left``, the probability of a left one, and ``own_mm``, the error with the hand that they
-    take it for. Without a prediction all are NaN.
+    refinement, the hand told; ``outside``, the share of joints outside the network's cube, and
+    ``centre_mm``, from its middle to the joints' mean. Of weights that tell hands, too, ``left``,
+    the probability of a left one, and ``own_mm``, the error with the hand that they take it for.
+    Without a prediction all are NaN.
     """
+
+    def error(found: np.ndarray, joints: np.ndarray) -> float:
+        return float(np.linalg.norm(found - joints, axis=1).mean())
+
     rows = []
     for frame, camera in views:
         joints = np.asarray(frame.joints, float)
-        along = palm_frame(joints)[1, 1]
-        angle = np.degrees(np.arccos(np.clip(-along, -1, 1)))
+        axes = palm_frame(joints)
+        angle = np.degrees(np.arccos(np.clip(-axes[1, 1], -1, 1)))
         fingers = next(name for name, most in _DIRECTIONS.items() if angle < most)
         # The fingers point away from the camera, and the arm comes from its side.
-        arm = "towards the camera" if palm_frame(joints)[2, 1] > _AWAY else ""
+        arm = "towards the camera" if axes[2, 1] > _AWAY else ""
         row: dict[str, str | float] = {"split": frame.split, "fingers": fingers, "arm": arm}
         rows.append(row)
-        try:
+        with suppress(HandNotFoundError):
             pose = predictor.predict(frame.depth, camera, frame.box, left=left)
             uvd, middle = pose.crop.to_uvd(joints), pose.crop.to_camera(np.full(3, 0.5))
             row |= {
-                "error_mm": _error(pose.joints_mm, joints),
-                "initial_mm": _error(pose.initial_mm, joints),
+                "error_mm": error(pose.joints_mm, joints),
+                "initial_mm": error(pose.initial_mm, joints),
                 "outside": float(((uvd < 0) | (uvd > 1)).any(axis=-1).mean()),
                 "centre_mm": float(np.linalg.norm(middle - joints.mean(axis=0))),
             }
             if predictor.model.recipe.handedness:
                 pose = predictor.predict(frame.depth, camera, frame.box)
                 assert pose.left_probability is not None
-                row |= {"left": pose.left_probability, "own_mm": _error(pose.joints_mm, joints)}
-        except HandNotFoundError:
-            continue
+                row |= {"left": pose.left_probability, "own_mm": error(pose.joints_mm, joints)}
     return pd.DataFrame(rows)
-
-
-def _error(found: np.ndarray, joints: np.ndarray) -> float:
-    return float(np.linalg.norm(found - joints, axis=1).mean())
 
 
 def test_set(name: str, count: int) -> list[View]:
@@ -114,32 +113,32 @@ def test_set(name: str, count: int) -> list[View]:
 
 def table(predictor: Predictor, name: str, views: Sequence[View]) -> pd.DataFrame:
     """Means of :func:`measure` by condition, and of the plain frames by split and direction."""
+
+    def summary(errors: pd.DataFrame, left: bool) -> pd.Series:
+        means = errors.drop(columns=["split", "fingers", "arm", "left"], errors="ignore").mean()
+        counts = {"frames": float(len(errors)), "missing": errors["error_mm"].isna().sum()}
+        if "left" in errors:  # hands that look more like the other one
+            counts["other, %"] = 100 * ((errors["left"] > 0.5) != left).mean()
+        counts["outside, %"] = 100 * means.pop("outside")
+        return pd.concat([pd.Series(counts), means])
+
     rows: dict[str, pd.Series] = {}
     for condition, change in CONDITIONS.items():
         left = condition == "left hands"
         errors = measure(predictor, [change(*view) for view in views], left)
-        rows[f"{name} {condition}".strip()] = _summary(errors, left)
+        rows[f"{name} {condition}".strip()] = summary(errors, left)
         if not condition:
             for column, before in ("split", ""), ("fingers", "fingers "), ("arm", "arm "):
                 for value, some in errors.groupby(column):
                     if value and 0 < len(some) < len(errors):
-                        rows[f"{name}, {before}{value!s}"] = _summary(some, left)
+                        rows[f"{name}, {before}{value!s}"] = summary(some, left)
     return pd.DataFrame(rows).T
-
-
-def _summary(errors: pd.DataFrame, left: bool) -> pd.Series:
-    means = errors.drop(columns=["split", "fingers", "arm", "left"], errors="ignore").mean()
-    counts: dict[str, float] = {"frames": len(errors), "missing": errors["error_mm"].isna().sum()}
-    if "left" in errors:  # hands that look more like the other one
-        counts["other, %"] = 100 * ((errors["left"] > 0.5) != left).mean()
-    counts["outside, %"] = 100 * means.pop("outside")
-    return pd.concat([pd.Series(counts), means])
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: print the table of some weights."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m senorita_lib.experiments.generalisation", description=__doc__
     )
     parser.add_argument("weights", help="as for Predictor.load")

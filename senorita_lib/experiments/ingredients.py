@@ -5,8 +5,8 @@ each, under ``runs/ingredients`` and prints mean joint errors of the initial pos
 mesh hand and of the splits, hand told. Killed, it goes on where it was. Short runs rank, no more.
 """
 
-import argparse
 import json
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -53,9 +53,7 @@ def row(model: HandPoseNet, count: int) -> dict[str, float]:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: train the trials that are missing and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m senorita_lib.experiments.ingredients", description=__doc__
-    )
+    parser = ArgumentParser("python -m senorita_lib.experiments.ingredients", description=__doc__)
     parser.add_argument("start", help="weights to start from: model.safetensors")
     parser.add_argument("--trials", nargs="+", choices=TRIALS, default=list(TRIALS))
     parser.add_argument("--count", type=int, default=200, help="frames of each test set")

@@ -108,13 +108,11 @@ def _costs(
     (less, more), (one, two) = kept, _BATCHES
     return {
         part: Cost(
-            parameters[part],
-            counter.macs[part] // two,
-            (more[part] - less[part]) // (two - one),
+            parameters[part], counter.macs[part] // two, (more[part] - less[part]) // (two - one),
             (two * less[part] - one * more[part]) // (two - one),
         )
         for part in parameters
-    }
+    }  # fmt: skip
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -125,19 +123,17 @@ def total(costs: Iterable[Cost]) -> Cost:
 def training_bytes(cost: Cost, batch: int) -> int:
     """Memory of a training step, float32, bytes.
 
-    Each parameter has 4 bytes three times: itself, its gradient, RMSProp's mean square. On top
-    come the workspaces of convolutions and the gradients of activations; the peak is near this
-    number, as these are freed one by one and most parameters have no gradient yet.
+    Each parameter has 4 bytes three times: itself, its gradient, RMSProp's mean square. Workspaces
+    of convolutions and gradients of activations come on top; the peak is near this number.
     """
     return 3 * 4 * cost.parameters + batch * cost.kept + cost.once
 
 
 def training_flops(recipe: Recipe, estimator: Cost, refiner: Cost) -> int:
-    """Floating-point operations of the whole schedule.
+    """Floating-point operations of the whole schedule: Step 1 trains the estimator, Step 2 both.
 
-    A MAC is two operations. The backward pass has the forward pass's MACs twice: for the
-    gradients of the weights and of the inputs (the first layers need no gradient of their inputs,
-    so this is a little too much). Step 1 trains the estimator, Step 2 both.
+    A MAC is two operations, and the backward pass has the forward pass's MACs twice: for the
+    gradients of the weights and of the inputs, which the first layers do not need.
     """
     step_1, step_2 = recipe.pose_images + recipe.volume_images, recipe.refine_images
     return 2 * 3 * (estimator.macs * step_1 + (estimator.macs + refiner.macs) * step_2)

@@ -134,28 +134,27 @@ def test_unknown_split_metres_and_missing_files(root):
     complaint(FileNotFoundError, "test_images is missing", Hands19, root, "test")
 
 
-@pytest.mark.parametrize("word", ["nan", "inf", "12,5", "-"])
-def test_words_that_are_no_numbers(root, word):
-    path = root / "Task 1" / "training_bbs.txt"
-    path.write_text(path.read_text().replace("\t107\t", f"\t{word}\t"))
-    sentence = "training_bbs.txt line 8 has a field that is not a finite number"
-    complaint(ValueError, sentence, Hands19, root)
+WORD = "training_bbs.txt line 8 has a field that is not a finite number"
+JOINT_FILE = "training_joint_annotation.txt"
 
 
-def test_lines_that_are_short_missing_or_out_of_order(root):
-    path = root / "Task 1" / "training_joint_annotation.txt"
-    lines = path.read_text().splitlines()
-    short = "\t".join(lines[4].split("\t")[:-2])
-    path.write_text("\n".join([*lines[:4], short, *lines[5:]]))
-    sentence = r"training_joint_annotation.txt line 5 has 61 numbers after the name, wanted 63"
-    complaint(ValueError, sentence, Hands19, root)
-    path.write_text("\n".join(lines[:-1]))
-    complaint(ValueError, "has 9 lines and training_bbs.txt has 10", Hands19, root)
-    path.write_text("\n".join([lines[1], lines[0], *lines[2:]]))
-    complaint(ValueError, "image_D00000001.png as frame 1", Hands19, root)
-    path = root / "Task 1" / "test_splits.txt"
-    path.write_text(path.read_text().replace("viewp", "views", 1))
-    complaint(ValueError, r"test_splits.txt line 4 is .*views", Hands19, root, "test")
+@pytest.mark.parametrize(
+    ("name", "change", "sentence"),
+    [
+        *(
+            ("training_bbs.txt", lambda text, word=word: text.replace("\t107\t", word), WORD)
+            for word in ("\tnan\t", "\tinf\t", "\t12,5\t", "\t-\t")
+        ),
+        (JOINT_FILE, lambda t: t[:-20], "line 10 has 61 numbers after the name, wanted 63"),
+        (JOINT_FILE, lambda t: t[: t.index(NAMES[-1])], "has 9 lines and training_bbs.* has 10"),
+        (JOINT_FILE, lambda t: t.replace("0.png", "1.png", 1), "image_D00000001.png as frame 1"),
+        ("test_splits.txt", lambda t: t.replace("viewp", "views"), "splits.txt line 4 is .*views"),
+    ],
+)
+def test_texts_that_are_damaged(root, name, change, sentence):
+    path = root / "Task 1" / name
+    path.write_text(change(path.read_text()))
+    complaint(ValueError, sentence, Hands19, root, name[: name.index("_")].removesuffix("ing"))
 
 
 def png(image):
@@ -200,10 +199,10 @@ def test_quick_parser_reads_what_the_line_by_line_one_does(tmp_path, root, monke
     rng = np.random.default_rng(1)
     words = [f"{v:.{rng.integers(0, 9)}f}" for v in rng.normal(0, 400, 4 * 200)]
     words[:8] = ["1e2", "-3.5E-2", "+7", "0", "-0.0", ".5", "12.", "123456789.123456789"]
-    path = tmp_path / "table.txt"
-    rows = list(zip(*[iter(words)] * 4, strict=True))
     names = [f"image#{i}.png" for i in range(197)] + ["NA", '"quoted', "c" * 200]
-    text = (f" {n}\t {'  '.join(row)}\t\r\n\n" for n, row in zip(names, rows, strict=True))
+    rows = zip(names, zip(*[iter(words)] * 4, strict=True), strict=True)
+    text = (f" {name}\t {'  '.join(row)}\t\r\n\n" for name, row in rows)
+    path = tmp_path / "table.txt"
     path.write_text("\ufeff" + "".join(text), encoding="utf-8")  # as Windows begins a text
     quick, slow = (parse(path, 4, "four") for parse in (tables.read_table, tables._read_lines))
     assert quick[0] == slow[0] == names

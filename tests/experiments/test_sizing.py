@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from senorita_lib.datasets import Hands19  # noqa: F401
 from senorita_lib.experiments import sizing
 from senorita_lib.experiments.sizing import Cost, estimator_costs, refiner_costs, total
 from senorita_lib.model import HandPoseNet

@@ -7,7 +7,9 @@ import json
 import os
 from argparse import ArgumentParser
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,7 @@ from tqdm.auto import tqdm
 from senorita_lib._arguments import check_flags
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.datasets.files import (
-    encode_depth,
-    find_layout,
-    image_name,
-    probe_depth,
-    write_annotations,
-)  # fmt: skip
+from senorita_lib.datasets import files
 from senorita_lib.datasets.hands19 import Frame, hand_box
 from senorita_lib.datasets.synthetic import handmodel, openworld, posing
 from senorita_lib.datasets.synthetic.posing import HandPose, pose_spheres
@@ -96,7 +92,7 @@ class SyntheticHand:
         else:
             hand = self.surface(pose)
             depth = sense(rng, hand, background(rng, self.camera, pose.joints, hand))
-        return labelled(image_name(index), depth, pose.joints, self.camera, split, *pose.bins)
+        return labelled(files.image_name(index), depth, pose.joints, self.camera, split, *pose.bins)
 
     def window(
         self, index: int, width_mm: float, size: int
@@ -141,7 +137,7 @@ class SyntheticTest:
 
     def __getitem__(self, place: int) -> Frame:
         split, index = self.places[place]
-        return replace(self.hands.frame(index, split), name=image_name(place))
+        return replace(self.hands.frame(index, split), name=files.image_name(place))
 
 
 def want_whole(**numbers: float) -> None:
@@ -212,16 +208,20 @@ def _write(folder: Path, settings: dict[str, int], workers: int | None, progress
     labels = make_images(SyntheticHand(settings["seed"]), jobs, workers, progress)
     names, splits = [path.name for path, _ in jobs], [split for _, (_, split) in jobs]
     boxes, joints = labels["box"], labels["joints"]
-    write_annotations(folder, "train", names[:train], boxes[:train], joints[:train])
-    write_annotations(folder, "test", names[train:], boxes[train:], joints[train:], splits[train:])
+    write = partial(files.write_annotations, folder)
+    write("train", names[:train], boxes[:train], joints[:train])
+    write("test", names[train:], boxes[train:], joints[train:], splits[train:])
     atomic_write(folder / STAMP, json.dumps(stamp | {"complete": True}, indent=2) + "\n")
 
 
 def _jobs(folder: Path, settings: dict[str, int]) -> list[_Job]:
-    train, test = (folder / part for part in _PARTS)
-    jobs: list[_Job] = [(train / image_name(i), (i, "train")) for i in range(settings["train"])]
+    frames = [(i, "train", i) for i in range(settings["train"])]
     places = SyntheticTest(settings["test_per_split"], settings["seed"]).places
-    return jobs + [(test / image_name(i), place[::-1]) for i, place in enumerate(places)]
+    frames += [(i, *place) for i, place in enumerate(places)]
+    return [
+        (folder / _PARTS[split != "train"] / files.image_name(number), (index, split))
+        for number, split, index in frames
+    ]
 
 
 def _is_finished(root: Path, settings: dict[str, int]) -> bool:
@@ -229,7 +229,7 @@ def _is_finished(root: Path, settings: dict[str, int]) -> bool:
     folder = root / "Task 1"
     if not (folder / STAMP).is_file():
         try:
-            other, _ = find_layout(root)
+            other, _ = files.find_layout(root)
         except FileNotFoundError:
             return False
         raise ValueError(f"{other} holds a data set that is not synthetic, wanted an empty folder")
@@ -238,10 +238,8 @@ def _is_finished(root: Path, settings: dict[str, int]) -> bool:
     except ValueError:
         what = "wanted the settings of a synthetic data set; remove that data set first"
         raise ValueError(f"{folder / STAMP} is damaged, {what}") from None
-    if stamp["settings"] != settings:
-        has, wanted = (
-            ", ".join(f"{k}={v}" for k, v in s.items()) for s in (stamp["settings"], settings)
-        )
+    if (found := stamp["settings"]) != settings:
+        has, wanted = (", ".join(f"{k}={v}" for k, v in s.items()) for s in (found, settings))
         what = f"{folder} holds a synthetic data set with {has}, wanted {wanted}"
         raise ValueError(f"{what}: remove it or choose another folder")
     return bool(stamp["complete"]) and all(path.is_file() for path, _ in _jobs(folder, settings))
@@ -268,22 +266,19 @@ def make_images(
 def _make(hands: Any, start: int, jobs: Sequence[_Job]) -> tuple[int, np.ndarray]:
     labels = np.zeros(len(jobs), _LABEL)
     for label, (path, which) in zip(labels, jobs, strict=True):
-        if hasattr(hands, "pose") and _is_whole(path):
+        whole = False
+        if hasattr(hands, "pose"):
+            with suppress(ValueError, OSError):
+                files.probe_depth(path)
+                whole = True
+        if whole:
             joints = hands.pose(*which).joints
             label["box"], label["joints"] = hand_box(joints, hands.camera), joints
         else:
             frame = hands.frame(*which)
-            atomic_write(path, encode_depth(frame.depth))
+            atomic_write(path, files.encode_depth(frame.depth))
             label["box"], label["joints"] = frame.box, frame.joints
     return start, labels
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        probe_depth(path)
-    except (ValueError, OSError):
-        return False
-    return True
 
 
 @command

@@ -70,7 +70,6 @@ def bone_frames(angles: HandAngles) -> tuple[np.ndarray, np.ndarray]:
 
     Unit vectors (..., 5, 3, 3), hand frame: thumb to little finger, MCP to tip.
     """
-    # Directions "along" and "towards the palm" of each finger's first free bone.
     bend, spread = angles.fingers[..., 0], angles.fingers[..., 1] + _REST_SPREAD
     roll = _REST_ROLL[:, None]
     along = _stack(np.sin(spread), np.cos(spread), np.zeros(1))

@@ -43,8 +43,7 @@ def faces() -> npt.NDArray[np.uint16]:
 def rest_hand(targets: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (n, 3) and joints (24, 3), hand frame, mm, of the hand as MakeHuman has it.
 
-    ``targets`` are shares from 0 to 1 of what the flesh can be mixed with, such as ``old``, ``fat``
-    or ``thick_fingers``; the error for an unknown one names them all.
+    ``targets`` are shares, 0 to 1, of what the flesh is mixed with, such as ``old`` or ``fat``.
     """
     baked, names = _baked(), _baked()["targets"].tolist()
     if unknown := sorted(set(targets) - set(names)):

@@ -24,14 +24,11 @@ def posed_hand(
 ) -> np.ndarray:  # fmt: skip
     """Joints (21, 3), voxel frame, of a hand in the middle of a 200 mm cube of ``size`` cells.
 
-    ``bends`` (5,), degrees, are the flexion of each finger, thumb first: of its MCP and its PIP
-    joint alike, the DIP joint follows by two thirds; about -15 (stretched) to 90 (in a fist).
-    ``spreads`` (5,), degrees, are the abduction, positive towards the thumb's side, about -25 to
-    25; for the thumb the angle of its metacarpal away from the palm, about 0 to 60.
-    ``turn`` is azimuth, elevation and roll, degrees: the palm faces the camera at 0, 0, the
-    image's right at azimuth 90, up at elevation 90; roll is anticlockwise as seen from the front
-    of the palm. The cube does not follow the hand: bending one finger leaves the others where
-    they are, and joints may lie outside.
+    Degrees: ``bends`` (5,), thumb first, flex MCP and PIP joints alike, the DIP follows by two
+    thirds, about -15 (stretched) to 90 (in a fist); ``spreads`` (5,) abduct towards the thumb's
+    side, about -25 to 25, the thumb's metacarpal away from the palm, about 0 to 60; ``turn`` is
+    azimuth, elevation and roll, as in :func:`.posing.facing`. The cube does not follow the hand:
+    bending one finger leaves the others where they are, and joints may lie outside.
     """
     bend, spread = np.radians(bends), np.radians(spreads)
     fingers = np.stack([bend[1:], spread[1:], bend[1:], bend[1:] * 2 / 3], axis=-1)

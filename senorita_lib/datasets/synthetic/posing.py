@@ -12,16 +12,21 @@ import numpy.typing as npt
 
 from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic import handmodel
-from senorita_lib.datasets.synthetic.handmodel import SHAPES, HandAngles, HandShape, palm_frame
+from senorita_lib.datasets.synthetic.handmodel import (
+    SHAPES,
+    HandAngles,
+    HandShape,
+    palm_frame,
+    unit,
+)
 
 # Seen in training, and held back: hand shapes, bent-finger patterns, viewpoint bins.
 SEEN_SHAPES, UNSEEN_SHAPES = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
 N_PATTERNS = 32  # bit f is set where finger f, thumb first, is bent
 UNSEEN_PATTERNS = (3, 6, 11, 13, 17, 20, 22, 26)
 SEEN_PATTERNS = tuple(i for i in range(N_PATTERNS) if i not in UNSEEN_PATTERNS)
-N_AZIMUTHS, N_ELEVATIONS = 8, 3
+N_AZIMUTHS, N_ELEVATIONS, N_VIEWS = 8, 3, 24
 ELEVATION_EDGES = (-20.0, 20.0)  # degrees
-N_VIEWS = N_AZIMUTHS * N_ELEVATIONS
 UNSEEN_VIEWS = (3, 4, 15, 16, 17, 20)
 SEEN_VIEWS = tuple(i for i in range(N_VIEWS) if i not in UNSEEN_VIEWS)
 _THUMB_BENT, _FINGER_BENT = 55.0, 40.0  # degrees; draws keep some degrees away from these
@@ -33,11 +38,8 @@ def bent_fingers(joints: np.ndarray) -> npt.NDArray[np.int64]:
     The angle of its PIP joint decides; for the thumb that of its last bone against its first.
     Joints are (..., 21, 3), in any frame and unit.
     """
-    chain = np.concatenate(
-        [joints[..., 1:6, None, :], joints[..., 6:, :].reshape(*joints.shape[:-2], 5, 3, 3)], -2
-    )
-    bones = np.diff(chain, axis=-2)
-    bones = bones / np.linalg.norm(bones, axis=-1, keepdims=True)
+    free = joints[..., 6:, :].reshape(*joints.shape[:-2], 5, 3, 3)
+    bones = unit(np.diff(np.concatenate([joints[..., 1:6, None, :], free], -2), axis=-2))
     later = np.concatenate([bones[..., :1, 2, :], bones[..., 1:, 1, :]], axis=-2)
     angle = np.degrees(np.arccos(np.clip((bones[..., 0, :] * later).sum(-1), -1, 1)))
     bent = angle > np.array([_THUMB_BENT] + 4 * [_FINGER_BENT])
@@ -79,8 +81,7 @@ def draw_angles(rng: np.random.Generator, pattern: int, count: int) -> HandAngle
     """
     bent = (pattern >> np.arange(5)) & 1 > 0
     # What fingers of the same state have in common, and what each has for itself.
-    noise = rng.standard_normal((count, 4, 4))
-    shared = rng.uniform(size=(count, 4, 1))
+    noise, shared = rng.standard_normal((count, 4, 4)), rng.uniform(size=(count, 4, 1))
     straight_mcp = np.clip(-14 + 84 * shared[:, 0] ** 2 + 9 * noise[..., 0], -20, 80)
     closed = 0.5 if bent[1:].all() else 0.75  # four bent fingers are mostly a fist
     bent_mcp = np.clip(-10 + 106 * shared[:, 1] ** closed + 10 * noise[..., 0], -15, 98)
@@ -222,7 +223,7 @@ def pose_spheres(pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
 
 
 def turned(pose: HandPose, degrees: float) -> HandPose:
-    """The pose, with hand and arm turned about the vertical line through the hand's middle.
+    """The pose, turned about the vertical line through the hand's middle, with its arm.
 
     Positive angles turn from the image's right towards the camera.
     """
@@ -256,8 +257,7 @@ def pose_hand(
     The arm comes from below or from behind where that can be, or from ``any_arm`` of all sides.
     """
     angles = draw_angles(rng, pattern, 24)
-    best = first_free(shape, angles)
-    drawn = angles.one(best)
+    drawn = angles.one(first_free(shape, angles))
     local = handmodel.hand_joints(shape, drawn)
     rotation = target @ palm_frame(local).T
     # Take the first of the drawn wrists whose arm comes from below or from behind.

@@ -64,12 +64,11 @@ class SyntheticStream(IterableDataset[Batch]):
             window = HandCrop(depth.astype(np.float32), box, middle, self.hands.camera)
             return window, torch.from_numpy(joints)
         frame = self.hands.frame(index, self.split)
-        assert frame.joints is not None
         crop = crop_frame(frame.depth, frame.box, self.hands.camera, **self.options)
         if crop is None:  # which is rare: take a frame far beyond
             return self._crop(index + (1 << 60))
         crop.steps.clear()
-        return crop, torch.from_numpy(frame.joints)
+        return crop, torch.from_numpy(np.asarray(frame.joints))
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()

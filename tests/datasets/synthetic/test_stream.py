@@ -1,13 +1,10 @@
 """The stream: its batches are the generator's frames, in order, for any number of workers."""
 
-import subprocess
-import sys
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 
 from senorita_lib.cropping import CropBatch, crop_hand
 from senorita_lib.datasets import SyntheticHand, SyntheticStream
@@ -29,22 +26,16 @@ def batches():
     return list(islice(make(seed=3), 4))
 
 
-def test_batches_are_the_generators_frames(batches):
-    hands = SyntheticHand(3)
-    for number, (crops, joints) in enumerate(batches):
-        assert isinstance(crops, CropBatch)
-        frames = [hands.frame(4 * number + i) for i in range(4)]
-        wanted = CropBatch.stack(crop_hand(f.depth, f.box, size=48) for f in frames)
-        true = torch.from_numpy(np.stack([f.joints for f in frames]))
-        assert_same((crops, joints), (wanted, true))
-
-
-def test_arguments_are_those_of_generator_and_crop():
-    (crops, joints), _ = islice(make(split="extrap", foreground="valley", centre="box"), 2)
-    frame = SyntheticHand().frame(2, "extrap")
-    crop = crop_hand(frame.depth, frame.box, size=48, foreground="valley", centre="box")
-    np.testing.assert_array_equal(crops.image[2, 0].numpy(), crop.image)
-    np.testing.assert_array_equal(joints[2].numpy(), frame.joints)
+@pytest.mark.parametrize(
+    ("seed", "options"), [(3, {}), (0, {"foreground": "valley", "centre": "box"})]
+)
+@pytest.mark.parametrize("split", ["train", "extrap"])
+def test_batches_are_the_generators_frames(seed, options, split):
+    crops, joints = make(seed=seed, split=split, **options).batch(1)
+    assert isinstance(crops, CropBatch)
+    frames = [SyntheticHand(seed).frame(4 + i, split) for i in range(4)]
+    wanted = CropBatch.stack(crop_hand(f.depth, f.box, size=48, **options) for f in frames)
+    assert_same((crops, joints), (wanted, torch.from_numpy(np.stack([f.joints for f in frames]))))
 
 
 def test_any_start_any_number_of_workers_and_any_part(batches):
@@ -54,18 +45,6 @@ def test_any_start_any_number_of_workers_and_any_part(batches):
     crops, joints = make(seed=3, part=slice(1, 3)).batch(2)
     assert torch.equal(crops.image, batches[2][0].image[1:3])
     assert torch.equal(joints, batches[2][1][1:3])
-
-
-def test_script_without_a_guard(tmp_path):
-    """Workers do not run the caller's script anew."""
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from senorita_lib.datasets import SyntheticStream\n"
-        "print(len(next(iter(SyntheticStream(batch=2, size=32, workers=1)))[0]))\n"
-    )
-    command = [sys.executable, "-W", "error", script]
-    run = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert (run.stdout, run.returncode) == ("2\n", 0), run.stderr
 
 
 def test_frame_without_a_hand_is_replaced(monkeypatch):
