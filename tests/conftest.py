@@ -1,5 +1,6 @@
 """Fixtures that several test modules use."""
 
+import json
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from senorita_lib.recipes import find_recipe
 from senorita_lib.training.stages import train
 
 ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SHARED = Path(os.environ.get("SENORITA_SHARED", ROOT.parent / "shared"))
 
 settings.register_profile("any machine", deadline=None)  # a busy one is no failure
@@ -26,6 +28,21 @@ QUICK = find_recipe(
     patch_sizes=(16, 8, 8), hidden=8, patch_channels=1, volume_size=8, pose_images=48,
     volume_images=40, refine_images=48, batch=4, refine_batch=4, milestones=(24, 64),
 )  # fmt: skip
+
+
+def as_settings(recipe, **changes):
+    """A recipe's values as a command line takes them, after ``--set``."""
+    values = recipe.model_dump(exclude={"name", "model"}) | changes
+    return [f"{name}={json.dumps(value)}" for name, value in values.items()]
+
+
+def told(capsys, main, *arguments):
+    """The sentence that a command line ends with."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    sentence = capsys.readouterr().err
+    assert stopped.value.code == 1 and sentence.count("\n") == 1
+    return sentence
 
 
 # `make test-quick` leaves out these files whole: they start processes, train or draw a lot.

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
 from conftest import ROOT
 
 from senorita_lib.datasets import write_synthetic
@@ -16,15 +15,10 @@ def croissant(root):
     return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    root = write_synthetic(tmp_path_factory.mktemp("data"), 3, 1, workers=1, progress=False)
-    done = croissant(root)
+def test_every_file_is_described_and_has_its_hash(tmp_path):
+    root = write_synthetic(tmp_path, 3, 1, workers=1, progress=False)
+    done, folder = croissant(root), root / "Task 1"
     assert done.returncode == 0, done.stderr
-    return root / "Task 1"
-
-
-def test_every_file_is_described_and_has_its_hash(folder):
     metadata = json.loads((folder / "croissant.json").read_text("utf-8"))
     described = {folder / "croissant.json", folder / "synthetic.json"}
     for entry in metadata["distribution"]:

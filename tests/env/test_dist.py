@@ -31,43 +31,32 @@ print(senorita_lib.__file__, version("senorita-lib"), error, sep="\\n")
 """
 
 
-def make_dist(folder: Path, umask: int) -> dict[str, bytes]:
-    """Files of `make dist`; -o env: with the running environment as it is."""
-    call = ["make", "-o", "env", "dist", f"PY={sys.executable}", f"DIST={folder}"]
-    done = subprocess.run(call, cwd=ROOT, umask=umask, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("PASSED") == 2 and "WARNING" not in done.stdout.upper()
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dist") / "one"
-    make_dist(folder, 0o022)
-    return folder
+def wheel(tmp_path_factory):
+    """That of `make dist`, which gives the same bytes twice."""
+    made, name = [], f"senorita_lib-{senorita_lib.__version__}"
+    for umask in (0o022, 0o077):
+        folder = tmp_path_factory.mktemp("dist") / "dist"
+        # -o env: with the running environment as it is.
+        call = ["make", "-o", "env", "dist", f"PY={sys.executable}", f"DIST={folder}"]
+        done = subprocess.run(call, cwd=ROOT, umask=umask, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("PASSED") == 2 and "WARNING" not in done.stdout.upper()
+        made.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert made[0] == made[1] and made[0].keys() == {f"{name}-py3-none-any.whl", f"{name}.tar.gz"}
+    return folder / f"{name}-py3-none-any.whl"
 
 
-def test_same_commit_gives_the_same_bytes(dist, tmp_path):
-    version = senorita_lib.__version__
-    names = {f"senorita_lib-{version}-py3-none-any.whl", f"senorita_lib-{version}.tar.gz"}
-    first = {path.name: path.read_bytes() for path in dist.iterdir()}
-    assert first.keys() == names
-    assert first == make_dist(tmp_path / "two", 0o077)
-
-
-def test_wheel_is_light_and_holds_the_library_whole(dist):
-    (wheel,) = dist.glob("*.whl")
+def test_wheel_is_light_and_holds_the_library_whole(wheel):
     assert wheel.stat().st_size < 20e6
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    kept = subprocess.run(
-        ["git", "ls-files", "senorita_lib"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    call = ["git", "ls-files", "senorita_lib"]
+    kept = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
     assert held == set(kept.stdout.splitlines())
 
 
-def test_small_predicts_from_the_wheel_away_from_the_clone(dist, tmp_path):
+def test_small_predicts_from_the_wheel_away_from_the_clone(wheel, tmp_path):
     """In an environment that shares this one's packages, but not the library."""
-    (wheel,) = dist.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
     python = tmp_path / "env" / "bin" / "python"
     (packages,) = (tmp_path / "env" / "lib").glob("python3.*/site-packages")

@@ -6,18 +6,15 @@ import re
 import sys
 import tomllib
 from importlib import metadata
-from pathlib import Path
 
-import pytest
 import yaml
+from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import senorita_lib
 
-ROOT = Path(__file__).parents[2]
-TESTS = ROOT / "tests"
 LOCK = ROOT / "env" / "requirements.lock"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -38,48 +35,33 @@ DISTRIBUTION = {
 }  # fmt: skip
 
 
-def names(requirements):
-    return {canonicalize_name(Requirement(line).name) for line in requirements}
-
-
-def installed_as_locked():
-    """Distributions of the lock that are installed here in the locked release."""
-    for name, version in PINS.items():
-        try:
-            found = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # opencv-python, say, on a machine without libGL
-            continue
-        if found.version.partition("+")[0] == version:
-            yield name, found
-
-
-def test_lock_pins_each_package_once_to_a_public_release():
+def test_lock_pins_each_package_once_to_a_public_release_in_its_declared_range():
     pin = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*==[0-9]+(\.[0-9]+)*(\.post[0-9]+)?")
     assert [line for line in PIN_LINES if not pin.fullmatch(line)] == []  # no +cpu, no >=, no hash
     assert [name for name in PINS if name.startswith(OF_TORCH_ALONE)] == []
     assert len(PINS) == len(PIN_LINES) > 100
-
-
-@pytest.mark.parametrize("line", [*DECLARED, *PYPROJECT["build-system"]["requires"]])
-def test_declared_package_is_locked_within_its_range(line):
-    wanted = Requirement(line)
-    assert wanted.specifier, f"{line} has no lower bound"
-    assert wanted.specifier.contains(PINS[canonicalize_name(wanted.name)])
+    for wanted in map(Requirement, [*DECLARED, *PYPROJECT["build-system"]["requires"]]):
+        assert wanted.specifier, f"{wanted} has no lower bound"
+        assert wanted.specifier.contains(PINS[canonicalize_name(wanted.name)]), wanted
 
 
 def test_lock_names_all_that_its_packages_need_and_admits_the_oldest_python():
+    """Of packages that are installed here in the locked release."""
     missing, refused = [], []
-    for name, distribution in installed_as_locked():
-        python = SpecifierSet(distribution.metadata.get("Requires-Python", ""))
+    installed = {canonicalize_name(found.name): found for found in metadata.distributions()}
+    for name in PINS.keys() & installed:
+        found = installed[name]
+        if found.version.partition("+")[0] != PINS[name]:
+            continue
+        python = SpecifierSet(found.metadata.get("Requires-Python", ""))
         if not python.contains(LOCKED_FOR["python_full_version"]):
             refused.append(f"{name} wants Python {python}")
-        for needed in map(Requirement, distribution.requires or []):
+        for needed in map(Requirement, found.requires or []):
+            pinned = PINS.get(canonicalize_name(needed.name))
             if needed.marker and not needed.marker.evaluate(LOCKED_FOR):
                 continue
-            pinned = PINS.get(canonicalize_name(needed.name))
-            if not needed.name.startswith(OF_TORCH_ALONE) and (
-                pinned is None or not needed.specifier.contains(pinned)
-            ):
+            fits = pinned is not None and needed.specifier.contains(pinned)
+            if not fits and not needed.name.startswith(OF_TORCH_ALONE):
                 missing.append(f"{name} needs {needed}")
     assert missing == refused == []
 
@@ -88,9 +70,8 @@ def test_conda_environment_installs_the_lock_and_the_project_and_nothing_else():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     python, *rest = environment["dependencies"]
     assert rest == ["pip", {"pip": [f"-r {LOCK.relative_to(ROOT).as_posix()}", "-e ."]}]
-    version = re.fullmatch(r"python=(3\.\d+)", python)[1]
-    assert SpecifierSet(PROJECT["requires-python"]).contains(version)
-    assert version == LOCKED_FOR["python_version"]
+    assert python == f"python={LOCKED_FOR['python_version']}"
+    assert SpecifierSet(PROJECT["requires-python"]).contains(LOCKED_FOR["python_version"])
 
 
 FOLDERS = ("senorita_lib", "notebooks", "tests", "benchmarks", "examples", "env", "docs")
@@ -107,28 +88,29 @@ def imported(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-        lines = "".join("".join(cell["source"]) + "\n" for cell in cells).splitlines()
-        text = "\n".join("" if line.startswith(("%", "!")) else line for line in lines)
+        text = "\n".join("".join(cell["source"]) for cell in cells)
+        text = re.sub(r"^[%!].*", "", text, flags=re.M)
     modules = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             modules |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             modules.add(node.module.partition(".")[0])
-    ours = {"senorita_lib"} | {beside.stem for beside in (*path.parent.iterdir(), *TESTS.iterdir())}
-    modules -= ours | sys.stdlib_module_names
+    beside = (*path.parent.iterdir(), *(ROOT / "tests").iterdir())
+    modules -= {"senorita_lib", *(other.stem for other in beside)} | sys.stdlib_module_names
     return {canonicalize_name(DISTRIBUTION.get(module, module)) for module in modules}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_imports_only_what_is_declared(path):
+def test_imports_only_what_is_declared():
     """Training runs where no extra is installed; only figures and sliders need one."""
-    declared = DECLARED
-    if ROOT / "senorita_lib" in path.parents:
-        extra = EXTRAS["notebooks"] if path.parent.name == "figures" else []
-        extra = CAMERA if path.name == "realsense.py" else extra
-        declared = [*PROJECT["dependencies"], *extra]
-    assert imported(path) <= names(declared)
+    for path in SOURCES:
+        declared = DECLARED
+        if ROOT / "senorita_lib" in path.parents:
+            extra = EXTRAS["notebooks"] if path.parent.name == "figures" else []
+            extra = CAMERA if path.name == "realsense.py" else extra
+            declared = [*PROJECT["dependencies"], *extra]
+        names = {canonicalize_name(Requirement(line).name) for line in declared}
+        assert imported(path) <= names, path
 
 
 def test_one_version_everywhere():

@@ -1,17 +1,15 @@
 """`make notebooks`: what it keeps of an executed notebook, and that a failure changes nothing."""
 
-import importlib.util
-import os
+import runpy
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-spec = importlib.util.spec_from_file_location("env_notebooks", ROOT / "env" / "notebooks.py")
-notebooks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(notebooks)
+notebooks = SimpleNamespace(**runpy.run_path(str(ROOT / "env" / "notebooks.py")))
 
 KERNEL = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -53,10 +51,8 @@ def test_prints_become_one_where_nothing_stands_between():
     outputs = [printed("a\n"), printed("b\n"), bar, printed("c\n"), shown(text="figure")]
     outputs += [printed("d\n"), printed("e\n", "stderr"), printed("f\n", "stderr"), printed("g\n")]
     kept = [(o.get("name"), o.get("text")) for o in notebooks.cleaned(outputs)]
-    errors = ("stderr", "e\nf\n")
-    assert kept == [
-        ("stdout", "a\nb\nc\n"), (None, None), ("stdout", "d\n"), errors, ("stdout", "g\n"),
-    ]  # fmt: skip
+    texts = "a\nb\nc\n", None, "d\n", "e\nf\n", "g\n"
+    assert kept == [*zip(("stdout", None, "stdout", "stderr", "stdout"), texts, strict=True)]
 
 
 def test_notebooks_are_found_by_number_and_by_name(tmp_path):
@@ -105,13 +101,13 @@ def write(path, sources):
 
 @pytest.mark.slow
 def test_executes_cleans_and_changes_nothing_when_a_cell_fails(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("JUPYTER_PATH", os.path.join(sys.prefix, "share", "jupyter"))
+    monkeypatch.setenv("JUPYTER_PATH", f"{sys.prefix}/share/jupyter")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     fine, failing = tmp_path / "01_fine.ipynb", tmp_path / "02_failing.ipynb"
     *good, bad = CELLS.split("---")
     write(fine, good)
     before = write(failing, [good[0], bad, "print('never')"])
-    monkeypatch.setattr(notebooks, "find", lambda names: [fine, failing])
+    monkeypatch.setitem(notebooks.main.__globals__, "find", lambda names: [fine, failing])
     with pytest.raises(SystemExit) as stopped:
         notebooks.main([])
     assert "01_fine" in capsys.readouterr().out

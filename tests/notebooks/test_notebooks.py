@@ -1,12 +1,11 @@
 """The committed notebooks: their form, that they were run, and what their first cell refuses."""
 
-import json
 import re
 
+import nbformat
 import pytest
-from conftest import ROOT
+from conftest import NOTEBOOKS, ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Notebook: parameter, a wrong value, and the refusal.
 SLIPS = [
     ("01", "foreground", "otsuu", "wanted 'otsu' or"),
@@ -22,43 +21,40 @@ SLIPS = [
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request):
-    return json.loads(request.param.read_text("utf-8"))
+    return nbformat.read(request.param, as_version=4)
 
 
 def code_cells(notebook):
-    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-
-
-def source(cell):
-    return "".join(cell["source"])
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def test_was_run_from_top_to_bottom_without_an_error(notebook):
     """nbval compares nothing where there is no output."""
     cells = code_cells(notebook)
-    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
-    outputs = [output for cell in cells for output in cell["outputs"]]
-    assert not any(output["output_type"] == "error" for output in outputs)
-    assert not any(output.get("name") == "stderr" for output in outputs)
-    assert "all claims hold" in str(cells[-1]["outputs"])
-    assert "assert " in source(cells[-1])
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not any(o.output_type == "error" or o.get("name") == "stderr" for o in outputs)
+    assert "all claims hold" in str(cells[-1].outputs)
+    assert "assert " in cells[-1].source
 
 
-def test_opens_with_title_and_one_cell_of_parameters(notebook):
-    first, second = notebook["cells"][:2]
-    assert first["cell_type"] == "markdown" and re.match(r"# 0\d · ", source(first))
-    tagged = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
+def test_opens_with_title_and_one_cell_of_parameters_and_its_cells_are_short(notebook):
+    first, second, *others = notebook.cells
+    assert first.cell_type == "markdown" and re.match(r"# 0\d · ", first.source)
+    tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     assert tagged == [second]
-    body = "\n".join(source(cell) for cell in notebook["cells"][2:] if cell["cell_type"] == "code")
-    for line in source(second).splitlines():
+    body = [cell.source for cell in others if cell.cell_type == "code"]
+    for line in second.source.splitlines():
         name, comment = re.match(r"(\w+) = .*?#(.*)", line).groups()
         assert comment.strip()
-        assert re.search(rf"\b{name}\b", body), f"parameter {name} is never used"
+        assert re.search(rf"\b{name}\b", "\n".join(body)), f"parameter {name} is never used"
+    assert all(len([line for line in c.splitlines() if line.strip()]) <= 30 for c in body)
+    assert len(re.findall(r"^\s*(?:import|from) ", "\n".join(body), re.M)) <= 8
 
 
 def check(path, name, value):
     """Run the first two cells as papermill does, but without a kernel."""
-    defaults, checks = map(source, code_cells(json.loads(path.read_text("utf-8")))[:2])
+    defaults, checks = (c.source for c in code_cells(nbformat.read(path, as_version=4))[:2])
     namespace = {"In": ["", defaults, f"# Parameters\n{name} = {value!r}\n", checks]}
     exec(defaults, namespace)
     namespace["data"] = str(ROOT)  # any folder: the data set need not have been written
@@ -76,9 +72,3 @@ def test_a_wrong_value_or_name_is_refused_in_one_sentence(
         check(path, name, value)
     with pytest.raises(ValueError, match="^this notebook has no 'parametre', the nearest"):
         check(path, "parametre", 1)
-
-
-def test_cells_are_short_and_imports_few(notebook):
-    cells = [source(cell) for cell in code_cells(notebook)]
-    assert all(len([line for line in c.splitlines() if line.strip()]) <= 30 for c in cells)
-    assert len(re.findall(r"^\s*(?:import|from) ", "\n".join(cells), re.M)) <= 8
