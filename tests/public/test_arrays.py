@@ -1,7 +1,4 @@
-"""Arrays, flags and devices as other people pass them: used where they can be, else one sentence.
-
-Frames are drawn by the synthetic hand.
-"""
+"""Arrays, flags and devices as others pass them: used where they can be, else one sentence."""
 
 import numpy as np
 import pytest
@@ -30,9 +27,6 @@ def predictor():
     return Predictor.load("small")
 
 
-# Flags ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("value", ["no", "", 0, 1, None, np.array([True]), torch.tensor([0])])
 def test_a_flag_is_a_boolean(value, predictor, tmp_path):
     pose, crops = torch.rand(1, 21, 3), CropBatch.stack([crop_hand(FRAME.depth, FRAME.box)])
@@ -51,17 +45,18 @@ def test_a_flag_is_a_boolean(value, predictor, tmp_path):
 
 
 def test_hand_trackers_words_for_left_and_right_are_understood(predictor):
-    poses = {
-        left: predictor.predict(FRAME.depth, SR300, FRAME.box, left=left).joints_mm
-        for left in (False, True, "Left", "RIGHT", np.True_, torch.tensor(False))
-    }
+    def pose(left):
+        return predictor.predict(FRAME.depth, SR300, FRAME.box, left=left).joints_mm
+
+    poses = {left: pose(left) for left in (False, True)}
     assert np.abs(poses[True] - poses[False]).max() > 1
-    for left, joints in poses.items():
-        meant = left == "Left" if isinstance(left, str) else bool(left)
-        np.testing.assert_array_equal(joints, poses[meant])
-
-
-# Masked arrays ----------------------------------------------------------------------------
+    for word, left in {
+        "Left": True,
+        "RIGHT": False,
+        np.True_: True,
+        torch.tensor(0) > 0: False,
+    }.items():
+        np.testing.assert_array_equal(pose(word), poses[left])
 
 
 def test_nothing_under_a_mask_is_used(predictor, tmp_path):
@@ -91,14 +86,10 @@ def test_nothing_under_a_mask_is_used(predictor, tmp_path):
     assert set(map(float, first[1:])) == {0}
 
 
-# Stray pixels and units -------------------------------------------------------------------
-
-
 def speckled(depth, corners, count, seed):
     depth, rng, (x1, y1, x2, y2) = depth.copy(), np.random.default_rng(seed), map(int, corners)
-    depth[rng.integers(y1, y2, count), rng.integers(x1, x2, count)] = rng.integers(
-        100, 250, count, np.uint16
-    )
+    stray = rng.integers(100, 250, count, np.uint16)
+    depth[rng.integers(y1, y2, count), rng.integers(x1, x2, count)] = stray
     return depth
 
 
@@ -119,11 +110,12 @@ def test_a_few_stray_pixels_do_not_move_the_crop(options):
 
 @pytest.mark.parametrize("every", [1, 4])  # whatever the number of pixels
 def test_a_few_stray_pixels_do_not_hide_the_hand_from_the_finder(every):
+    width, height = 640 // every, 480 // every
     intrinsics = np.array([SR300.fx, SR300.fy, SR300.cx, SR300.cy]) / every
-    small = Camera(*intrinsics, 640 // every, 480 // every)
+    small = Camera(*intrinsics, width, height)
     for seed, frame in enumerate(FRAMES):
         depth = frame.depth[::every, ::every]
-        stray = speckled(depth, (0, 0, small.width, small.height), 55 // every, seed)
+        stray = speckled(depth, (0, 0, width, height), 55 // every, seed)
         found, wanted = find_hand_box(stray, small), find_hand_box(depth, small)
         np.testing.assert_allclose(found, wanted, atol=8 / every)
 
@@ -140,9 +132,6 @@ def test_metres_are_seen_by_the_median(far):
         crop_hand(FRAME.depth * 1e3, FRAME.box)  # µm
     renderers = np.where(FRAME.depth > 0, FRAME.depth.astype(float), 1e10)  # its "nothing"
     assert (crop_hand(renderers, FRAME.box).image == crop_hand(FRAME.depth, FRAME.box).image).all()
-
-
-# Tensors and devices ----------------------------------------------------------------------
 
 
 def test_tensors_of_any_kind_are_used(predictor):
@@ -190,9 +179,6 @@ def test_tensors_of_any_kind_are_used(predictor):
 def test_what_cannot_be_used_gets_one_sentence(call, sentence):
     with pytest.raises(ValueError, match=f"^{sentence}"):
         call()
-
-
-# torch.func and torch.compile around the loss ----------------------------------------------
 
 
 def test_loss_under_torch_func_equals_the_loss():

@@ -1,7 +1,6 @@
 """Faults that other people's machines have: disks, compilers, rates, paths."""
 
 import errno
-import json
 import os
 import re
 import resource
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK
+from conftest import QUICK, told
 from skeletons import run_python
 
 from senorita_lib import __main__ as command_line
@@ -33,15 +32,12 @@ from senorita_lib.training import checkpoints
 from senorita_lib.training.stages import train
 from senorita_lib.weights import pack
 
-# ---- a full disk
-
 
 @contextmanager
 def disk(place, kilobytes):
     """A folder on a disk of that size; without the right to mount, files of that size."""
     place.mkdir()
-    size = f"size={kilobytes}k"
-    call = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place)]
+    call = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     mounted = shutil.which("mount") and not subprocess.run(call, capture_output=True).returncode
     if not mounted:
@@ -54,36 +50,32 @@ def disk(place, kilobytes):
             subprocess.run(["umount", str(place)], check=True)
 
 
-def save_weights(place):
-    HandPoseNet(QUICK.override(widths=(64, 64, 64, 64)), torch.ones(20)).save(place / "w")
-
-
-def save_zip(place):
-    joints = np.random.default_rng(0).normal(size=(2000, 21, 3)) + 400
-    write_submission(place / "result.zip", [f"{i}.png" for i in range(2000)], joints)
-
-
 def save_crops(place):
     root = write_synthetic(place.parent / "hands19", 4, 1, workers=1, progress=False)
     os.symlink(place, root / "crops")
     load_crops(Hands19(root), size=256, workers=1, progress=False)
 
 
-WRITERS = {
-    "weights": save_weights,
-    "zip": save_zip,
-    "frames": lambda place: write_synthetic(place, 40, 4, workers=1, progress=False),
-    "people": lambda place: SyntheticBody(8, side=128).keep(place, workers=1, progress=False),
-    "text": lambda place: atomic_write(place / "log.json", "[1, 2]" * 100_000),
-    "crops": save_crops,
-}
+LARGE = QUICK.override(widths=(64, 64, 64, 64))
+NAMES, JOINTS = [f"{i}.png" for i in range(2000)], np.random.default_rng(0).normal(size=(2000, 63))
 
 
-@pytest.mark.parametrize("what", WRITERS)
-def test_full_disk_is_told_and_nothing_half_stays(what, tmp_path):
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda place: HandPoseNet(LARGE, torch.ones(20)).save(place / "w"),
+        lambda place: write_submission(place / "x.zip", NAMES, JOINTS.reshape(-1, 21, 3) + 400),
+        lambda place: write_synthetic(place, 40, 4, workers=1, progress=False),
+        lambda place: SyntheticBody(8, side=128).keep(place, workers=1, progress=False),
+        lambda place: atomic_write(place / "log.json", "[1, 2]" * 100_000),
+        save_crops,
+    ],
+    ids=["weights", "zip", "frames", "people", "text", "crops"],
+)
+def test_full_disk_is_told_and_nothing_half_stays(write, tmp_path):
     with disk(tmp_path / "small", 160) as place:
         with pytest.raises(OSError, match="no space left in|MB free, wanted") as caught:
-            WRITERS[what](place)
+            write(place)
         assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
         assert not [path.name for path in place.rglob("*") if path.suffix in (".part", ".npy")]
 
@@ -104,20 +96,17 @@ def test_what_a_killed_process_left_half_written_goes(tmp_path):
         assert {p.name for p in tmp_path.iterdir()} == {".lock", "hands19.zip.part"}
 
 
-# ---- numbers that are not finite
-
-
 @pytest.mark.parametrize(
-    ("changes", "stage", "rate"),
+    ("name", "value", "stage", "rate"),
     [
-        ({"learning_rate": 1e30}, "pose", "2e[+]29"),
-        ({"volume_rate_factor": 1e33}, "volume", "2e[+]29"),
-        ({"refiner_rate_factor": 1e33}, "refine", "1e[+]29"),
+        ("learning_rate", 1e30, "pose", "2e[+]29"),
+        ("volume_rate_factor", 1e33, "volume", "2e[+]29"),
+        ("refiner_rate_factor", 1e33, "refine", "1e[+]29"),
     ],
 )
-def test_a_loss_that_is_not_finite_stops_the_run(small_data, tmp_path, changes, stage, rate):
+def test_a_loss_that_is_not_finite_stops_the_run(small_data, tmp_path, name, value, stage, rate):
     """In any stage; the last checkpoint is finite, and the run stops there again."""
-    recipe = QUICK.override(**changes)
+    recipe = QUICK.override(**{name: value})
     said = f"not finite in stage '{stage}' by image [0-9]+ at the learning rate {rate}, wanted"
     for _ in range(2):
         with pytest.raises(ValueError, match=said):
@@ -144,8 +133,6 @@ def test_rates_that_are_not_finite_are_refused(small_data, tmp_path):
         train(recipe, small_data, tmp_path, progress=False)
 
 
-# ---- a compiler that fails
-
 COMPILE = """
 import torch, warnings
 from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
@@ -161,11 +148,16 @@ print([str(w.message) for w in caught if "runs without torch.compile" in str(w.m
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("switch", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE", "_DIR"])
-def test_no_compiler_is_one_warning(switch, tmp_path):
-    (tmp_path / "file").touch()
-    value = "1" if switch != "_DIR" else str(tmp_path / "file" / "cache")
-    said = run_python(COMPILE, **{switch.replace("_DIR", "TORCHINDUCTOR_CACHE_DIR"): value}).stdout
+@pytest.mark.parametrize(
+    ("switch", "value"),
+    [
+        ("TORCH_COMPILE_DISABLE", "1"),
+        ("TORCHDYNAMO_DISABLE", "1"),
+        ("TORCHINDUCTOR_CACHE_DIR", f"{__file__}/cache"),  # which nobody can make
+    ],
+)
+def test_no_compiler_is_one_warning(switch, value):
+    said = run_python(COMPILE, **{switch: value}).stdout
     assert said.count("runs without torch.compile") == 1
 
 
@@ -183,9 +175,6 @@ def test_whatever_the_compiler_raises_the_function_runs(error):
     with warnings.catch_warnings(), pytest.raises(TypeError):
         other("no tensor")
     assert other.refused is None  # the fault was the argument's
-
-
-# ---- paths
 
 
 def test_the_home_folder_is_meant_everywhere(small_data, tmp_path, monkeypatch):
@@ -210,50 +199,44 @@ def test_the_home_folder_is_meant_everywhere(small_data, tmp_path, monkeypatch):
         user_path("~nobody-here/data")
 
 
-def stop(capsys, main, *arguments):
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    assert stopped.value.code == 1
-    return capsys.readouterr().err
-
-
-def test_relative_paths_count_from_here_and_nothing_is_made(capsys, tmp_path, monkeypatch):
-    """Not from a project above; errors say where they looked."""
-    here = tmp_path / "above" / "here"
-    (tmp_path / "above" / "notebooks").mkdir(parents=True)
+@pytest.fixture
+def above(tmp_path, monkeypatch):
+    """A clone; one works in its folder ``here``."""
+    for name in ("notebooks", "data", "here/mine"):
+        (tmp_path / name).mkdir(parents=True)
     for name in ("pyproject.toml", "notebooks/01_data_cropping.ipynb"):
-        (tmp_path / "above" / name).touch()
-    here.mkdir()
-    monkeypatch.chdir(here)
-    before = sorted(tmp_path.rglob("*"))
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path
+
+
+def test_relative_paths_count_from_here_and_nothing_is_made(capsys, above):
+    """Not from a project above; errors say where they looked."""
+    before = sorted(above.rglob("*"))
     run = "tiny", "--set", "pretrain=true", "--data"
-    assert f"{here}/x does not exist" in stop(capsys, command_line.main, *run, "x")
-    assert f"{here}/x holds no result.json" in stop(capsys, tables.main, "x")
-    assert f"{tmp_path}/above/results" in stop(capsys, ledger.main, "--kept")
-    with pytest.raises(FileNotFoundError, match=f"{here}/x"):
-        pack("x", "y", here)
-    assert sorted(tmp_path.rglob("*")) == before
+    assert f"{above}/here/x does not exist" in told(capsys, command_line.main, *run, "x")
+    assert f"{above}/here/x holds no result.json" in told(capsys, tables.main, "x")
+    assert f"{above}/results" in told(capsys, ledger.main, "--kept")
+    with pytest.raises(FileNotFoundError, match=f"{above}/here/x"):
+        pack("x", "y", above)
+    assert sorted(above.rglob("*")) == before
 
 
 def test_weights_are_packed_only_when_all_is_there(tmp_path):
     HandPoseNet(QUICK, torch.ones(20)).save(tmp_path / "model.safetensors")
-    (tmp_path / "result.json").write_text(json.dumps({}))
+    (tmp_path / "result.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match="timing.json"):
         pack(tmp_path, "y", tmp_path)
     assert not (tmp_path / "y.safetensors").exists()
 
 
-def test_papermills_relative_path_counts_from_where_it_was_started(tmp_path, monkeypatch):
-    """A clone above has data of its own, which the notebook's default means."""
-    for name in ("notebooks", "data", "here/mine"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "notebooks" / "01_data_cropping.ipynb").touch()
-    monkeypatch.chdir(tmp_path / "here")
+def test_papermills_relative_path_counts_from_where_it_was_started(above):
+    """The clone above has data of its own, which the notebook's default means."""
     cells = ["", "data = 'data'", "# Parameters\ndata = 'mine'\n", "check"]
     values = {"data": "mine", "In": cells}
     check_parameters(values, data=folder("no"))
-    assert Path(values["data"]) == tmp_path / "here" / "mine"
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}/here/data is none: no")):
+    assert Path(values["data"]) == above / "here" / "mine"
+    with pytest.raises(ValueError, match=re.escape(f"{above}/here/data is none: no")):
         check_parameters({"data": "data", "In": cells}, data=folder("no"))
     own = {"data": "data", "In": ["", "data = 'data'", "check"]}
     check_parameters(own, data=folder("no"))
