@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -138,13 +138,13 @@ class Lab:
         notebook["cells"].append(cells[-1] | {"source": [], "metadata": {}, "id": "question"})
         (self.folder / f"{name}.ipynb").write_text(json.dumps(notebook))
         with self.browser.new_page(viewport={"width": 1500, "height": 1300}) as page:
-            opened = Notebook(page, name, len(cells))
+            explorer = Explorer(page, name, len(cells), function)
             try:
                 page.goto(f"{self.url}/lab/tree/notebooks/{name}.ipynb?token={self.token}&reset")
-                opened.run_all()
-                cells = page.locator(".jp-CodeCell").filter(has_text=f"{function}(")
-                yield Explorer(opened, cells.filter(has=page.locator(".jupyter-widgets")))
-                opened.check()
+                explorer.run_all()
+                explorer.assert_fresh()
+                yield explorer
+                explorer.check()
             finally:
                 for session in json.loads(self.ask("sessions")):
                     self.ask(f"sessions/{session['id']}", "DELETE")
@@ -161,13 +161,41 @@ ENDED = f"""count => {IDLE} && (document.querySelector("{FAILED}") ||
 ANSWERED = f"""([prompt, before]) => {IDLE} && prompt.innerText != before
     && /\\d/.test(prompt.innerText)"""
 
+# What a figure in the page shows: its title and, for each trace, the sum of each array.
+SHOWN = """plot => [plot.layout.title?.text ?? null, plot._fullData.map(trace => Object.fromEntries(
+    ['x', 'y', 'z', 'i', 'j', 'k'].filter(name => trace[name]?.length).map(name => [name,
+        Array.from(trace[name]).flatMap(row => row?.length ? Array.from(row) : row)
+            .reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0)])))]"""
 
-class Notebook:
-    """A page that shows a notebook with so many code cells."""
+# The same in the kernel, and before it what the readouts of the sliders should say.
+HELD = """
+import base64, gc, json, ipywidgets, numpy, plotly
+def parts(widget):
+    return [widget, *(p for child in getattr(widget, "children", ()) for p in parts(child))]
+def label(slider):
+    return format(slider.value, slider.readout_format) if hasattr(slider, "step") else slider.label
+def values(a):
+    return numpy.frombuffer(base64.b64decode(a["bdata"]), a["dtype"]) if isinstance(a, dict) else a
+def sums(trace):
+    arrays = {name: values(trace[name]) for name in "xyzijk" if name in trace}
+    return {n: float(numpy.nansum(a)) for n, a in arrays.items() if a is not None and len(a)}
+boxes = [parts(o) for o in gc.get_objects() if issubclass(type(o), ipywidgets.Box)]
+whole = max((b for b in boxes if isinstance(b[-1], plotly.graph_objects.FigureWidget)), key=len)
+figure = whole[-1]
+labels = [label(part) for part in whole if getattr(part, "readout", False)]
+print(json.dumps([labels, figure.layout.title.text, [sums(trace) for trace in figure.data]]))
+"""
 
-    def __init__(self, page: playwright.Page, name: str, cells: int) -> None:
+
+class Explorer:
+    """A page with a notebook of so many code cells, and its widget of sliders and a figure."""
+
+    def __init__(self, page: playwright.Page, name: str, cells: int, function: str) -> None:
         self.page, self.name, self.cells = page, name, cells
         self.errors: list[str] = []
+        cell = page.locator(".jp-CodeCell").filter(has_text=f"{function}(")
+        self.cell = cell.filter(has=page.locator(".jupyter-widgets"))
+        self.plot = self.cell.locator(".js-plotly-plot")
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: self.errors.append(f"the page: {error}"))
         page.on("console", self.listen)
@@ -207,47 +235,6 @@ class Notebook:
         self.check()
         return json.loads(cell.locator(".jp-OutputArea-output").inner_text())
 
-
-# What a figure in the page shows: its title and, for each trace, the sum of each array.
-SHOWN = """plot => [plot.layout.title?.text ?? null, plot._fullData.map(trace => Object.fromEntries(
-    ['x', 'y', 'z', 'i', 'j', 'k'].filter(name => trace[name]?.length).map(name => [name,
-        Array.from(trace[name]).flatMap(row => row?.length ? Array.from(row) : row)
-            .reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0)])))]"""
-
-# The same in the kernel, and before it what the readouts of the sliders should say.
-HELD = """
-import base64, gc, json, ipywidgets, numpy, plotly
-def parts(widget):
-    return [widget, *(p for child in getattr(widget, "children", ()) for p in parts(child))]
-def label(slider):
-    return format(slider.value, slider.readout_format) if hasattr(slider, "step") else slider.label
-def values(a):
-    return numpy.frombuffer(base64.b64decode(a["bdata"]), a["dtype"]) if isinstance(a, dict) else a
-def sums(trace):
-    arrays = {name: values(trace[name]) for name in "xyzijk" if name in trace}
-    return {n: float(numpy.nansum(a)) for n, a in arrays.items() if a is not None and len(a)}
-boxes = [parts(o) for o in gc.get_objects() if issubclass(type(o), ipywidgets.Box)]
-whole = max((b for b in boxes if isinstance(b[-1], plotly.graph_objects.FigureWidget)), key=len)
-figure = whole[-1]
-labels = [label(part) for part in whole if getattr(part, "readout", False)]
-print(json.dumps([labels, figure.layout.title.text, [sums(trace) for trace in figure.data]]))
-"""
-
-# When a key goes down, and when the figure has been redrawn after it.
-TIMED = """plot => {
-    addEventListener('keydown', () => { plot.pressed = performance.now(); },
-        { capture: true, once: true });
-    plot.once('plotly_afterplot', () => { plot.redrawn = performance.now(); });
-}"""
-
-
-class Explorer:
-    """A widget of sliders and a figure, in its cell."""
-
-    def __init__(self, notebook: Notebook, cell: playwright.Locator) -> None:
-        self.notebook, self.page, self.cell = notebook, notebook.page, cell
-        self.plot = cell.locator(".js-plotly-plot")
-
     def slider(self, label: str, kind: str = "@role='slider'") -> playwright.Locator:
         """The first one behind a label: widgets have no names themselves."""
         text = f"//*[normalize-space()='{label}']"
@@ -256,37 +243,28 @@ class Explorer:
     def readout(self, label: str) -> str:
         return self.slider(label, "contains(@class, 'widget-readout')").inner_text()
 
-    def readouts(self) -> list[str]:
-        texts = self.cell.locator(".widget-readout:visible").all_inner_texts()
-        return [text.replace("−", "-") for text in texts]
-
     def shown(self) -> list:
         return self.plot.evaluate(SHOWN)
 
     def title(self) -> str:
         return self.shown()[0]
 
-    def held(self) -> tuple[list[str], list]:
-        """What :meth:`readouts` and :meth:`shown` should be, according to the kernel."""
-        readouts, *shown = self.notebook.ask(HELD)
-        return readouts, shown
-
     def picture(self) -> np.ndarray:
         self.page.mouse.move(0, 0)  # over the figure it would bring buttons
         return np.asarray(Image.open(BytesIO(self.plot.screenshot())).convert("RGB"), int)
 
-    def move_mouse(self, part: playwright.Locator, pixels: int) -> None:
+    def move_mouse(self, part: playwright.Locator, right: int) -> None:
         """Press it in the middle of a part, move it to the right, let go."""
         part.scroll_into_view_if_needed()
         box = part.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
         self.page.mouse.down()
-        self.page.mouse.move(x + pixels, y, steps=8)
+        self.page.mouse.move(x + right, y, steps=8)
         self.page.mouse.up()
 
-    def turn(self, pixels: int) -> None:
-        self.move_mouse(self.plot, pixels)
+    def turn(self, right: int) -> None:
+        self.move_mouse(self.plot, right)
         last = None
         while (now := self.camera()) != last:  # it turns on for a moment
             last = now
@@ -295,30 +273,45 @@ class Explorer:
     def camera(self) -> dict:
         return self.plot.evaluate("plot => plot._fullLayout.scene.camera")
 
-    def drag(self, label: str, pixels: int) -> None:
-        with self.change():
-            self.move_mouse(self.slider(label), pixels)
+    def drag(self, label: str, right: int, pixels: int = 2000) -> list[int]:
+        return self.change(lambda: self.move_mouse(self.slider(label), right), pixels)
 
-    def press_right(self, label: str) -> None:
-        """By key; ``pytest -s`` shows how long the figure took to be redrawn."""
-        self.plot.evaluate(TIMED)
-        with self.change():
-            self.slider(label).press("ArrowRight")
-        ms = self.plot.evaluate("plot => plot.redrawn - plot.pressed")
-        print(f"\n{self.notebook.name}, {label}: {ms:.0f} ms from key to redrawn figure")
+    def press_right(self, label: str, pixels: int = 50) -> list[int]:
+        return self.change(lambda: self.slider(label).press("ArrowRight"), pixels)
 
-    def click(self, name: str) -> None:
-        with self.change():
-            self.cell.get_by_role("button", name=name, exact=True).click()
+    def click(self, name: str) -> list[int]:
+        return self.change(self.cell.get_by_role("button", name=name, exact=True).click, 50)
 
-    @contextlib.contextmanager
-    def change(self) -> Iterator[None]:
-        """Do something, and wait until the figure shows something else, and then stays so."""
-        before = self.shown()
-        yield
-        last, deadline = before, time.monotonic() + 20
+    def change(self, do: Callable[[], object], pixels: int) -> list[int]:
+        """Numbers of the traces that something changes; more than so many pixels must change, too.
+
+        Waits until the figure shows something else, and then stays so: it is what the kernel holds.
+        """
+        before, picture, deadline = self.shown(), self.picture(), time.monotonic() + 20
+        do()
+        last = before
         while (now := self.shown()) == before or now != last:
             if time.monotonic() > deadline:
-                pytest.fail(f"{self.notebook.name}: waited 20 s for its figure to change")
+                pytest.fail(f"{self.name}: waited 20 s for its figure to change")
             last = now
             self.page.wait_for_timeout(300)
+        assert changed_pixels(picture, self.picture()) > pixels
+        self.assert_fresh()
+        traces = zip(before[1], now[1], strict=True)
+        return [number for number, (one, other) in enumerate(traces) if one != other]
+
+    def assert_fresh(self) -> None:
+        """The page shows what the kernel holds; a busy machine has a few seconds to get there."""
+        for _ in range(5):
+            readouts, title, sums = self.ask(HELD)
+            held = readouts, title, [pytest.approx(trace, abs=1e-3) for trace in sums]  # float32
+            texts = self.cell.locator(".widget-readout:visible").all_inner_texts()
+            shown = [text.replace("−", "-") for text in texts], *self.shown()
+            if shown == held:
+                return
+            self.page.wait_for_timeout(1000)
+        assert shown == held
+
+
+def changed_pixels(before: np.ndarray, after: np.ndarray) -> int:
+    return (abs(after - before).max(axis=-1) > 8).sum()
