@@ -3,7 +3,7 @@ import runpy
 
 import pytest
 import torch
-from conftest import QUICK, ROOT
+from conftest import QUICK, ROOT, as_settings
 
 from senorita_lib.evaluation import SPLITS
 from senorita_lib.model import HandPoseNet
@@ -44,10 +44,8 @@ def test_parts_join_to_the_weights_in_float16(script, tmp_path):
 @pytest.mark.slow
 def test_a_short_run_leaves_its_result_and_its_weights(script, small_data, tmp_path):
     recipe = QUICK.override(source="stream", batch=2, pose_images=160)
-    values = recipe.model_dump(exclude={"name"}).items()
-    given = [f"{name}={json.dumps(value)}" for name, value in values]
     folders = "--data", small_data, "--runs", tmp_path / "runs", "--results", tmp_path / "out"
-    arguments = ["tiny", "--minutes", 60, *folders, "--set", *given]
+    arguments = ["tiny", "--minutes", 60, *folders, "--set", *as_settings(recipe)]
     script["main"].__globals__.update(WARM_UP=1, STEPS=5)
     for _ in range(2):  # the second call finds all done
         script["main"]([str(argument) for argument in arguments])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, ROOT
+from conftest import QUICK, ROOT, as_settings
 from torch import nn
 from torch.multiprocessing import ProcessExitedException, start_processes
 
@@ -39,12 +39,11 @@ RELEASED = find_recipe("released").model_dump(
              "volume_difference", "balance"},
 )  # fmt: skip
 CONVERGED = {"pose_images": 16, "converged": 0.999, "patience": 1, "validate_images": 4}
-RUNS = {
-    "whole": SMALL,
-    "released": SMALL.override(**SHORT, **RELEASED),
-    "converged": SMALL.override(**SHORT | CONVERGED),
+RUNS = {  # and the images that their stages see
+    "whole": (SMALL, [48, 40, 12]),
+    "released": (SMALL.override(**SHORT, **RELEASED), [8, 8, 8]),
+    "converged": (SMALL.override(**SHORT | CONVERGED), [8, 16, 8]),
 }
-SEEN = {"whole": [48, 40, 12], "released": [8, 8, 8], "converged": [8, 16, 8]}
 
 
 def train_in_float64(name, data, folder, patch=setattr):
@@ -63,7 +62,7 @@ def train_in_float64(name, data, folder, patch=setattr):
     patch(stages, "HandPoseNet", Wide)
     if (narrow_batch := CropSet.batch).__name__ != "wide_batch":
         patch(CropSet, "batch", wide_batch)
-    return stages.train(RUNS[name], data, folder, progress=False, checkpoint_seconds=0)
+    return stages.train(RUNS[name][0], data, folder, progress=False, checkpoint_seconds=0)
 
 
 def pretrain_in_float64(folder, patch=setattr):
@@ -118,11 +117,10 @@ def everything(data, folder, notes):
     logs["people"] = json.loads((weights.parent / "log.json").read_text())
     for name, log in logs.items():
         Path(notes, f"{name}_{rank}.json").write_text(json.dumps(log))
-    found = {}
-    for name, (network, batch) in networks().items():
-        network = processes.parallel(network)
-        found[name] = passed(network, batch.chunk(2)[rank])
-    torch.save(found, f"{notes}/norms_{rank}.pt")
+    network, batch = norms()
+    torch.save(
+        passed(processes.parallel(network), batch.chunk(2)[rank]), f"{notes}/norms_{rank}.pt"
+    )
     try:
         stages.train(SMALL.override(refine_batch=3), data, f"{folder}/odd", progress=False)
     except ValueError as error:
@@ -142,28 +140,23 @@ def killed(data, folder):
     train_in_float64("whole", data, folder)
 
 
-def networks():
-    """Norms of all kinds, each with a batch."""
+def norms():
+    """Those of both kinds, and a batch."""
     torch.manual_seed(0)
     two = nn.BatchNorm2d(3, eps=1e-3, momentum=0.3)
-    found = {}
-    for name, norm, shape in (("1d", nn.BatchNorm1d(5), (8, 5)), ("2d", two, (8, 3, 4, 6))):
-        for parameter in norm.parameters():
-            nn.init.normal_(parameter, mean=1.0)
-        batch = 3 + 2 * torch.randn(shape, dtype=torch.float64)
-        found[name] = nn.Sequential(norm).double(), batch
-    return found
+    network = nn.Sequential(two, nn.Flatten(), nn.BatchNorm1d(72)).double()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, mean=1.0)
+    return network, 3 + 2 * torch.randn((8, 3, 4, 6), dtype=torch.float64)
 
 
 def passed(network, batch):
-    """What comes of a batch in training, and then of the same one in eval mode."""
+    """Of each row output, gradient, and output in eval mode; gradients of parameters, and state."""
     batch = batch.clone().requires_grad_()
     output = network(batch)
     (output**3).mean().backward()
-    found = {"output": output, "input": batch.grad, "later": network.eval()(batch)}
-    found["parameters"] = [parameter.grad for parameter in network.parameters()]
-    state = network.state_dict().items()
-    return found | {"state": {name.removeprefix("module."): value for name, value in state}}
+    rows = torch.stack([output, batch.grad.flatten(1), network.eval()(batch)]).detach()
+    return rows, [p.grad for p in network.parameters()] + [*network.state_dict().values()]
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +189,8 @@ def test_two_processes_train_as_one_does(name, together, alone):
     assert_close(folder / name, alone / name)
     log = json.loads((folder / name / "log.json").read_text())
     assert all(json.loads((notes / f"{name}_{rank}.json").read_text()) == log for rank in (0, 1))
-    if name in SEEN:
-        assert list(images_seen(log).values()) == SEEN[name]
+    if name in RUNS:
+        assert list(images_seen(log).values()) == RUNS[name][1]
     else:
         path = Path(name) / pretraining.WEIGHTS
         one, other = (read_weights(f / path, BODY_FORMAT)[1] for f in (folder, alone))
@@ -209,12 +202,10 @@ def assert_close(one, two):
     """Two folders with the same run, but for rounding."""
     logs = [json.loads((folder / "log.json").read_text()) for folder in (one, two)]
     for found, wanted in zip(*logs, strict=True):
-        assert found.keys() == wanted.keys()
-        assert (found["stage"], found["images"]) == (wanted["stage"], wanted["images"])
-        for key in found.keys() - {"stage", "sample_poses"}:
-            assert found[key] == pytest.approx(wanted[key], rel=TOLERANCE), (key, found)
-        if "sample_poses" in found:  # rounded to 0.1
-            np.testing.assert_allclose(found["sample_poses"], wanted["sample_poses"], atol=0.11)
+        poses = [row.pop("sample_poses", []) for row in (found, wanted)]  # rounded to 0.1
+        np.testing.assert_allclose(*poses, atol=0.11)
+        assert found.pop("stage") == wanted.pop("stage")
+        assert found == pytest.approx(wanted, rel=TOLERANCE)
     weights = [load_checkpoint(folder)["model"] for folder in (one, two)]
     torch.testing.assert_close(*weights, rtol=0, atol=TOLERANCE)
 
@@ -227,40 +218,30 @@ def test_killed_processes_resume_in_another_number(together, small_data, monkeyp
     assert_close(folder, together[0] / "whole")
 
 
-@pytest.mark.parametrize("name", networks())
-def test_shared_norms_are_those_of_the_whole_batch(name, together):
-    halves = [torch.load(together[1] / f"norms_{rank}.pt")[name] for rank in range(2)]
-    wanted = passed(*networks()[name])
-    # Each half's loss is its own mean, so their sum is twice that of the whole batch.
-    close = {"rtol": 1e-10, "atol": 1e-10}
-    wanted["input"] *= 2
-    for key in ("input", "output", "later"):
-        joined = torch.cat([half[key] for half in halves])
-        torch.testing.assert_close(joined, wanted[key], **close)
-    for half in halves:
-        for key in ("parameters", "state"):
-            torch.testing.assert_close(half[key], wanted[key], **close)
-
-
-def test_batch_that_cannot_be_shared_is_refused(together):
-    """At the start, though its stage is the last."""
-    for rank in (0, 1):
+def test_norms_and_refusals_of_two_processes_are_those_of_the_whole_batch(together):
+    halves = [torch.load(together[1] / f"norms_{rank}.pt") for rank in range(2)]
+    rows, state = passed(*norms())
+    rows[1] *= 2  # each half's loss is its own mean, so their sum is twice that of the whole batch
+    joined = torch.cat([half for half, _ in halves], dim=1)
+    torch.testing.assert_close(joined, rows, rtol=1e-10, atol=1e-10)
+    for rank, (_, found) in enumerate(halves):
+        torch.testing.assert_close(found, state, rtol=1e-10, atol=1e-10)
+        # At the start, though its stage is the last.
         sentence = (together[1] / f"odd_{rank}.txt").read_text()
         assert sentence == "refine_batch is 3, wanted a multiple of the 2 processes"
 
 
 def test_command_line_under_torchrun(small_data, tmp_path):
     """In float32; only the first process prints."""
-    values = {k: v for k, v in json.loads(SMALL.to_json()).items() if k not in ("name", "model")}
-    settings = [f"{k}={json.dumps(v)}" for k, v in (values | SHORT).items()]
+    recipe = SMALL.override(**SHORT)
     torchrun = "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2
     command = "-m", "senorita_lib", "tiny", "--data", small_data, "--folder", tmp_path / "run"
-    printed = python(*torchrun, *command, "--set", *settings)
+    printed = python(*torchrun, *command, "--set", *as_settings(recipe))
     head, *validations, title, splits, _, _, _ = printed.splitlines()
-    assert Recipe.from_json(head) == SMALL.override(**SHORT)
+    assert Recipe.from_json(head) == recipe
     assert title == "Model 1, mean joint error, mm" and "EXTRAP" in splits
     assert len(validations) == 3 and all("validation: initial" in line for line in validations)
-    one = stages.train(SMALL.override(**SHORT), small_data, tmp_path / "one", progress=False)
+    one = stages.train(recipe, small_data, tmp_path / "one", progress=False)
     two = json.loads((tmp_path / "run" / "result.json").read_text())
     assert two["errors"]["initial"] == pytest.approx(one.result["errors"]["initial"], rel=0.02)
 
