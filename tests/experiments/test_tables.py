@@ -2,9 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, told
 
-from senorita_lib.datasets import Hands19  # noqa: F401
 from senorita_lib.evaluation import PAPER, SPLITS, format_table
 from senorita_lib.experiments import tables
 from senorita_lib.experiments.tables import load_notes, load_results, load_trials, results_table
@@ -39,12 +38,11 @@ def test_seeds_are_merged_and_the_ensemble_takes_those_that_all_models_have(tmp_
     }  # fmt: skip
     first, second = tables.paper_tables(table, CONSTANT)
     for split in SPLITS:
-        assert first["Model 1, initial"][split].mean == pytest.approx(12)
-        assert first["Model 1, refined"][split].mean == pytest.approx(8)
-        assert first["Model 2, refined"][split].mean == pytest.approx(10)
+        rows = (first[f"Model {name}"] for name in ("1, initial", "1, refined", "2, refined"))
+        assert [row[split].mean for row in rows] == pytest.approx([12, 8, 10])
         # Of refined poses off by 6 and -14 mm, then by 10 and -6.
         assert second["ensemble of 2, mean"][split].mean == pytest.approx((4 + 2) / 2)
-        assert first["  paper's Model 1"] == PAPER["table1"]["Model 1"]
+    assert first["  paper's Model 1"] == PAPER["table1"]["Model 1"]
     low, high = first["Model 1, refined"]["SHAPE"].interval()
     assert low < 6 and high > 10  # seeds at 6 and 10 mm: two tell little
     write_run(tmp_path / "3_7", 3, 7, 0)
@@ -52,19 +50,15 @@ def test_seeds_are_merged_and_the_ensemble_takes_those_that_all_models_have(tmp_
 
 
 def test_runs_that_cannot_stand_in_one_table_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no result.json"):
-        load_results(tmp_path)
-    write_run(tmp_path / "a", 1, 0, 10)
-    write_run(tmp_path / "b", 2, 0, 10, batch=8)
-    with pytest.raises(ValueError, match=r"b/result.json has another batch than .*a/result.json"):
-        load_results(tmp_path)
-    write_run(tmp_path / "b" / "again", 2, 0, 10, batch=8)
-    with pytest.raises(ValueError, match=r"b/result.json is model 2 with seed 0 once more"):
-        load_results(tmp_path / "b")
-    write_run(tmp_path / "c" / "d", 1, 1, 10)
-    write_run(tmp_path / "c" / "e", 2, 1, 10, frames=25)
-    with pytest.raises(ValueError, match=r"e/result.json was tested on other frames than .*d/"):
-        load_results(tmp_path / "c")
+    for number, (changes, sentence) in enumerate((
+        ({"model": 2, "batch": 8}, r"b/result.json has another batch than .*a/result.json"),
+        ({"model": 1}, r"b/result.json is model 1 with seed 0 once more"),
+        ({"model": 2, "frames": 25}, r"b/result.json was tested on other frames than .*a/"),
+    )):  # fmt: skip
+        write_run(tmp_path / f"{number}/a", model=1, seed=0, offset=10)
+        write_run(tmp_path / f"{number}/b", seed=0, offset=10, **changes)
+        with pytest.raises(ValueError, match=sentence):
+            load_results(tmp_path / f"{number}")
     table = load_trials()
     with pytest.raises(ValueError, match="trials were tested on different frames, wanted the same"):
         tables.estimates(table[(table["trial"] == "Model 1") | (table["frame"] < 400)])
@@ -127,6 +121,4 @@ def test_the_docs_show_what_the_command_prints(capsys):
     tables.main([str(ROOT / "results" / "tiny")])
     printed = capsys.readouterr().out
     assert "one run each" in printed and "ensemble of 4, median" in printed
-    with pytest.raises(SystemExit):
-        tables.main([str(ROOT / "notebooks")])
-    assert "holds no result.json" in capsys.readouterr().err
+    assert "holds no result.json" in told(capsys, tables.main, ROOT / "notebooks")

@@ -8,16 +8,12 @@ from senorita_lib.evaluation import SPLITS
 from senorita_lib.experiments.uncertainty import _seed_weights, bootstrap
 
 
-def rows_of(seed, seeds=3, frames=50):
-    a, b = np.random.default_rng(seed).gamma(4, 5, (2, seeds, 5 * frames))
-    return {"a": a, "b": b}, np.tile(SPLITS, frames)
-
-
 @settings(max_examples=10)
 @given(st.integers(0, 1000), st.integers(1, 4))
 def test_equals_resampling_in_a_loop(seed, seeds):
     """The brute-force twin draws the same frames and averages them one by one."""
-    rows, splits = rows_of(seed, seeds, frames=4)
+    a, b = np.random.default_rng(seed).gamma(4, 5, (2, seeds, 20))
+    rows, splits = {"a": a, "b": b}, np.tile(SPLITS, 4)
     estimates = bootstrap(rows, splits, draws=20, seed=seed)
     weights = _seed_weights(seeds, 20, seed)
     for name, errors in rows.items():
@@ -33,17 +29,6 @@ def test_equals_resampling_in_a_loop(seed, seeds):
                 overall[draw] += mean / 5
             assert estimates[name][split].mean == pytest.approx(part.mean())
         np.testing.assert_allclose(estimates[name]["all"].samples, overall)
-
-
-def test_a_constant_shift_is_certain():
-    rows, splits = rows_of(0)
-    rows["b"] = rows["a"] + 10
-    off = bootstrap(rows, splits)
-    for split in (*SPLITS, "all"):
-        difference = off["b"][split] - off["a"][split]
-        assert (difference.mean, *difference.interval()) == pytest.approx((10, 10, 10))
-        low, high = off["a"][split].interval()
-        assert low < off["a"][split].mean < high and high - low > 1
 
 
 def test_frames_alone_are_scipys_bootstrap():
@@ -74,9 +59,10 @@ def test_seeds_add_students_t(seeds):
 
 
 def test_what_cannot_be_resampled_is_refused():
-    with pytest.raises(ValueError, match=r"errors of 'a' have shape \(1, 4\), wanted \(seeds, 5\)"):
-        bootstrap({"a": np.ones(4)}, SPLITS)
-    with pytest.raises(ValueError, match="wanted .* finite"):
-        bootstrap({"a": [1, 2, 3, 4, np.nan]}, SPLITS)
-    with pytest.raises(ValueError, match=r"splits are \['OTHER'\], wanted some of"):
-        bootstrap({"a": np.ones(1)}, ["OTHER"])
+    for errors, splits, sentence in (
+        (np.ones(4), SPLITS, r"errors of 'a' have shape \(1, 4\), wanted \(seeds, 5\)"),
+        ([1, 2, 3, 4, np.nan], SPLITS, "wanted .* finite"),
+        (np.ones(1), ["OTHER"], r"splits are \['OTHER'\], wanted some of"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            bootstrap({"a": errors}, splits)
