@@ -46,10 +46,8 @@ def told(capsys, main, *arguments):
 
 
 # `make test-quick` leaves out these files whole: they start processes, train or draw a lot.
-LONG = "crops cropstudy checking frames ledger networks pictures pretraining sizing static "
-LONG += (
-    "stream readers studies training widgets results scenes gallery main gradient people synthetic"
-)
+LONG = "crops cropstudy checking frames ledger networks pictures pretraining regimes sizing stream "
+LONG += "readers studies training widgets results scenes gallery main gradient people synthetic"
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

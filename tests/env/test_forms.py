@@ -10,7 +10,9 @@ import pytest
 import yaml
 from conftest import NOTEBOOKS, ROOT
 
+from senorita_lib.datasets import write_synthetic
 from senorita_lib.datasets.synthetic.frames import describe_splits
+from senorita_lib.weights import file_digest
 
 FORMS = [
     ("citation-file-format", "CITATION.cff"),
@@ -49,14 +51,14 @@ def test_github_runs_the_targets_of_ci_on_each_python():
         assert re.fullmatch(r"\S+@(v\d+|[0-9a-f]{40})", step.get("uses", "a@v1"))
 
 
-def test_hook_holds_the_notebooks_against_the_tests_of_their_form():
-    """The hook's own command, with the running Python."""
+def test_hook_names_the_tests_of_the_notebooks_form():
+    """The hook's own command finds them, with the running Python."""
     (entry,) = (hook["entry"] for hook in HOOKS if hook["id"] == "notebooks")
     program, *rest = entry.split()
     assert program == ".venv/bin/python"
-    call, count = [sys.executable, *rest, "-p", "no:cacheprovider"], len(NOTEBOOKS)
+    call = [sys.executable, *rest, "-p", "no:cacheprovider", "--collect-only"]
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and f"{2 * count} passed" in done.stdout, done.stdout
+    assert done.returncode == 0 and f"{2 * len(NOTEBOOKS)} tests " in done.stdout, done.stdout
 
 
 def test_containers_install_the_lock():
@@ -72,3 +74,32 @@ def test_containers_install_the_lock():
 def test_data_card_tells_the_splits_as_the_generator_draws_them():
     text = (ROOT / "docs" / "cards" / "synthetic.md").read_text("utf-8")
     assert re.search(r"```text\n(.*?)\n```", text, re.S)[1] == describe_splits()
+
+
+def croissant(root):
+    call = [sys.executable, ROOT / "env" / "croissant.py", root]
+    return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_every_file_is_described_and_has_its_hash(tmp_path):
+    root = write_synthetic(tmp_path, 3, 1, workers=1, progress=False)
+    done, folder = croissant(root), root / "Task 1"
+    assert done.returncode == 0, done.stderr
+    metadata = json.loads((folder / "croissant.json").read_text("utf-8"))
+    described = {folder / "croissant.json", folder / "synthetic.json"}
+    for entry in metadata["distribution"]:
+        if entry["@type"] == "cr:FileSet":
+            described |= set(folder.glob(entry["includes"]))
+        else:
+            described.add(folder / entry["contentUrl"])
+            assert entry["sha256"] == file_digest(folder / entry["contentUrl"])
+    assert described == {path for path in folder.rglob("*") if path.is_file()}
+    assert len(metadata["recordSet"]) == 5
+    assert "train 3, test_per_split 1, seed 0" in metadata["description"]
+
+
+def test_another_data_set_is_refused(tmp_path):
+    (tmp_path / "training_bbs.txt").touch()
+    done = croissant(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path} has no synthetic.json, wanted a synthetic data set\n"
