@@ -109,22 +109,20 @@ def in_each_process(rank, case, data, *arguments):
         globals()[case](data, *arguments)
 
 
-def everything(data, folder, notes):
-    """All of ``RUNS``, each process noting its log; norms; a batch that cannot be shared."""
-    rank = int(os.environ["RANK"])
+def everything(data, folder):
+    """All of ``RUNS``; norms, which are those of the whole batch; one that cannot be shared."""
     logs = {name: train_in_float64(name, data, Path(folder) / name).log for name in RUNS}
-    weights = pretrain_in_float64(Path(folder) / "people")
-    logs["people"] = json.loads((weights.parent / "log.json").read_text())
-    for name, log in logs.items():
-        Path(notes, f"{name}_{rank}.json").write_text(json.dumps(log))
-    network, batch = norms()
-    torch.save(
-        passed(processes.parallel(network), batch.chunk(2)[rank]), f"{notes}/norms_{rank}.pt"
-    )
-    try:
+    assert processes.broadcast(logs) == logs
+    pretrain_in_float64(Path(folder) / "people")
+    (network, batch), part = norms(), int(os.environ["RANK"])
+    found = passed(processes.parallel(network), batch.chunk(2)[part])
+    rows, state = passed(*norms())
+    rows[1] *= 2  # each half's loss is its own mean, so their sum is twice that of the whole batch
+    wanted = rows.chunk(2, dim=1)[part], state
+    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+    wanted = "^refine_batch is 3, wanted a multiple of the 2 processes"
+    with pytest.raises(ValueError, match=wanted):  # at the start, though its stage is the last
         stages.train(SMALL.override(refine_batch=3), data, f"{folder}/odd", progress=False)
-    except ValueError as error:
-        Path(notes, f"odd_{rank}.txt").write_text(str(error))
 
 
 def killed(data, folder):
@@ -161,11 +159,10 @@ def passed(network, batch):
 
 @pytest.fixture(scope="module")
 def together(small_data, tmp_path_factory):
-    """Folder of the runs by two processes, beside it ``notes``."""
+    """Folder of the runs by two processes."""
     folder = tmp_path_factory.mktemp("together")
-    notes = tmp_path_factory.mktemp("notes")
-    python(__file__, small_data, folder, notes)
-    return folder, notes
+    python(__file__, small_data, folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -185,17 +182,15 @@ def test_two_processes_train_as_one_does(name, together, alone):
 
     Of people one process has those with 2D labels, the other those with depths.
     """
-    folder, notes = together
-    assert_close(folder / name, alone / name)
-    log = json.loads((folder / name / "log.json").read_text())
-    assert all(json.loads((notes / f"{name}_{rank}.json").read_text()) == log for rank in (0, 1))
+    one, two = alone / name, together / name
+    assert_close(two, one)
     if name in RUNS:
+        log = json.loads((two / "log.json").read_text())
         assert list(images_seen(log).values()) == RUNS[name][1]
     else:
-        path = Path(name) / pretraining.WEIGHTS
-        one, other = (read_weights(f / path, BODY_FORMAT)[1] for f in (folder, alone))
-        torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE)
-    assert {p.name for p in (folder / name).iterdir()} == {p.name for p in (alone / name).iterdir()}
+        weights = [read_weights(f / pretraining.WEIGHTS, BODY_FORMAT)[1] for f in (one, two)]
+        torch.testing.assert_close(*weights, rtol=0, atol=TOLERANCE)
+    assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
 
 
 def assert_close(one, two):
@@ -211,24 +206,11 @@ def assert_close(one, two):
 
 
 def test_killed_processes_resume_in_another_number(together, small_data, monkeypatch):
-    folder = together[0] / "killed"
+    folder = together / "killed"
     state = load_checkpoint(folder)
     assert (state["stage"], state["images"]) == (1, 0)
     train_in_float64("whole", small_data, folder, monkeypatch.setattr)
-    assert_close(folder, together[0] / "whole")
-
-
-def test_norms_and_refusals_of_two_processes_are_those_of_the_whole_batch(together):
-    halves = [torch.load(together[1] / f"norms_{rank}.pt") for rank in range(2)]
-    rows, state = passed(*norms())
-    rows[1] *= 2  # each half's loss is its own mean, so their sum is twice that of the whole batch
-    joined = torch.cat([half for half, _ in halves], dim=1)
-    torch.testing.assert_close(joined, rows, rtol=1e-10, atol=1e-10)
-    for rank, (_, found) in enumerate(halves):
-        torch.testing.assert_close(found, state, rtol=1e-10, atol=1e-10)
-        # At the start, though its stage is the last.
-        sentence = (together[1] / f"odd_{rank}.txt").read_text()
-        assert sentence == "refine_batch is 3, wanted a multiple of the 2 processes"
+    assert_close(folder, together / "whole")
 
 
 def test_command_line_under_torchrun(small_data, tmp_path):
@@ -267,7 +249,7 @@ def test_processes_end_with_torchrun():
 
 
 if __name__ == "__main__":
-    place, runs, noted = sys.argv[1:]
-    start_two("everything", place, runs, noted)
+    place, runs = sys.argv[1:]
+    start_two("everything", place, runs)
     with pytest.raises(ProcessExitedException, match="SIGKILL"):
         start_two("killed", place, f"{runs}/killed")
