@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, told
 
-from senorita_lib.evaluation import PAPER, SPLITS, format_table
+from senorita_lib.evaluation import PAPER, SPLITS
 from senorita_lib.experiments import tables
 from senorita_lib.experiments.tables import load_notes, load_results, load_trials, results_table
 from senorita_lib.experiments.trials import RECIPE as STUDIED
 from senorita_lib.experiments.trials import SEEDS, STUDIES, TRIALS
-from senorita_lib.experiments.uncertainty import bootstrap
 
 RECIPE = {"name": "tiny", "model": 1, "seed": 0, "batch": 16}
 CONSTANT = dict.fromkeys(SPLITS, 50.0)
@@ -102,14 +101,6 @@ def test_a_studys_table_compares_seed_by_seed():
         assert len(means) == 5 and mean == f"{mm[name].mean():.2f}"
         assert (difference, deviation) == (f"{change.mean():+.2f}", f"{change.std():.2f}")
         assert bones == f"{np.mean(load_notes()[name]['bone_lengths']):.2f}"
-
-
-def test_intervals_stand_beside_their_means():
-    row = bootstrap({"a": np.arange(50.0)}, np.tile(SPLITS, 10))["a"]
-    _, head, with_interval, without = format_table({"a": row, "b": {"SHAPE": 1.0}}, "").splitlines()
-    low, high = row["EXTRAP"].interval()
-    assert with_interval.split()[1:3] == ["22.50", f"±{(high - low) / 2:.1f}"]
-    assert without.index("1.00") == head.index("SHAPE") + 1
 
 
 def test_the_docs_show_what_the_command_prints(capsys):

@@ -50,13 +50,8 @@ def test_hand_trackers_words_for_left_and_right_are_understood(predictor):
 
     poses = {left: pose(left) for left in (False, True)}
     assert np.abs(poses[True] - poses[False]).max() > 1
-    for word, left in {
-        "Left": True,
-        "RIGHT": False,
-        np.True_: True,
-        torch.tensor(0) > 0: False,
-    }.items():
-        np.testing.assert_array_equal(pose(word), poses[left])
+    for word, left in (("Left", 1), ("RIGHT", 0), (np.True_, 1), (torch.tensor(False), 0)):
+        np.testing.assert_array_equal(pose(word), poses[bool(left)])
 
 
 def test_nothing_under_a_mask_is_used(predictor, tmp_path):

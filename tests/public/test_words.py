@@ -19,6 +19,7 @@ from senorita_lib.experiments import tables
 from senorita_lib.hand import bones_to_joints
 from senorita_lib.predictor import Predictor
 from senorita_lib.recipes import Recipe, find_recipe, read_overrides
+from senorita_lib.weights import find_weights
 
 
 def test_a_terminal_without_utf_8_shows_the_tables():
@@ -63,6 +64,9 @@ def test_names_of_weights_and_folders_of_that_name(tmp_path, monkeypatch):
         save_file({"weight": torch.zeros(2)}, "other.safetensors", metadata)
         with pytest.raises(ValueError, match=r"other.safetensors.* (format|recipe) "):
             Predictor.load("other.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(find_weights("small").read_bytes()[:1000])
+    with pytest.raises(ValueError, match="cut.safetensors is damaged"):
+        Predictor.load("cut.safetensors")
 
 
 @pytest.mark.parametrize(
