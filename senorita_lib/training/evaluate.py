@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.camera import SR300
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets.crops import CropSet
@@ -30,9 +29,7 @@ def predict_crops(
 
     Both (N, 21, 3), float32, camera frame, mm; zeros for a frame without a hand.
     """
-    check_flags(progress=progress)
-    check_device(device)
-    initial, refined = (np.zeros((len(crops), 21, 3), np.float32) for _ in range(2))
+    poses = np.zeros((2, len(crops), 21, 3), np.float32)
     found = np.flatnonzero(crops.found)
     model.eval()
     with torch.inference_mode():
@@ -40,28 +37,22 @@ def predict_crops(
         for start in tqdm(starts, "predicting", disable=not progress, mininterval=1.0):
             rows = found[start : start + _BATCH]
             prediction = model(crops.batch(rows, device)[0])
-            initial[rows] = prediction.joints_mm.float().cpu().numpy()
-            refined[rows] = prediction.refinement.joints_mm.float().cpu().numpy()
-    return initial, refined
+            both = torch.stack([prediction.joints_mm, prediction.refinement.joints_mm])
+            poses[:, rows] = both.float().cpu().numpy()
+    return poses[0], poses[1]
 
 
-def predict_frames(
-    model: HandPoseNet, frames: Hands19, found: np.ndarray, device: str = "cpu", *,
-    progress: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """What :func:`predict_crops` returns, of right hands as the predictor looks for them.
-
-    ``found`` (N,), bool, tells frames whose box holds something.
-    """
-    initial, refined = (np.zeros((len(frames), 21, 3), np.float32) for _ in range(2))
-    predictor = Predictor(model, device)
-    rows = np.flatnonzero(found)
-    for row in tqdm(rows, "predicting", disable=not progress, mininterval=1.0):
+def _predict_frames(
+    model: HandPoseNet, frames: Hands19, found: np.ndarray, device: str, progress: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """What :func:`predict_crops` returns, of right hands as the predictor looks for them."""
+    poses, predictor = np.zeros((2, len(frames), 21, 3), np.float32), Predictor(model, device)
+    for row in tqdm(np.flatnonzero(found), "predicting", disable=not progress, mininterval=1.0):
         frame = frames[row]
         with suppress(HandNotFoundError):
             pose = predictor.predict(frame.depth, SR300, frame.box, left=False)
-            initial[row], refined[row] = pose.initial_mm, pose.joints_mm
-    return initial, refined
+            poses[:, row] = pose.initial_mm, pose.joints_mm
+    return poses[0], poses[1]
 
 
 def constant_pose(crops: CropSet) -> np.ndarray:
@@ -93,32 +84,23 @@ def evaluate_run(
         "device": str(device), "torch": torch.__version__,
         "frames": {}, "errors": dict.fromkeys(POSES, {}),
     }  # fmt: skip
-    if test is None:
-        atomic_write(folder / "result.json", json.dumps(result, indent=1) + "\n")
-        return
-    frames, test_crops = test
-    if model.recipe.source == "open":
-        initial, refined = predict_frames(
-            model, frames, test_crops.found, device, progress=progress
+    if test is not None:
+        frames, crops = test
+        if model.recipe.source == "open":
+            initial, refined = _predict_frames(model, frames, crops.found, device, progress)
+        else:
+            initial, refined = predict_crops(model, crops, device, progress=progress)
+        guess = constant_pose(train_crops) + crops.cube_centres[:, None]
+        splits, true = np.array(crops.splits), crops.joints
+        result["frames"] = {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS}
+        result["without_hand"] = int((initial == 0).all(axis=(1, 2)).sum())
+        if np.isfinite(true).all():
+            poses = {"constant": guess, "initial": initial, "refined": refined}
+            result["errors"] = {n: split_errors(p, true, splits) for n, p in poses.items()}
+        held, names = io.BytesIO(), np.array(crops.names)
+        np.savez_compressed(
+            held, names=names, splits=splits, joints=true, initial=initial, refined=refined
         )
-    else:
-        initial, refined = predict_crops(model, test_crops, device, progress=progress)
-    guess = constant_pose(train_crops) + test_crops.cube_centres[:, None]
-    splits = np.array(test_crops.splits)
-    labelled = bool(np.isfinite(test_crops.joints).all())
-    poses = {"constant": guess, "initial": initial, "refined": refined}
-    result |= {
-        "frames": {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS},
-        "without_hand": int((initial == 0).all(axis=(1, 2)).sum()),
-        "errors": {
-            name: split_errors(joints, test_crops.joints, splits) if labelled else {}
-            for name, joints in poses.items()
-        },
-    }
-    held, names, true = io.BytesIO(), np.array(test_crops.names), test_crops.joints
-    np.savez_compressed(
-        held, names=names, splits=splits, joints=true, initial=initial, refined=refined
-    )
-    atomic_write(folder / "predictions.npz", held.getvalue())
-    write_submission(folder / "submission.zip", test_crops.names, refined)
+        atomic_write(folder / "predictions.npz", held.getvalue())
+        write_submission(folder / "submission.zip", crops.names, refined)
     atomic_write(folder / "result.json", json.dumps(result, indent=1) + "\n")

@@ -28,15 +28,15 @@ def process_group() -> Iterator[str]:
     Yields the device of this process: its graphics card if there is one, else the CPU. Raises
     ValueError if the machine has graphics cards, but fewer than processes.
     """
-    cuda = torch.cuda.is_available()
+    cuda, device = torch.cuda.is_available(), "cpu"
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        yield "cuda" if cuda else "cpu"
+        yield "cuda" if cuda else device
         return
-    device = f"cuda:{os.environ['LOCAL_RANK']}" if cuda else "cpu"
     if cuda:
         here, cards = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
         if here > cards:
             raise ValueError(f"--nproc-per-node is {here}, wanted at most the {cards} cards here")
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     end_with(os.getppid())  # whoever kills torchrun wants none of its processes left
     # The others wait while the first one crops the data set or tests the network.
@@ -49,8 +49,7 @@ def process_group() -> Iterator[str]:
 
 def world_size() -> int:
     """Number of processes that train together."""
-    several = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if several else 1
+    return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def is_first() -> bool:
@@ -63,10 +62,9 @@ def rank_slice(batch: int, name: str = "batch") -> slice:
 
     Raises ValueError, which calls the batch ``name``, if the processes cannot share it evenly.
     """
-    size = world_size()
-    if batch % size:
+    share, rest = divmod(batch, size := world_size())
+    if rest:
         raise ValueError(f"{name} is {batch}, wanted a multiple of the {size} processes")
-    share = batch // size
     first = distributed.get_rank() * share if size > 1 else 0
     return slice(first, first + share)
 
@@ -87,12 +85,10 @@ def assert_equal_across_ranks(what: str, value: object) -> None:
 
 def mean(values: torch.Tensor) -> torch.Tensor:
     """The mean of a tensor over all processes, detached."""
-    values = values.detach()
+    values = values.detach().clone()
     if world_size() > 1:
-        values = values.clone()
         distributed.all_reduce(values)
-        values /= world_size()
-    return values
+    return values / world_size()
 
 
 def parallel(network: nn.Module) -> nn.Module:
@@ -128,9 +124,9 @@ class _BatchNormOnCpus(_BatchNorm):
         variance = all_reduce(centred.square().mean(axes)) / world_size()
         with torch.no_grad():
             number = wide.numel() // wide.shape[1] * world_size()
-            self.get_buffer("running_mean").lerp_(mean, self.momentum or 0)
             unbiased = variance * number / (number - 1)
-            self.get_buffer("running_var").lerp_(unbiased, self.momentum or 0)
+            for name, value in (("running_mean", mean), ("running_var", unbiased)):
+                self.get_buffer(name).lerp_(value, self.momentum or 0)
             self.get_buffer("num_batches_tracked").add_(1)
         scale = (variance + self.eps).rsqrt() * self.weight
         return (centred * scale.view(shape) + self.bias.view(shape)).to(features.dtype)

@@ -39,10 +39,6 @@ class Transfer:
         return "\n".join(lines)
 
 
-def _shape(tensor: torch.Tensor | None) -> Shape:
-    return None if tensor is None else tuple(tensor.shape)
-
-
 def _show(shape: Shape) -> str:
     return "none" if shape is None else "x".join(map(str, shape)) or "one number"
 
@@ -52,9 +48,9 @@ def transfer(weights: Mapping[str, torch.Tensor], estimator: PoseEstimator) -> T
 
     All tensors with the same name and shape are copied except the last layer's. Channel c of the
     first convolution takes the weights of colour c mod 3, divided by the number of channels that
-    take them (:func:`widen`): equal channels then give the same response as a grey image. Of two
-    stems, that of the depth image takes the colours'; the other one, and the convolution that reads
-    both, keep their initial values. Raises ``ValueError`` if nothing fits.
+    take them: equal channels then give the same response as a grey image. Of two stems, that of
+    the depth image takes the colours'; the other one, and the convolution that reads both, keep
+    their initial values. Raises ``ValueError`` if nothing fits.
     """
     own, report = estimator.state_dict(), Transfer()
     if any(_STEM in name for name in own):
@@ -64,28 +60,20 @@ def transfer(weights: Mapping[str, torch.Tensor], estimator: PoseEstimator) -> T
     last = f"head.{len(estimator.head) - 1}."
     for name in dict.fromkeys([*own, *weights]):
         tensor, target = weights.get(name), own.get(name)
-        shapes = _shape(tensor), _shape(target)
+        there, here = (None if t is None else tuple(t.shape) for t in (tensor, target))
         if name == _FIRST and tensor is not None and target is not None:
-            tensor = widen(tensor, target.shape[1])
+            colours = [channel % tensor.shape[1] for channel in range(target.shape[1])]
+            often = tensor.new_tensor([colours.count(colour) for colour in colours])
+            tensor = tensor[:, colours] / often[:, None, None]
         if name.startswith(last):
-            report.rebuilt[name] = shapes
+            report.rebuilt[name] = there, here
         elif tensor is None or target is None or tensor.shape != target.shape:
-            report.left[name] = shapes
+            report.left[name] = there, here
         else:
             target.copy_(tensor)
-            (report.copied if shapes[0] == shapes[1] else report.widened)[name] = shapes
+            (report.copied if there == here else report.widened)[name] = there, here
     if not any(len(shape or ()) > 1 for shape, _ in report.copied.values()):  # norms fit by chance
-        name, (source, target) = next(iter(report.left.items()))
-        said = f"{name} is {_show(source)} there and {_show(target)} here"
+        name, (source, target_shape) = next(iter(report.left.items()))
+        said = f"{name} is {_show(source)} there and {_show(target_shape)} here"
         raise ValueError(f"nothing of these weights fits this network: {said}, wanted equal widths")
     return report
-
-
-def widen(weight: torch.Tensor, channels: int) -> torch.Tensor:
-    """A first convolution's weights (outputs, n, k, k) for ``channels`` inputs.
-
-    Channel c is the old channel c mod n, divided by how often that occurs.
-    """
-    source = [channel % weight.shape[1] for channel in range(channels)]
-    often = [source.count(colour) for colour in source]
-    return weight[:, source] / weight.new_tensor(often)[:, None, None]

@@ -49,10 +49,7 @@ def open_crops(count: int, size: int, seed: int) -> CropSet:
     """A fixed set of the open world's crops, seen as in training, to validate on."""
     crops, joints = SyntheticStream(count, seed=seed, split="open", workers=0).batch(0)
     crops, joints = look(crops, joints, size, torch.Generator().manual_seed(seed))
-    names = [f"open {i}" for i in range(count)]
-    image, box, centre, joints_mm = (
-        np.asarray(values)
-        for values in (crops.image[:, 0].half(), crops.box, crops.cube_centre, joints)
-    )
-    found = np.ones(count, bool)
-    return CropSet(names, ["OPEN"] * count, image, box, centre, joints_mm, found, "")
+    parts = crops.image[:, 0].half(), crops.box, crops.cube_centre, joints
+    image, box, centre, joints_mm = (part.numpy() for part in parts)
+    names, found = [f"open {i}" for i in range(count)], np.ones(count, bool)
+    return CropSet(names, ["OPEN"] * count, image, box, centre, joints_mm, found)
