@@ -1,8 +1,12 @@
 """What a pose costs from frame to joints, beside the network's backbone alone on one crop.
 
 With the weights `small`: followed through a clip (one crop), searched in a box with the hand told
-(4 rolls, then 1 and 5 crops) and not told (both hands), and without a box (up to three places).
+(4 rolls, then 1 and 5 crops) and not told (both hands), and without a box (up to three places). A
+clip is PNG files, each read while the hand is found in the one before, or in turn.
 """
+
+import tempfile
+from pathlib import Path
 
 import torch
 from training import times
@@ -10,9 +14,14 @@ from training import times
 from senorita_lib import SR300, Predictor
 from senorita_lib.boxes import hand_candidates
 from senorita_lib.cropping import CropBatch, crop_hand
+from senorita_lib.datasets.files import encode_depth
 from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.diagnosis import check_frame
+from senorita_lib.files import atomic_write
+from senorita_lib.recordings import clip_files, predict_clip, read_depth
 from senorita_lib.representations import build_input
+
+CLIP = 24  # frames
 
 
 def main():
@@ -26,9 +35,24 @@ def main():
     def backbone():
         net.estimator.backbone(channels)
 
+    folder = tempfile.TemporaryDirectory()
+    for number, one in enumerate(moving_hand(CLIP)):
+        atomic_write(Path(folder.name, f"{number}.png"), encode_depth(one.depth))
+    paths = clip_files(folder.name)
+
+    def clip():
+        for _ in predict_clip(predictor, map(read_depth, paths), SR300, frame.box):
+            pass
+
+    def in_turn():
+        for depth in map(read_depth, paths):
+            predictor.predict(depth, SR300, last=pose)
+
     calls = {
         "backbone alone": backbone,
         "followed in a clip": lambda: predictor.predict(*seen, last=pose),
+        f"clip of {CLIP} files": clip,
+        f"{CLIP} files in turn": in_turn,
         "searched in a box, hand told": lambda: predictor.predict(*seen, frame.box, "right"),
         "searched in a box": lambda: predictor.predict(*seen, frame.box),
         "searched without a box": lambda: predictor.predict(*seen),

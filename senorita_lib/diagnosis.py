@@ -185,13 +185,19 @@ def _inverted(values: np.ndarray, camera: Camera, box: np.ndarray, given: bool, 
         out = np.maximum(rows[:, None], columns)
         outer = float(out[near].mean() - out[far].mean())
         behind = f"the box's middle is behind its border, by {outer:.2f} of half a box"
-        return behind if outer > _OUTSIDE else ""
-    if quick:
-        return ""
+        if outer <= _OUTSIDE:
+            return ""
+        # A box beside the hand looks so, too: to refuse a frame, its surface must be hollow.
+        return behind if not quick or _hollow(values, camera) > 0 else ""
+    more = 0.0 if quick else _hollow(values, camera)
+    surface = f"its surface bulges by {more:.2f} of its radius more the other way round"
+    return surface if more > _HOLLOW else ""
+
+
+def _hollow(values: np.ndarray, camera: Camera) -> float:
+    """How much more what is nearest bulges when near things have the larger numbers."""
     turned = np.divide(1, values, out=np.zeros_like(values), where=values > 0)
-    more = _bulge(turned, camera) - _bulge(values, camera)
-    hollow = f"its surface bulges by {more:.2f} of its radius more the other way round"
-    return hollow if more > _HOLLOW else ""
+    return _bulge(turned, camera) - _bulge(values, camera)
 
 
 def _as_mm(values: np.ndarray, level: float) -> np.ndarray:

@@ -5,6 +5,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -81,14 +82,26 @@ def predict_clip(
     predictor: Predictor, depths: Iterable[np.ndarray], camera: Camera, box: Box | None = None,
     left: bool | str = "auto",
 ) -> Iterator[HandPose | None]:  # fmt: skip
-    """The pose in each frame of a clip, or None; the hand is followed, or sought in the box."""
+    """The pose in each frame of a clip, or None; the hand is followed, or sought in the box.
+
+    A thread already reads the next frame.
+    """
     last = None
-    for depth in depths:
+    for depth in _read_ahead(depths):
         try:
             last = predictor.predict(depth, camera, box, left, last)
         except HandNotFoundError:
             last = None
         yield last
+
+
+def _read_ahead(depths: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    frames = iter(depths)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, frames, None)
+        while (depth := coming.result()) is not None:
+            coming = thread.submit(next, frames, None)
+            yield depth
 
 
 def pose_record(name: str, pose: HandPose) -> dict[str, Any]:

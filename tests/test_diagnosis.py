@@ -9,8 +9,9 @@ from conftest import SHARED
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import HandNotFoundError
+from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
-from senorita_lib.diagnosis import check_frame
+from senorita_lib.diagnosis import check_frame, refuse_scale
 from senorita_lib.experiments.defects import DEFECTS, View, good_frames, measure
 from senorita_lib.predictor import Predictor
 
@@ -100,3 +101,10 @@ def test_real_frames_are_right_and_are_told_in_raw_units():
         corners = np.array(box[-4:], float)
         assert names(View(depth, camera, corners, np.empty(0))) == []
         assert names(View(raw, camera, corners, np.empty(0))) == ["units"]
+
+
+def test_a_box_beside_the_hand_is_not_refused_as_disparity():
+    clip = moving_hand(24)  # the hand leaves the box of its fourth frame, before a person
+    box = np.asarray(clip[3].box, np.float32)
+    for frame in clip:
+        refuse_scale(frame.depth, SR300, box)
