@@ -19,7 +19,7 @@ JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 PAPERMILL := $(PY) -m papermill --kernel python3 --log-output --no-progress-bar
 
-.PHONY: help env data run test test-quick lint lab bench notebooks results claims small gpu-train pictures lock croissant docs dist sbom clean
+.PHONY: help env data run test test-quick lint lab bench notebooks results claims claims-small rivals small gpu-train pictures lock croissant docs dist sbom clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -78,6 +78,12 @@ results: ## keep the numbers and poses of runs/tiny under results/, where notebo
 
 claims: env ## train for every claim of the paper (results/claims.json; two to three hours on two cores)
 	$(PY) -m senorita_lib.experiments.ledger
+
+claims-small: env ## eq. 4 and refinement from 25 to 13 mm off the truth (a day on two cores; resumes, ARGS="--seeds 0")
+	$(PY) -m senorita_lib.experiments.regimes $(ARGS)
+
+rivals: env ## A2J, AWR and direct regression on the same images, and the add-ons on them (a day; resumes)
+	$(PY) -m senorita_lib.experiments.regimes --starts integral regression a2j awr $(ARGS)
 
 small: env data ## make the weights that come with the package anew (hours on two cores)
 	$(PY) -m senorita_lib small --set source=open handedness=True validation_share=0.1 --data $(DATA) --folder runs/open
