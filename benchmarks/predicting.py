@@ -18,14 +18,14 @@ from senorita_lib.datasets.files import encode_depth
 from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.diagnosis import check_frame
 from senorita_lib.files import atomic_write
-from senorita_lib.recordings import clip_files, predict_clip, read_depth
+from senorita_lib.recordings import clip_files, read_clip, read_depth
 from senorita_lib.representations import build_input
 
 CLIP = 24  # frames
 
 
-def main():
-    """Print the table."""
+def main(folder):
+    """Print the table; frames are written to a folder."""
     predictor, frame = Predictor.load("small"), moving_hand(8)[3]
     net, seen = predictor.model, (frame.depth, SR300)
     crops = CropBatch.stack([crop_hand(*seen[:1], frame.box, size=net.recipe.image_size)])
@@ -35,14 +35,13 @@ def main():
     def backbone():
         net.estimator.backbone(channels)
 
-    folder = tempfile.TemporaryDirectory()
     for number, one in enumerate(moving_hand(CLIP)):
-        atomic_write(Path(folder.name, f"{number}.png"), encode_depth(one.depth))
-    paths = clip_files(folder.name)
+        atomic_write(Path(folder, f"{number}.png"), encode_depth(one.depth))
+    paths = clip_files(folder)
 
     def clip():
-        for _ in predict_clip(predictor, map(read_depth, paths), SR300, frame.box):
-            pass
+        for depth in read_clip(paths):
+            predictor.predict(depth, SR300, last=pose)
 
     def in_turn():
         for depth in map(read_depth, paths):
@@ -66,4 +65,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as folder:
+        main(folder)

@@ -12,7 +12,8 @@ _P = ParamSpec("_P")
 
 def process_number() -> int:
     """Which process of ``torchrun`` this is; 0 without it."""
-    return int(os.environ.get("RANK", 0))
+    rank = os.environ.get("RANK", "")
+    return int(rank) if rank.isdecimal() else 0
 
 
 def command(main: Callable[_P, None]) -> Callable[_P, None]:

@@ -145,7 +145,7 @@ def _array(raw: np.ndarray, camera: Camera) -> Finding | None:
 def _check_scale(
     raw: np.ndarray, camera: Camera, box: np.ndarray | None, quick: bool = False
 ) -> Finding | None:
-    """Depths in no mm, or, unless ``quick`` or before a background, the wrong way round."""
+    """Depths in no mm, or the wrong way round; ``quick``: only what is surely so."""
     values = np.nan_to_num(raw.astype(np.float32), nan=0, posinf=0, neginf=0).clip(0)
     try:
         place = _find_box(values, camera) if box is None else box

@@ -80,7 +80,7 @@ class _Graph(nn.Module):
     def __init__(self, net: HandPoseNet) -> None:
         super().__init__()
         self.net, recipe = net, net.recipe
-        left_out = {"spread": recipe.head != "integral", "left_logit": not recipe.handedness}
+        left_out = {"spread": recipe.head == "regression", "left_logit": not recipe.handedness}
         self.outputs = [name for name in OUTPUTS if not left_out.get(name)]
 
     def forward(

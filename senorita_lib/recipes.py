@@ -183,9 +183,9 @@ class Recipe(BaseModel):
         except ValidationError as error:
             owner = f"recipe {values.get('name', 'paper')!r}"
             raise ValueError(explain(error, owner, values, type(self).model_fields)) from None
-        if self.head == "awr" and self.model == 3:  # it starts from the depth image's pixels
-            said = f"recipe {self.name!r} has head = 'awr' and model = 3"
-            raise ValueError(f"{said}, wanted a model that reads the depth image")
+        if self.head == "awr" and self.pretrain:  # colour images are no depth to start from
+            said = f"recipe {self.name!r} has head = 'awr' and pretrain = True"
+            raise ValueError(f"{said}, wanted pretrain = False")
         owner = f"recipe {self.name!r} has source = {self.source!r}"
         if self.source != "open" and (self.handedness or self.without):
             raise ValueError(f"{owner} and handedness or without, wanted source = 'open'")

@@ -78,30 +78,29 @@ def clip_files(*paths: str | os.PathLike[str]) -> list[Path]:
     return sorted(found, key=natural)
 
 
+def read_clip(paths: Sequence[Path], scale: float = 1.0) -> Iterator[np.ndarray]:
+    """What :func:`read_depth` reads of each file; a thread already reads the next one."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = [thread.submit(read_depth, path, scale) for path in paths[:1]]
+        for following in (*paths[1:], None):
+            depth = coming.pop().result()
+            if following is not None:
+                coming.append(thread.submit(read_depth, following, scale))
+            yield depth
+
+
 def predict_clip(
     predictor: Predictor, depths: Iterable[np.ndarray], camera: Camera, box: Box | None = None,
     left: bool | str = "auto",
 ) -> Iterator[HandPose | None]:  # fmt: skip
-    """The pose in each frame of a clip, or None; the hand is followed, or sought in the box.
-
-    A thread already reads the next frame.
-    """
+    """The pose in each frame of a clip, or None; the hand is followed, or sought in the box."""
     last = None
-    for depth in _read_ahead(depths):
+    for depth in depths:
         try:
             last = predictor.predict(depth, camera, box, left, last)
         except HandNotFoundError:
             last = None
         yield last
-
-
-def _read_ahead(depths: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    frames = iter(depths)
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, frames, None)
-        while (depth := coming.result()) is not None:
-            coming = thread.submit(next, frames, None)
-            yield depth
 
 
 def pose_record(name: str, pose: HandPose) -> dict[str, Any]:

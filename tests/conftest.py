@@ -40,8 +40,8 @@ def told(capsys, main, *arguments):
     """The sentence that a command line ends with."""
     with pytest.raises(SystemExit) as stopped:
         main([str(argument) for argument in arguments])
-    sentence = capsys.readouterr().err
-    assert stopped.value.code == 1 and sentence.count("\n") == 1
+    out, sentence = capsys.readouterr()
+    assert not out and stopped.value.code == 1 and sentence.count("\n") == 1
     return sentence
 
 

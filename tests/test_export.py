@@ -78,7 +78,10 @@ def test_small_gives_pytorchs_joints_for_any_number_of_crops_of_any_camera(small
 STEMS = {"fusion": "stems", "patches": "released", "orientation": "raw"}
 
 
-@pytest.mark.parametrize(("model", "values"), [(2, {"head": "regression"}), (3, STEMS), (4, {})])
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [(2, {"head": "regression"}), (3, STEMS), (4, {"head": "awr"}), (1, {"head": "a2j"})],
+)
 def test_every_input_head_and_refiner_is_exported(model, values, tmp_path):
     torch.manual_seed(0)
     net = HandPoseNet(QUICK.override(model=model, **values), torch.full((20,), 30.0))

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from senorita_lib.hand import BONES, joints_to_bones
+from senorita_lib.losses import true_residual
 from senorita_lib.refinement import BoneRefiner, bone_patch_boxes, crop_bone_patches, orientations
 from senorita_lib.release.refiner import Refiner
 
@@ -61,13 +62,33 @@ def test_gives_unit_orientations_times_training_lengths(refiner, crops, hand):
     assert torch.equal(refined.joints_mm[:, 0], joints[:, 0])
 
 
-def test_zero_residual_with_initial_lengths_is_the_initial_pose(crops, hand):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (BoneRefiner, {"length": "initial"}),
+        (Refiner, {"orientation": "raw"}),
+        (Refiner, {"orientation": "location", "patches": "rectangle"}),
+    ],
+)
+def test_zero_residual_with_initial_lengths_is_the_initial_pose(crops, hand, kind, options):
     lengths = torch.full((20,), torch.nan)
-    refiner = BoneRefiner(lengths, patch_sizes=(16, 8, 8), hidden=4, length="initial")
+    refiner = kind(lengths, patch_sizes=(16, 8, 8), hidden=4, **options)
     torch.nn.init.zeros_(refiner.residual.weight)
     joints = torch.from_numpy(hand)
     refined = refiner(crops.image, crops.to_uvd(joints), joints)
     np.testing.assert_allclose(refined.joints_mm.detach(), joints, atol=1e-3)
+
+
+def test_location_moves_each_joint_by_its_own_offset(crops, hand):
+    options = {"orientation": "location", "patches": "rectangle"}
+    refiner = Refiner(torch.zeros(20), patch_sizes=(16, 8, 8), hidden=4, **options)
+    joints = torch.from_numpy(hand)
+    refined = refiner(crops.image, crops.to_uvd(joints), joints)
+    moved = (refined.joints_mm - joints)[:, [child for child, _ in BONES]]
+    torch.testing.assert_close(moved, 100 * refined.residual_orientation, atol=1e-3, rtol=0)
+    assert moved.abs().max() > 0 and torch.equal(refined.joints_mm[:, 0], joints[:, 0])
+    wanted = true_residual(refined, joints + 5)  # a hand that is only elsewhere
+    torch.testing.assert_close(wanted, torch.zeros(4, 20, 3), atol=1e-5, rtol=0)
 
 
 def test_bones_without_length_stay_finite(refiner, crops):

@@ -7,8 +7,8 @@ of :mod:`senorita_lib.rivals`, of which all see the same images, too. Either tak
 cores; killed, it goes on where it was, and shows how long is left. Runs are under ``runs/regimes``;
 errors go to ``results/regimes.csv.gz``, where a start of a seed is whole or absent.
 
-Three seeds are trained, then more, up to eight, while the half-width of an interval that a claim
-rests on is 0.3 mm or more.
+Three seeds are trained, then more, up to eight, while the half-width of an interval is 0.3 mm or
+more: the command names the starts that want them.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from senorita_lib.evaluation import SPLITS, bone_angles, joint_errors
 from senorita_lib.experiments.tables import estimates, long_table, read_run, results_file
 from senorita_lib.experiments.trials import Trial, read_trial
 from senorita_lib.experiments.uncertainty import Estimate
-from senorita_lib.files import atomic_write, project_path, read_text
+from senorita_lib.files import atomic_write, project_path, read_json, read_text
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.recipes import Recipe, find_recipe
 from senorita_lib.training.stages import below, crop_options, train
@@ -41,6 +41,7 @@ from senorita_lib.training.stages import below, crop_options, train
 RECIPE = "small"
 FRAMES = 40_000  # of the data set
 MOST_SEEDS = 8
+_WIDE = 0.3  # half of an interval, mm, that wants more seeds
 NETWORK = "network itself"  # the trial that is a start's own network
 _DRAWS = 20_000  # of the bootstrap: p values as small as Holm's method needs
 _PALM, _TIPS = slice(0, 6), slice(8, 21, 3)
@@ -57,11 +58,11 @@ LISTED = tomllib.loads(read_text(Path(__file__).with_name("regimes.toml")))
 NETWORKS = {name: LISTED["network"] | changes for name, changes in LISTED["networks"].items()}
 STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
 REGIMES = [name for name, start in STARTS.items() if start.network == "long"]
-HEADS = [name for name in STARTS if name not in REGIMES]
+RIVALS = [name for name in STARTS if name not in REGIMES]
 TRIALS: dict[str, Trial] = {
     name: read_trial(**LISTED[step] | values)
     for step in ("step_1", "step_2")
-    for name, values in LISTED[step].pop("trials").items()
+    for name, values in LISTED[f"{step}_trials"].items()
 }
 COMPARISONS = {
     pair["name"]: (tuple(pair["one"]), tuple(pair["other"])) for pair in LISTED["compare"]
@@ -71,7 +72,7 @@ Call = tuple[str, int, str]  # start, seed, trial
 
 def trials_of(start: str) -> list[str]:
     """The trials that go on from a start."""
-    return LISTED["heads"]["trials"] if start in HEADS else list(TRIALS)
+    return LISTED["rivals"]["trials"] if start in RIVALS else list(TRIALS)
 
 
 def recipe_of(start: str, seed: int, trial: str) -> Recipe:
@@ -89,23 +90,33 @@ def run_folder(start: str, seed: int, trial: str) -> Path:
 
 
 def finished(start: str, seed: int, trial: str) -> bool:
-    """Whether a run has ended."""
-    return (run_folder(start, seed, trial) / "result.json").exists()
+    """Whether a run has ended; raises ValueError if it is of another recipe."""
+    path = run_folder(start, seed, trial) / "result.json"
+    if not path.exists():
+        return False
+    if Recipe(**read_json(path)["recipe"]) != recipe_of(start, seed, trial):
+        wanted = "wanted that of regimes.toml: remove the folder"
+        raise ValueError(f"{path.parent} has a run of another recipe, {wanted}")
+    return True
 
 
-def train_one(start: str, seed: int, trial: str, data: Path) -> str:
-    """Train a trial or a start's network; returns its name."""
+def weights_of(start: str, seed: int) -> Path:
+    """The weights that trials go on from."""
+    network, mm = run_folder(start, seed, NETWORK), STARTS[start].below_mm
+    return below(network, mm) if mm else network / "model.safetensors"
+
+
+def train_one(start: str, seed: int, trial: str, data: Path) -> Call:
+    """Train a trial or a start's network."""
     recipe, folder = recipe_of(start, seed, trial), run_folder(start, seed, trial)
-    network, mm = STARTS[start]
     if trial == NETWORK:
-        kept = sorted(s.below_mm for s in STARTS.values() if s.network == network and s.below_mm)
+        own = STARTS[start].network
+        kept = sorted(s.below_mm for s in STARTS.values() if s.network == own and s.below_mm)
         train(recipe, data, folder, progress=False, keep_mm=kept)
-        return trial
-    weights = run_folder(start, seed, NETWORK)
-    weights = below(weights, mm) if mm else weights / "model.safetensors"
-    loss = TRIALS[trial].volume_loss
-    train(recipe, data, folder, progress=False, start=weights, volume_loss=loss)
-    return trial
+    else:
+        weights, loss = weights_of(start, seed), TRIALS[trial].volume_loss
+        train(recipe, data, folder, progress=False, start=weights, volume_loss=loss)
+    return start, seed, trial
 
 
 def train_regimes(
@@ -132,10 +143,12 @@ def train_regimes(
         parallel_config("loky", inner_max_num_threads=1),
     ):
         for wave in (list(shared.values()), trials):
-            todo = [call for call in wave if not finished(*call)]
-            sizes = {call[2]: _images(call) for call in todo}
-            for name in run_tasks(train_one, [(*call, Path(data)) for call in todo], jobs):
-                bar.update(sizes[name])
+            there = [c for c in wave if c[2] == NETWORK or weights_of(*c[:2]).exists()]
+            for start, seed in dict.fromkeys(call[:2] for call in wave if call not in there):
+                bar.write(f"seed {seed} never came to start {start!r}: no trials from there")
+            todo = [(*call, Path(data)) for call in there if not finished(*call)]
+            for call in run_tasks(train_one, todo, jobs):
+                bar.update(_images(call))
 
 
 def _images(call: Call) -> int:
@@ -213,19 +226,22 @@ def keep(errors: pd.DataFrame, why: pd.DataFrame) -> None:
 def measured(starts: Sequence[str]) -> dict[str, dict[tuple[str, str], dict[str, Estimate]]]:
     """Mean errors of each start's trials, {start: {(trial, pose): {split: Estimate}}}.
 
-    From ``results/regimes.csv.gz``; starts that it does not have are left out.
+    From ``results/regimes.csv.gz``; starts that it does not have with two seeds are left out: one
+    says nothing of how much seeds vary.
     """
     table = pd.read_csv(results_file("regimes.csv.gz", "regimes"), dtype={"mm": np.float32})
-    own = {start: table[table["start"] == start] for start in starts}
-    return {name: estimates(rows, draws=_DRAWS) for name, rows in own.items() if len(rows)}
+    own = ((start, table[table["start"] == start]) for start in starts)
+    seen = {start: rows for start, rows in own if rows["seed"].nunique() > 1}
+    return {start: estimates(rows, draws=_DRAWS) for start, rows in seen.items()}
 
 
-def effects(starts: Sequence[str]) -> pd.DataFrame:
-    """The comparisons at each of some starts.
+def effects(starts: Sequence[str] = REGIMES) -> pd.DataFrame:
+    """The comparisons at each start, of ``REGIMES`` or of ``RIVALS``.
 
     Columns: ``start``, ``comparison``, ``error`` (of the ``other``, mean over the splits, mm),
     ``difference`` of ``one`` and ``other``, its 95 % interval from ``low`` to ``high``, mm, and the
-    two-sided ``p`` of no difference, by Holm's method over all rows.
+    two-sided ``p`` of no difference, by Holm's method over all rows. Raises ValueError if nothing
+    can be compared yet.
     """
     rows = []
     for start, errors in measured(starts).items():
@@ -238,6 +254,9 @@ def effects(starts: Sequence[str]) -> pd.DataFrame:
                     "difference": difference.mean, "low": low, "high": high,
                     "p": difference.p_value(),
                 })  # fmt: skip
+    if not rows:
+        wanted = "wanted two seeds of one at least"
+        raise ValueError(f"results/regimes.csv.gz has none of {', '.join(starts)}, {wanted}")
     found = pd.DataFrame(rows)
     return found.assign(p=holm(found["p"].to_numpy()))
 
@@ -268,7 +287,7 @@ def effects_table(found: pd.DataFrame) -> str:
     return markdown(["difference, mm", *heads], [[n, *wide.loc[n, starts]] for n in names])
 
 
-def heads_table(starts: Sequence[str] = HEADS) -> str:
+def heads_table(starts: Sequence[str] = RIVALS) -> str:
     """Errors in mm of the heads' networks on each split, with half their 95 % intervals."""
     rows = []
     for start, errors in measured(starts).items():
@@ -293,7 +312,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "python -m senorita_lib.experiments.regimes", description=__doc__
     )
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=REGIMES, metavar="START")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", choices=range(MOST_SEEDS), default=[0, 1, 2]
+    )
     parser.add_argument("--data", default="data/hands19_40000", help="made if it is missing")
     parser.add_argument("--kept", action="store_true", help="train nothing")
     chosen = parser.parse_args(arguments)
@@ -301,9 +322,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = write_synthetic(project_path(chosen.data), FRAMES, test_per_split=200)
         train_regimes(chosen.starts, chosen.seeds, data)
     keep(*collect())
-    if set(chosen.starts) & set(HEADS):
-        print(heads_table(), end="\n\n")
-    print(effects_table(effects(chosen.starts)))
+    for kind in (REGIMES, RIVALS):
+        if set(kind) & set(chosen.starts):
+            if kind is RIVALS:
+                print(heads_table(), end="\n\n")
+            found = effects(kind)
+            wide = found["start"][found["high"] - found["low"] > 2 * _WIDE]
+            print(effects_table(found), end="\n\n")
+            print("more seeds wanted from:", ", ".join(wide.unique()) or "none")
 
 
 if __name__ == "__main__":

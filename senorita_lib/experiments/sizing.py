@@ -38,8 +38,10 @@ def estimator_costs(recipe: Recipe) -> dict[str, Cost]:
     with torch.device("meta"):  # nothing is computed, and the counts are the same
         network = HandPoseNet(recipe, torch.ones(20)).estimator.train()
     shape = network.in_channels, recipe.image_size, recipe.image_size
-    last = len(network.head) - 1 if recipe.head == "integral" else 0
-    head = {f"head.{i}": "deconvolutions" if i < last else "heat maps" for i in range(10)}
+    layers = [f"head.{name}" for name, _ in network.head.named_children()]
+    head = dict.fromkeys(layers, "deconvolutions" if recipe.head == "integral" else "head")
+    if recipe.head == "integral":
+        head[layers[-1]] = "heat maps"
     inputs = [(torch.empty(batch, *shape, device="meta"),) for batch in _BATCHES]
     return _costs(network, _ESTIMATOR | head, inputs)
 

@@ -21,11 +21,11 @@ from senorita_lib.figures import style
 from senorita_lib.figures.style import GREY, IMAGE_MAP, INK
 from senorita_lib.figures.volumes import draw_volumes
 from senorita_lib.files import read_text
-from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_NAMES
+from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_NAMES, joints_to_bones
 from senorita_lib.losses import pose_loss
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import Recipe
-from senorita_lib.refinement import Refinement, bone_patch_boxes, orientations
+from senorita_lib.refinement import Refinement, bone_patch_boxes
 from senorita_lib.release.patches import released_boxes
 from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
 from senorita_lib.representations import CHANNELS, inputs_of
@@ -361,5 +361,5 @@ def _draw_increment(page: Page, seen: Flow, bone: int) -> None:
 
 
 def _numbers(seen: Flow, vector: torch.Tensor) -> str:
-    form = "{:+.1f} mm" if seen.refined.orient is not orientations else "{:+.2f}"
+    form = "{:+.1f} mm" if seen.refined.orient is joints_to_bones else "{:+.2f}"
     return "\n".join(map(form.format, vector.tolist())).replace("-", "−")

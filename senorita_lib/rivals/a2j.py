@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from senorita_lib.cropping import CUBE_MM
 from senorita_lib.estimator import Head, Reading, cell_centres, deconvolutions
 from senorita_lib.losses import HEATMAP_CELLS
 
@@ -11,7 +12,8 @@ _STRIDE = 4  # pixels between two anchors
 _CONVOLUTIONS = 4  # of each branch, before the last
 # Eq. 3 counts in-plane errors half, eq. 6 the joints' loss three times.
 _IN_PLANE, _JOINTS = 0.5, 3.0
-_DEPTH_BETA = 3.0  # τ₂ of eq. 3; τ₁ is 1
+_DEPTH_BETA = 3.0  # mm, τ₂ of eq. 3; τ₁ is 1 px
+_PIXELS = 176  # along a side of the paper's crop
 
 
 class A2J(Head):
@@ -49,19 +51,22 @@ class A2J(Head):
         uvd = (weight[:, :, None] * votes).sum(dim=-1)  # eq. 1
         with torch.no_grad():
             apart = (weight[:, :, None] * (votes - uvd[..., None]) ** 2).sum(dim=-1).sqrt()
-        return Reading(uvd, apart, dense=weight @ anchors.T)
+        return Reading(uvd, apart, dense=(weight[:, :, None] * anchors).sum(dim=-1))
 
     def losses(self, reading: Reading, true_uvd: Tensor, inputs: Tensor) -> dict[str, Tensor]:
         """Eq. 3 as ``L_jt`` and eq. 5, informative anchors surround their joint, as ``L_anchor``.
 
-        Both smooth L1 in cells of the 64³ heat map of the other heads, eq. 6 divided by λ.
+        Both smooth L1, in pixels of the paper's crop in the plane and mm along it; eq. 6 divided
+        by λ and by the mm of a heat map's cell, in which eq. 3 of the other heads counts.
         """
-        predicted, true = HEATMAP_CELLS * reading.uvd, HEATMAP_CELLS * true_uvd
         assert reading.dense is not None
-        surround = F.smooth_l1_loss(HEATMAP_CELLS * reading.dense, true[..., :2])
-        plane = F.smooth_l1_loss(predicted[..., :2], true[..., :2])
-        depth = F.smooth_l1_loss(predicted[..., 2], true[..., 2], beta=_DEPTH_BETA)
-        return {"L_jt": _IN_PLANE * plane + depth, "L_anchor": surround / _JOINTS}
+        predicted, true = reading.uvd, true_uvd
+        surround = F.smooth_l1_loss(_PIXELS * reading.dense, _PIXELS * true[..., :2])
+        plane = F.smooth_l1_loss(_PIXELS * predicted[..., :2], _PIXELS * true[..., :2])
+        off = CUBE_MM * (predicted[..., 2] - true[..., 2])
+        depth = F.smooth_l1_loss(off, torch.zeros_like(off), beta=_DEPTH_BETA)
+        cell = CUBE_MM / HEATMAP_CELLS
+        return {"L_jt": (_IN_PLANE * plane + depth) / cell, "L_anchor": surround / _JOINTS / cell}
 
 
 def _branch(width: int, outputs: int) -> nn.Sequential:

@@ -10,7 +10,8 @@ from senorita_lib.losses import pose_loss
 _REACH = 0.5  # of the closeness maps: half the cube
 _SHARPNESS = 30.0  # of the softmax
 # The release adds 1000 times the sum of its joints' loss, for coordinates in [-1, 1], to the sum of
-# the dense loss. With means, and joints in cells of the 64³ heat map, that is this weight.
+# the dense loss over maps of 64 x 64. With means, and joints in cells of the 64³ heat map, that is
+# this weight.
 _DENSE = 175.0
 _BETA = 0.01  # where smooth L1 turns from squares to lines, in [0, 1] of the maps
 
@@ -19,7 +20,8 @@ class AWR(Head):
     """Each pixel says where a joint lies from it and how close it is; close pixels count most.
 
     Maps (B, joints, 4, S/4, S/4): the direction to the joint, a unit vector, and the closeness,
-    1 at the joint and 0 from half the cube on. Background says nothing. The paper's maps have half
+    1 at the joint and 0 from half the cube on. Background says nothing (in the release it keeps the
+    weight of closeness 0). The paper's maps have half
     of the image's pixels a side; here all heads have a quarter.
     """
 
@@ -41,8 +43,8 @@ class AWR(Head):
 
 def pixels(inputs: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Places of the depth image's pixels, (B, 1, 3, size, size), and which show something."""
-    image = F.interpolate(inputs[:, :1].float(), size=(size, size))
-    uv = cell_centres(image).expand(len(image), -1, -1, -1)
+    image = F.interpolate(inputs[:, :1].float(), size=(size, size), mode="nearest-exact")
+    uv = cell_centres(image).expand(image.shape[0], -1, -1, -1)
     return torch.cat([uv, (image + 1) / 2], dim=1)[:, None], image > -1
 
 

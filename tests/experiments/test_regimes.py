@@ -30,7 +30,9 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     assert len(pairs) == 3
     monkeypatch.setattr(regimes, "COMPARISONS", pairs)
     monkeypatch.setattr(regimes, "TRIALS", {name: small(name) for name in SOME})
-    monkeypatch.setitem(regimes.LISTED, "heads", {"trials": SOME[2:3]})
+    monkeypatch.setattr(regimes, "REGIMES", ["early", "end"])
+    monkeypatch.setattr(regimes, "RIVALS", ["awr"])
+    monkeypatch.setitem(regimes.LISTED, "rivals", {"trials": SOME[2:3]})
     regimes.train_regimes(list(starts), [0, 1], small_data, jobs=1)
     one, other = (regimes.run_folder(s, 0, "eq. 3 on") for s in ("early", "end"))
     one, other = (folder / "predictions.npz" for folder in (one, other))
@@ -46,16 +48,21 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     both = (table.sort_values(keys).reset_index(drop=True)[keys] for table in (kept, errors))
     assert next(both).equals(next(both))
 
-    found = regimes.effects(["early", "end"])
+    found = regimes.effects(regimes.REGIMES)
     mm = errors.groupby(["start", "trial", "pose"])["mm"].mean()
     row = found.set_index(["start", "comparison"]).loc["end", "orientations against joint offsets"]
     wanted = mm["end", "lengths of the initial pose", "refined"]
     wanted -= mm["end", "joint offsets", "refined"]
     assert row["difference"] == pytest.approx(wanted, abs=0.05)
     assert row["low"] <= row["difference"] <= row["high"]
-    regimes.main(["--kept", "--starts", "early", "awr"])
+    regimes.main(["--kept", "--starts", "early"])
     text = capsys.readouterr().out.splitlines()
-    assert text[2].startswith("| awr | ") and len(text) == 3 + 1 + 2 + len(pairs)
+    assert len(text) == 2 + len(pairs) + 2 and text[-1].startswith("more seeds wanted from: ")
+    print(regimes.heads_table(["awr"]))
+    assert capsys.readouterr().out.splitlines()[2].startswith("| awr | ")
+    monkeypatch.setattr(regimes, "STARTS", starts | {"end": Start("awr", 0)})
+    with pytest.raises(ValueError, match="has a run of another recipe, wanted that of"):
+        regimes.collect()
 
 
 def test_all_trials_are_known_and_compared_with_a_pose_that_is_trained():

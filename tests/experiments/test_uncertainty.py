@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.experiments.uncertainty import _seed_weights, bootstrap
+from senorita_lib.experiments.uncertainty import Estimate, _seed_weights, bootstrap
 
 
 @settings(max_examples=10)
@@ -56,6 +56,13 @@ def test_seeds_add_students_t(seeds):
     wanted = stats.t.interval(0.95, seeds - 1, means.mean(), scale)
     np.testing.assert_allclose(found.interval(), wanted, atol=0.1 * np.ptp(wanted) / 2)
     assert stats.kstest((found.samples - means.mean()) / scale, "t", (seeds - 1,)).pvalue > 0.01
+
+
+def test_p_value_is_twice_the_share_on_the_rarer_side():
+    samples = np.array([-1.0, 1, 2, 3, 4, 5, 6, 7, 8])
+    assert Estimate(3.9, samples).p_value() == pytest.approx(2 * 2 / 10)
+    assert Estimate(-3.9, -samples).p_value() == pytest.approx(2 * 2 / 10)
+    assert Estimate(0, np.array([-1.0, 1])).p_value() == 1
 
 
 def test_what_cannot_be_resampled_is_refused():
