@@ -37,7 +37,7 @@ def test_readme_is_short_and_tells_the_errors_of_the_weights_and_the_pythons() -
     assert len(README.split()) < 1100
     claims = load_ledger()["claims"]
     n = Counter(row["verdict"] for row in claims)
-    said = f"{n['supported']} is supported, {n['not supported']} are not, "
+    said = f"{n['supported']} are supported, {n['not supported']} are not, "
     said += f"{n['inconclusive']} are inconclusive, {n['not measured']} not measured"
     assert f"of {len(claims)} claims, {said}" in " ".join(README.split())
 
