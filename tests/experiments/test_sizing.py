@@ -57,8 +57,12 @@ def test_what_the_refiner_keeps_of_an_image(changes, kept, once):
 
 def test_other_heads_and_stems():
     costs = estimator_costs(find_recipe("tiny", head="regression"))
-    assert costs["heat maps"] == Cost(128 * 63 + 63, 128 * 63, 4 * 128, 0)
-    assert "deconvolutions" not in costs
+    assert costs["head"] == Cost(128 * 63 + 63, 128 * 63, 4 * 128, 0)
+    for head in ("a2j", "awr"):
+        recipe = find_recipe("tiny", head=head)
+        network = HandPoseNet(recipe, torch.ones(20)).estimator
+        counted = sum(parameter.numel() for parameter in network.parameters())
+        assert total(estimator_costs(recipe).values()).parameters == counted
     two = estimator_costs(find_recipe("tiny", model=4, fusion="stems"))
     assert total(two.values()) == Cost(845_648, 86_425_600, 2_113_536, 9_664)
 
