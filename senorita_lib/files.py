@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,12 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
 def read_text(path: str | os.PathLike[str]) -> str:
     """A file's text, UTF-8 on every machine, without the mark that Windows puts at its start."""
     return Path(path).read_text(encoding="utf-8-sig")
+
+
+def read_toml(beside: str, name: str = "") -> dict[str, Any]:
+    """The TOML file of that name, or of the module's own, beside a module (its ``__file__``)."""
+    path = Path(beside)
+    return tomllib.loads(read_text(path.with_name(name) if name else path.with_suffix(".toml")))
 
 
 def read_json(path: str | os.PathLike[str], *wanted: str) -> Any:

@@ -8,7 +8,6 @@ import difflib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from pydantic import (
     ValidationError,
 )
 
-from senorita_lib.files import read_text
+from senorita_lib.files import read_toml
 
 # How pydantic begins its messages, and what follows "wanted" in ours.
 _WORDS = {
@@ -225,7 +224,7 @@ class Recipe(BaseModel):
         return cls(**values)
 
 
-_NAMED = tomllib.loads(read_text(Path(__file__).with_name("recipes.toml")))
+_NAMED = read_toml(__file__)
 _MODELS = {name: values.pop("models", {}) for name, values in _NAMED.items()}
 RECIPES = {name: Recipe(name=name, **values) for name, values in _NAMED.items()}
 

@@ -36,12 +36,13 @@ def as_settings(recipe, **changes):
     return [f"{name}={json.dumps(value)}" for name, value in values.items()]
 
 
-def told(capsys, main, *arguments):
+def told(main, capsys, *arguments):
     """The sentence that a command line ends with."""
     with pytest.raises(SystemExit) as stopped:
         main([str(argument) for argument in arguments])
-    out, sentence = capsys.readouterr()
-    assert not out and stopped.value.code == 1 and sentence.count("\n") == 1
+    sentence = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert sentence.count("\n") == 1 + sentence.count(" is left out: ")
     return sentence
 
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 import torch
 
 OPTIONS = [(d, e) for d in ("squared", "euclidean") for e in ("clamp", "gate")]
@@ -23,15 +22,6 @@ def released_poses(data):
         uvd = np.concatenate([data[uv], data[depth][..., None] + 100], axis=-1)
         poses.append(torch.from_numpy(32 / 200 * uvd).double())
     return poses
-
-
-def told(main, capsys, *arguments):
-    """The sentence that a command line ends with."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    error = capsys.readouterr().err
-    assert stopped.value.code == 1 and error.count("\n") == 1 + error.count(" is left out: ")
-    return error
 
 
 def run_python(code, **environment):

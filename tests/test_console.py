@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
-from skeletons import run_python, told
+from conftest import ROOT, told
+from skeletons import run_python
 
 from senorita_lib import console
 from senorita_lib.camera import SR300

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, ROOT
-from skeletons import run_python, told
+from conftest import QUICK, ROOT, told
+from skeletons import run_python
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch, crop_hand

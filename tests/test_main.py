@@ -1,8 +1,7 @@
 import json
 from functools import partial
 
-from conftest import QUICK
-from skeletons import told
+from conftest import QUICK, told
 
 from senorita_lib import __main__ as command_line
 from senorita_lib.people import pretraining

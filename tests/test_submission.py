@@ -3,10 +3,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import ROOT, SHARED
+from conftest import ROOT, SHARED, told
 from hypothesis import given
 from hypothesis import strategies as st
-from skeletons import told
 
 from senorita_lib import evaluation
 from senorita_lib.datasets.files import image_name

@@ -125,12 +125,9 @@ def probe_depth(path: str | os.PathLike[str]) -> None:
 
 
 def _check_ends(
-    path: str | os.PathLike[str],
-    head: bytes,
-    tail: bytes,
-    length: int,
+    path: str | os.PathLike[str], head: bytes, tail: bytes, length: int,
     size: tuple[int, int] | None,
-) -> None:
+) -> None:  # fmt: skip
     if len(head) < _HEAD or head[:8] != b"\x89PNG\r\n\x1a\n" or tail[:4] != b"IEND":
         what = f"{path} is truncated or no PNG ({length} bytes), wanted a whole one"
         raise DepthImageError(what, "truncated")

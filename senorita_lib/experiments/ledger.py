@@ -9,9 +9,7 @@ import argparse
 import json
 import os
 import textwrap
-import tomllib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -25,7 +23,7 @@ from senorita_lib.experiments import tables
 from senorita_lib.experiments.studies import run_study
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
-from senorita_lib.files import atomic_write, project_path, read_json, read_text
+from senorita_lib.files import atomic_write, project_path, read_json, read_toml
 
 VERDICTS = ("supported", "not supported", "inconclusive")
 NOT_MEASURED = "not measured"
@@ -37,7 +35,7 @@ _TITLE = {"claims": "claim", "differences": "matter"}
 
 def load_claims() -> dict[Kind, list[Row]]:
     """The claims and differences of ``claims.toml``; its head says what each key means."""
-    return tomllib.loads(read_text(Path(__file__).with_name("claims.toml")))  # type: ignore[return-value]
+    return read_toml(__file__, "claims.toml")  # type: ignore[return-value]
 
 
 def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind, list[Row]]:

@@ -13,7 +13,6 @@ more: the command names the starts that want them.
 
 import argparse
 import os
-import tomllib
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from senorita_lib.evaluation import SPLITS, bone_angles, joint_errors
 from senorita_lib.experiments.tables import estimates, long_table, read_run, results_file
 from senorita_lib.experiments.trials import Trial, read_trial
 from senorita_lib.experiments.uncertainty import Estimate
-from senorita_lib.files import atomic_write, project_path, read_json, read_text
+from senorita_lib.files import atomic_write, project_path, read_json, read_toml
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.recipes import Recipe, find_recipe
 from senorita_lib.training.stages import below, crop_options, train
@@ -54,7 +53,7 @@ class Start(NamedTuple):
     below_mm: float
 
 
-LISTED = tomllib.loads(read_text(Path(__file__).with_name("regimes.toml")))
+LISTED = read_toml(__file__)
 NETWORKS = {name: LISTED["network"] | changes for name, changes in LISTED["networks"].items()}
 STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
 REGIMES = [name for name, start in STARTS.items() if start.network == "long"]

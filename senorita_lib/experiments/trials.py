@@ -1,14 +1,12 @@
 """The ways to train that are compared, and which with which, as ``trials.toml`` lists them."""
 
-import tomllib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-from senorita_lib.files import read_text
+from senorita_lib.files import read_toml
 from senorita_lib.losses import balance_weights, pose_loss
 from senorita_lib.release.gradient import released_volume_loss
 from senorita_lib.renderer import skeleton_volume_loss
@@ -59,6 +57,6 @@ def read_trial(start: str = "", loss: str = "", members: tuple[str, ...] = (),
     return Trial(changes, start, _LOSSES[loss] if loss else None, pairs, merge)
 
 
-_LISTED = tomllib.loads(read_text(Path(__file__).with_name("trials.toml")))
+_LISTED = read_toml(__file__)
 TRIALS = {name: read_trial(**values) for name, values in _LISTED["trials"].items()}
 STUDIES: dict[str, list[str]] = _LISTED["studies"]

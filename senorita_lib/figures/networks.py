@@ -1,9 +1,7 @@
 """The paper's Figs. 1 and 4, each picture and shape from a tensor of one forward pass."""
 
 import copy
-import tomllib
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +18,7 @@ from senorita_lib.evaluation import bone_angles, mean_joint_error
 from senorita_lib.figures import style
 from senorita_lib.figures.style import GREY, IMAGE_MAP, INK
 from senorita_lib.figures.volumes import draw_volumes
-from senorita_lib.files import read_text
+from senorita_lib.files import read_toml
 from senorita_lib.hand import BONE_FINGER, BONES, FINGERS, JOINT_NAMES, joints_to_bones
 from senorita_lib.losses import pose_loss
 from senorita_lib.model import HandPoseNet
@@ -31,7 +29,7 @@ from senorita_lib.renderer import render_skeleton, skeleton_volume_loss
 from senorita_lib.representations import CHANNELS, inputs_of
 from senorita_lib.training.stages import crop_options
 
-_LAYOUT = tomllib.loads(read_text(Path(__file__).with_name("networks.toml")))
+_LAYOUT = read_toml(__file__)
 ORANGE, GREEN = "#e67e22", "#5aa02c"  # as in the paper's Fig. 1 and Fig. 4
 Call = tuple[torch.Tensor, torch.Tensor]  # a module's first argument, and its output
 

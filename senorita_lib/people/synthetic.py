@@ -6,9 +6,7 @@ labels, as in MPII, the others depths too, as in Human3.6M.
 
 import hashlib
 import os
-import tomllib
 from contextlib import suppress
-from pathlib import Path
 
 import cv2
 import joblib
@@ -18,14 +16,14 @@ from tqdm.auto import tqdm
 from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic.frames import want_whole
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
-from senorita_lib.files import folder_lock, read_text, user_path, whole_file
+from senorita_lib.files import folder_lock, read_toml, user_path, whole_file
 from senorita_lib.people.crops import BodySet
 from senorita_lib.people.keypoints import PELVIS
 
 GENERATOR = 1  # raise it when the same seed no longer gives the same people
 _MARGIN, _ROOM = 1.25, 1.3  # the box's side around the keypoints, the image's around the box
 
-_BODY = tomllib.loads(read_text(Path(__file__).with_name("body.toml")))
+_BODY = read_toml(__file__, "body.toml")
 _RADII, _COLOURS = _BODY["radii"], _BODY["colours"]
 _NUMBER = {name: number for number, name in enumerate(_RADII)}
 PARTS = {

@@ -112,4 +112,4 @@ def test_the_docs_show_what_the_command_prints(capsys):
     tables.main([str(ROOT / "results" / "tiny")])
     printed = capsys.readouterr().out
     assert "one run each" in printed and "ensemble of 4, median" in printed
-    assert "holds no result.json" in told(capsys, tables.main, ROOT / "notebooks")
+    assert "holds no result.json" in told(tables.main, capsys, ROOT / "notebooks")

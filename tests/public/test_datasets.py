@@ -120,7 +120,7 @@ def test_depth_in_another_unit_is_refused(root, capsys, unit):
         path.write_bytes(encode_depth((read_depth(path) * unit).clip(0, 65535).astype(np.uint16)))
     splits = check(root, progress=False).splits
     assert "labels off their depth" in splits["train"].absent and not splits["test"].absent
-    assert "labels off their depth" in told(capsys, crop, root)
+    assert "labels off their depth" in told(crop, capsys, root)
 
 
 @hands19

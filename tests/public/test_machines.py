@@ -207,9 +207,9 @@ def test_relative_paths_count_from_here_and_nothing_is_made(capsys, above):
     """Not from a project above; errors say where they looked."""
     before = sorted(above.rglob("*"))
     run = "tiny", "--set", "pretrain=true", "--data"
-    assert f"{above}/here/x does not exist" in told(capsys, command_line.main, *run, "x")
-    assert f"{above}/here/x holds no result.json" in told(capsys, tables.main, "x")
-    assert f"{above}/results" in told(capsys, ledger.main, "--kept")
+    assert f"{above}/here/x does not exist" in told(command_line.main, capsys, *run, "x")
+    assert f"{above}/here/x holds no result.json" in told(tables.main, capsys, "x")
+    assert f"{above}/results" in told(ledger.main, capsys, "--kept")
     with pytest.raises(FileNotFoundError, match=f"{above}/here/x"):
         pack("x", "y", above)
     assert sorted(above.rglob("*")) == before

@@ -82,16 +82,16 @@ def test_a_damaged_run_is_named(tmp_path, capsys, file, contents, words):
         (tmp_path / name).write_bytes((ROOT / "results/tiny/model_1" / name).read_bytes())
     for content in contents:
         (tmp_path / file).write_bytes(content)
-        assert f"{file} {words}, wanted" in told(capsys, tables.main, tmp_path)
+        assert f"{file} {words}, wanted" in told(tables.main, capsys, tmp_path)
 
 
 def test_swapped_and_impossible_arguments_are_told(tmp_path, capsys, small_data):
     boxes, joints = (small_data / f"Task 1/test_{n}.txt" for n in ("bbs", "joint_annotation"))
-    assert "line 1 has 63 numbers" in told(capsys, submission.main, boxes, joints)
-    assert "is a folder, wanted a text" in told(capsys, submission.main, boxes, small_data)
-    assert "is damaged or no zip" in told(capsys, submission.main, boxes, boxes)
+    assert "line 1 has 63 numbers" in told(submission.main, capsys, boxes, joints)
+    assert "is a folder, wanted a text" in told(submission.main, capsys, boxes, small_data)
+    assert "is damaged or no zip" in told(submission.main, capsys, boxes, boxes)
     for size in (0, -5):
-        sentence = told(capsys, crops.main, small_data, "--size", size, "--cache", tmp_path / "c")
+        sentence = told(crops.main, capsys, small_data, "--size", size, "--cache", tmp_path / "c")
         assert sentence.startswith(f"size is {size}, wanted") and not (tmp_path / "c").exists()
 
 

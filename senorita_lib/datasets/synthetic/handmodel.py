@@ -4,16 +4,15 @@ A right hand in its own frame, mm: x towards the thumb's side, y towards the fin
 of the palm (right-handed), the wrist joint at the origin. Angles are radians.
 """
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from senorita_lib.files import read_toml
 from senorita_lib.hand import FINGERS
 
-TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+TABLES = read_toml(__file__)
 MEDIAN_BONES, _BASES, _RADII = (np.array(TABLES[k]) for k in ("median_bones", "bases", "radii"))
 _REST_SPREAD, _REST_ROLL = np.radians([TABLES["rest_spread"], TABLES["rest_roll"]])
 
@@ -106,16 +105,8 @@ def hand_joints(shape: HandShape, angles: HandAngles, bases: np.ndarray = _BASES
 
 
 _NAMES = [f"{finger}_{part}" for finger in FINGERS for part in ("mcp", "pip", "dip", "tip")]
-_NAMES += [
-    *TABLES["palm"],
-    "wrist_r",
-    "wrist_u",
-    "arm_r",
-    "arm_u",
-    "elbow_r",
-    "elbow_u",
-    "shoulder",
-]
+_NAMES += [*TABLES["palm"], "wrist_r", "wrist_u", "arm_r", "arm_u", "elbow_r", "elbow_u"]
+_NAMES += ["shoulder"]
 N_SPHERES = len(_NAMES)
 N_HAND_SPHERES = _NAMES.index("wrist_r")  # from there on it is the arm
 PILLS = np.array([(4 * f + i, 4 * f + i + 1) for f in range(5) for i in range(3)])
