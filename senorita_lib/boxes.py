@@ -44,8 +44,10 @@ def hand_candidates(depth: np.ndarray, camera: Camera) -> np.ndarray:
     # The median takes stray pixels away.
     z = cv2.medianBlur(np.ascontiguousarray(depth[first::step, first::step]), 3).astype(float)
     if not z.any():
-        strays = depth.any() and f"only stray pixels nearest, at {depth[depth > 0].min()} mm"
-        raise HandNotFoundError(f"depth_mm has {strays or 'no depth'}, wanted a hand")
+        has = "no depth"
+        if depth.any():
+            has = f"only stray pixels nearest, at {depth[depth > 0].min()} mm"
+        raise HandNotFoundError(f"depth_mm has {has}, wanted a hand")
     v, u = (np.arange(n)[:, None] * step + first for n in z.shape)
     xyz = np.stack(np.broadcast_arrays(*camera.lift(u.T, v, z)), axis=-1)
     cells = _without_walls(xyz, z > 0)

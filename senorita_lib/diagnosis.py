@@ -302,29 +302,28 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
     crop = cropping.cut_square(depth, round(u - side / 2), round(v - side / 2), round(side))
     border = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]]).astype(float)
     behind = float(((border > 0) & (np.abs(border - z) <= CUBE_MM / 2)).mean())
-    found = []
-
-    def warn(name: str, wrong: bool, message: str, advice: str) -> None:
-        if wrong:
-            found.append(Finding(name, message, advice, "warning"))
-
-    where = f"the hand is {z:.0f} mm away"
-    warn("near", z < _NEAREST_MM, where, f"hold it beyond {_NEAREST_MM:.0f} mm")
-    told, advice = f", where it is about {side:.0f} px wide", f"at {_AWAY_MM:.0f} mm, say"
-    is_far = z > _FARTHEST_MM or side < _FEWEST_PX
-    warn("far", is_far, where + told, f"hold it nearer, {advice}")
-    told, advice = f"the box is {span:.0f} mm wide at the hand's depth", "100 to 250 mm wide"
-    fits = _NARROW_MM < span < _WIDE_MM
-    warn("box size", not fits, told, f"draw it around the hand alone, {advice}")
-    told = f"{holes:.0%} of the hand's outline has no depth"
-    advice = "avoid sunlight and dark or shiny gloves, and clean the lens"
-    warn("holes", holes > _HOLES, told, advice)
-    told = f"only {visible:.0f} mm of the hand are in the image, at its border"
-    warn("cut", visible < _VISIBLE_MM, told, "hold the hand in the middle of the image")
-    told = f"a second thing, {2 * second * pixel:.0f} mm wide, is beside the hand in the box"
-    warn("two hands", second * pixel > _SECOND_MM, told, "draw the box around one hand")
-    told = f"{behind:.0%} of the crop's border is within {CUBE_MM / 2:.0f} mm of the hand"
-    warn("background", behind > _BEHIND, told, "hold the hand farther from body, table or wall")
+    warnings = (
+        ("near", z < _NEAREST_MM, f"the hand is {z:.0f} mm away",
+         f"hold it beyond {_NEAREST_MM:.0f} mm"),
+        ("far", z > _FARTHEST_MM or side < _FEWEST_PX,
+         f"the hand is {z:.0f} mm away, where it is about {side:.0f} px wide",
+         f"hold it nearer, at {_AWAY_MM:.0f} mm, say"),
+        ("box size", not _NARROW_MM < span < _WIDE_MM,
+         f"the box is {span:.0f} mm wide at the hand's depth",
+         "draw it around the hand alone, 100 to 250 mm wide"),
+        ("holes", holes > _HOLES, f"{holes:.0%} of the hand's outline has no depth",
+         "avoid sunlight and dark or shiny gloves, and clean the lens"),
+        ("cut", visible < _VISIBLE_MM,
+         f"only {visible:.0f} mm of the hand are in the image, at its border",
+         "hold the hand in the middle of the image"),
+        ("two hands", second * pixel > _SECOND_MM,
+         f"a second thing, {2 * second * pixel:.0f} mm wide, is beside the hand in the box",
+         "draw the box around one hand"),
+        ("background", behind > _BEHIND,
+         f"{behind:.0%} of the crop's border is within {CUBE_MM / 2:.0f} mm of the hand",
+         "hold the hand farther from body, table or wall"),
+    )  # fmt: skip
+    found = [Finding(name, what, do, "warning") for name, wrong, what, do in warnings if wrong]
     if given and max(min(sides[:2]), min(sides[2:])) > _THROUGH_MM:
         end = find_hand_box(depth, camera)
         away = np.linalg.norm((end[:2] + end[2:] - box[:2] - box[2:]) / 2) * pixel

@@ -104,6 +104,7 @@ def step2_losses(
     losses, outputs = step2_terms(uvd, refined, crops, true_mm)
     values = list(losses.values())
     weights = balance_weights(values, outputs, reduce)
-    weights = weights * weights.new_tensor([1, 1, refined_pose_weight])
+    extra = [refined_pose_weight if name == "L_jt_ref" else 1 for name in losses]
+    weights = weights * weights.new_tensor(extra)
     loss = (weights * torch.stack(values)).sum()
     return losses | dict(zip((f"w{name[1:]}" for name in losses), weights, strict=True)), loss

@@ -233,11 +233,10 @@ class Predictor:
         joints = each.mean(dim=0)
         spread = _spread_mm(prediction, crops, camera).mean(dim=0)
         evidence = torch.stack([spread, (each - joints).norm(dim=-1).mean(dim=0)]).numpy()
-        # One crop alone has no second row of evidence.
-        powers = self.model.calibration
-        powers = powers[:4] if len(each) > 1 or not powers else (*powers[4:], 0.0)
         expected = np.full(evidence.shape[1], np.nan)
-        if powers:
+        if powers := self.model.calibration:
+            # One crop alone has no second row of evidence.
+            powers = powers[:4] if len(each) > 1 else (*powers[4:], 0.0)
             expected = np.exp(evidence_terms(evidence) @ powers).clip(max=_MOST_MM)
         left = bool(turn.mirrored is not None and turn.mirrored[0])
         found, initial = joints.numpy(), first.mean(dim=0).numpy()

@@ -106,7 +106,7 @@ def predict_clip(
 def pose_record(name: str, pose: HandPose) -> dict[str, Any]:
     """A pose as numbers and lists, for JSON: mm, camera frame, and px, to a thousandth."""
     names = "left_probability", "spread_mm", "joints_mm", "pixels", "confidence_mm"
-    numbers = {name: _rounded(getattr(pose, name)) for name in names}
+    numbers = {what: _rounded(getattr(pose, what)) for what in names}
     return {"file": name, "left": pose.left, **numbers}
 
 
