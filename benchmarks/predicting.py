@@ -2,7 +2,8 @@
 
 With the weights `small`: followed through a clip (one crop), searched in a box with the hand told
 (4 rolls, then 1 and 5 crops) and not told (both hands), and without a box (up to three places). A
-clip is PNG files, each read while the hand is found in the one before, or in turn.
+clip is PNG files, or frames in memory. A thread that reads the next file gained nothing: the
+network takes both cores.
 """
 
 import tempfile
@@ -18,7 +19,7 @@ from senorita_lib.datasets.files import encode_depth
 from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.diagnosis import check_frame
 from senorita_lib.files import atomic_write
-from senorita_lib.recordings import clip_files, read_clip, read_depth
+from senorita_lib.recordings import clip_files, predict_clip, read_depth
 from senorita_lib.representations import build_input
 
 CLIP = 24  # frames
@@ -35,23 +36,19 @@ def main(folder):
     def backbone():
         net.estimator.backbone(channels)
 
-    for number, one in enumerate(moving_hand(CLIP)):
+    clip = moving_hand(CLIP)
+    for number, one in enumerate(clip):
         atomic_write(Path(folder, f"{number}.png"), encode_depth(one.depth))
     paths = clip_files(folder)
 
-    def clip():
-        for depth in read_clip(paths):
-            predictor.predict(depth, SR300, last=pose)
-
-    def in_turn():
-        for depth in map(read_depth, paths):
-            predictor.predict(depth, SR300, last=pose)
+    def follow(depths):
+        return list(predict_clip(predictor, depths, SR300, clip[0].box))
 
     calls = {
         "backbone alone": backbone,
         "followed in a clip": lambda: predictor.predict(*seen, last=pose),
-        f"clip of {CLIP} files": clip,
-        f"{CLIP} files in turn": in_turn,
+        f"clip of {CLIP} files": lambda: follow(map(read_depth, paths)),
+        f"clip of {CLIP} in memory": lambda: follow(one.depth for one in clip),
         "searched in a box, hand told": lambda: predictor.predict(*seen, frame.box, "right"),
         "searched in a box": lambda: predictor.predict(*seen, frame.box),
         "searched without a box": lambda: predictor.predict(*seen),

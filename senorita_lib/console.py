@@ -89,8 +89,8 @@ def predict(arguments: Sequence[str]) -> None:
         if not alone:
             pictures.mkdir(exist_ok=True)
     predictor, records, last = Predictor.load(chosen.weights), [], None
-    depths = recordings.read_clip(files, chosen.scale)
-    for file, depth in zip(tqdm(files, disable=alone), depths, strict=True):
+    for file in tqdm(files, disable=alone):
+        depth = recordings.read_depth(file, chosen.scale)
         try:
             last = predictor.predict(depth, camera, chosen.box, chosen.hand or "auto", last)
         except HandNotFoundError as error:

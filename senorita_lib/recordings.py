@@ -5,7 +5,6 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -76,17 +75,6 @@ def clip_files(*paths: str | os.PathLike[str]) -> list[Path]:
         return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
     return sorted(found, key=natural)
-
-
-def read_clip(paths: Sequence[Path], scale: float = 1.0) -> Iterator[np.ndarray]:
-    """What :func:`read_depth` reads of each file; a thread already reads the next one."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = [thread.submit(read_depth, path, scale) for path in paths[:1]]
-        for following in (*paths[1:], None):
-            depth = coming.pop().result()
-            if following is not None:
-                coming.append(thread.submit(read_depth, following, scale))
-            yield depth
 
 
 def predict_clip(
