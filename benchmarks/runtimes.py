@@ -3,14 +3,12 @@
 Crop and search are not in it. Rows take turns; both runtimes have the same number of threads.
 """
 
-import copy
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
-from torch.fx.experimental.optimization import fuse
 from training import times
 
 from senorita_lib.cropping import CropBatch, crop_hand
@@ -22,11 +20,12 @@ from senorita_lib.representations import build_input
 BATCHES = 1, 5, 32
 
 
-def folded(net):
-    """The backbone's batch norms folded into its convolutions, which read channels last."""
-    net = copy.deepcopy(net)
-    net.estimator.backbone = fuse(net.estimator.backbone)
-    return net.to(memory_format=torch.channels_last)
+def compiled(net):
+    """The folded network, whose estimator and refiner torch.compile turns into C++."""
+    net = net.folded()
+    net.estimator.read = torch.compile(net.estimator.read)
+    net.refiner = torch.compile(net.refiner)
+    return net
 
 
 def onnx_session(net):
@@ -43,7 +42,8 @@ def main():
     net = Predictor.load("small").model
     with torch.inference_mode(False):
         session = onnx_session(net)
-    quick, size, hands = folded(net), net.recipe.image_size, SyntheticHand()
+    size, hands = net.recipe.image_size, SyntheticHand()
+    quick, fused = net.folded(), compiled(net)
     frames = [hands.frame(index) for index in range(max(BATCHES))]
     every = [crop_hand(frame.depth, frame.box, size=size) for frame in frames]
     print(f"{'small, ' + str(torch.get_num_threads()) + ' threads':<28}", end="")
@@ -56,13 +56,15 @@ def main():
         feed = {n: np.float32(array) for n, array in zip(INPUTS, arrays, strict=True)}
         channels = build_input(crops, *net.inputs)
         joints = net(crops).refinement.joints_mm.numpy()
-        for found in (quick(crops).refinement.joints_mm.numpy(), session.run(None, feed)[0]):
+        others = [other(crops).refinement.joints_mm.numpy() for other in (quick, fused)]
+        for found in (*others, session.run(None, feed)[0]):
             if (apart := np.abs(found - joints).max()) > 0.2:
                 raise SystemExit(f"joints differ by {apart:.3f} mm, wanted 0.2 at most")
         calls = {
             "PyTorch, backbone alone": lambda channels=channels: net.estimator.backbone(channels),
             "PyTorch": lambda crops=crops: net(crops),
             "  folded, channels last": lambda crops=crops: quick(crops),
+            "  and compiled": lambda crops=crops: fused(crops),
             "ONNX Runtime": lambda feed=feed: session.run(None, feed),
         }
         spent = {name: least for name, (least, _) in times(calls).items()}
