@@ -21,11 +21,13 @@ HEADS = "integral", "regression", "a2j", "awr"
 
 
 def kept_bytes(trainer, batch):
-    """Bytes that autograd keeps of a batch."""
-    sizes = {}
+    """Bytes that autograd keeps of a batch; weights are there anyway."""
+    sizes, weights = {}, {p.untyped_storage().data_ptr() for p in trainer.model.parameters()}
 
     def note(tensor):
-        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        place = tensor.untyped_storage().data_ptr()
+        if place not in weights:
+            sizes[place] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):

@@ -12,7 +12,7 @@ from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.diagnosis import check_frame, refuse_scale
-from senorita_lib.experiments.defects import DEFECTS, View, good_frames, measure
+from senorita_lib.experiments.defects import DEFECTS, View, good_frames, measure, refusals
 from senorita_lib.predictor import Predictor
 
 VIEWS = good_frames(10, seed=77)
@@ -108,3 +108,6 @@ def test_a_box_beside_the_hand_is_not_refused_as_disparity():
     box = np.asarray(clip[3].box, np.float32)
     for frame in clip:
         refuse_scale(frame.depth, SR300, box)
+    refused = refusals(40, seed=5)
+    assert refused["right box"] == 0 and refused["box 0.35 of its size away"] < 5
+    assert refused["box 0.7 of its size away"] < 8 and refused["disparity"] > 60

@@ -16,7 +16,7 @@ from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.datasets.synthetic.meshtest import TESTS
-from senorita_lib.diagnosis import check_frame
+from senorita_lib.diagnosis import check_frame, refuse_scale
 from senorita_lib.evaluation import TEST_SPLITS
 
 _SMALL = Camera(215.0, 215.0, 160.0, 120.0, 320, 240)
@@ -196,16 +196,45 @@ def measure(views: Sequence[View], boxed: bool = True) -> pd.Series:
     return pd.Series(rows)
 
 
+def refusals(count: int, seed: int = 0) -> pd.Series:
+    """Share, %, of open-world frames that :meth:`.Predictor.predict` refuses as in no mm.
+
+    Right ones, with the right box and with one that lies beside it, on a random side, by a part of
+    its size; and disparity.
+    """
+    hands, rng, rows = SyntheticHand(seed), np.random.default_rng(seed), {}
+    frames = [hands.frame(i, "open") for i in range(count)]
+    views = [View(f.depth, SR300, np.asarray(f.box, float), np.asarray(f.joints)) for f in frames]
+    for name, away in {"right box": 0.0, "box 0.35 of its size away": 0.35,
+                       "box 0.7 of its size away": 0.7, "disparity": 0.0}.items():  # fmt: skip
+        refused = []
+        for view in views:
+            depth = _disparity(view) if name == "disparity" else view.depth
+            angle = rng.uniform(0, 2 * np.pi)
+            step = away * (view.box[2:] - view.box[:2]) * [np.cos(angle), np.sin(angle)]
+            box = (view.box + np.tile(step, 2)).clip(0, [639, 479, 639, 479])
+            try:
+                refuse_scale(depth, SR300, box)
+            except ValueError:
+                refused.append(True)
+            else:
+                refused.append(False)
+        rows[name] = 100 * float(np.mean(refused))
+    return pd.Series(rows)
+
+
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: print the table."""
     parser = ArgumentParser("python -m senorita_lib.experiments.defects", description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="frames")
     parser.add_argument("--seed", type=int, default=0, help="of the frames")
-    views = good_frames(**vars(parser.parse_args(arguments)))
+    chosen = vars(parser.parse_args(arguments))
+    views = good_frames(**chosen)
     table = {"with a box, %": measure(views), "without, %": measure(views, boxed=False)}
     names = pd.concat(table.values()).index.unique()
     print(pd.DataFrame(table).reindex(names).round(1).to_string())
+    print("\nrefused by predict, %", refusals(**chosen).round(1).to_string(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 ``python -m senorita_lib.experiments.regimes`` trains Model 1 of recipe ``small`` for each seed and
 keeps weights on its way down. From each of these starts it trains what ``regimes.toml`` lists, on
 the same images in the same order. ``--starts integral regression a2j awr`` does so with the heads
-of :mod:`senorita_lib.rivals`, of which all see the same images, too. Either takes a day on two
+of :mod:`senorita_lib.rivals`, of which all see the same images, too. Either takes many hours on two
 cores; killed, it goes on where it was, and shows how long is left. Runs are under ``runs/regimes``;
 errors go to ``results/regimes.csv.gz``, where a start of a seed is whole or absent.
 

@@ -20,9 +20,9 @@ class AWR(Head):
     """Each pixel says where a joint lies from it and how close it is; close pixels count most.
 
     Maps (B, joints, 4, S/4, S/4): the direction to the joint, a unit vector, and the closeness,
-    1 at the joint and 0 from half the cube on. Background says nothing (in the release it keeps the
-    weight of closeness 0). The paper's maps have half
-    of the image's pixels a side; here all heads have a quarter.
+    1 at the joint and 0 from half the cube on. Background says nothing; in the release it keeps the
+    weight of closeness 0. The paper's maps have half of the image's pixels a side; here all heads
+    have a quarter.
     """
 
     def __init__(self, channels: int, width: int, joints: int, depth_bins: int = 0) -> None:

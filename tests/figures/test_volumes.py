@@ -44,3 +44,12 @@ def test_live_and_static_twin_show_the_same_faces(volumes: np.ndarray) -> None:
         quads = corners[np.concatenate([first, second[:, 2:]], axis=1)]
         np.testing.assert_array_equal(quads, exposed_faces(mask))
         assert len(trace["intensity"]) == len(trace["i"])
+
+
+def test_where_two_colours_touch_the_cells_of_one_are_darker() -> None:
+    bones = np.zeros((2, 1, 1, 4))
+    bones[0, 0, 0, :2] = bones[1, 0, 0, 2:] = 1
+    plain, seam, _ = volume_plot(bones, colours=("#ff0000", "#00ff00"))["data"]
+    first, second = (trace["x"][trace["i"]] for trace in (plain, seam))  # a corner of each face
+    assert set(first[plain["intensity"] >= 3]) == {1, 2}
+    assert not (seam["intensity"] >= 3).any() and len(second) == 2 * 10

@@ -223,12 +223,12 @@ def test_table_of_what_is_there(both, tmp_path, capsys):
 
 def test_recipe_and_start_have_to_agree(learned, small_data, tmp_path):
     scratch, folder = RECIPE.override(pretrain=False), tmp_path / "run"
-    for recipe, start, said in (
-        (RECIPE, None, "has pretrain = True and start is None, wanted the weigh"),
-        (scratch, learned, "has weights of people .* pretrain = Fal"),
-        (RECIPE, tmp_path / "nowhere", "nowhere is not there"),
+    for kind, recipe, start, said in (
+        (ValueError, RECIPE, None, "has pretrain = True and start is None, wanted the weigh"),
+        (ValueError, scratch, learned, "has weights of people .* pretrain = Fal"),
+        (FileNotFoundError, RECIPE, tmp_path / "nowhere", "nowhere is not there"),
     ):
-        with pytest.raises((ValueError, FileNotFoundError), match=said):
+        with pytest.raises(kind, match=said):
             train(recipe, small_data, folder, start=start, progress=False)
     assert not folder.exists()
     with pytest.raises(ValueError, match="has format 'senorita-body 1', wanted 'senorita-hand 1'"):

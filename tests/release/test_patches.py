@@ -123,3 +123,13 @@ def test_raw_orientations_are_bones_in_mm(crops, hand):
     assert not any(torch.equal(*patches) for patches in cut)
     with pytest.raises(ValueError, match=r"sizes are \(96, 50, 24\), wanted the first"):
         Refiner(torch.ones(20), patch_sizes=(96, 50, 24))
+
+
+def test_boxes_are_squares_of_whole_pixels():
+    joints = torch.full((1, 21, 2), 0.5)
+    joints[0, 8] = torch.tensor([0.5 + 20.9 / 256, 0.5 - 5 / 256])
+    boxes = 256 * released_boxes(joints, 256)[0]
+    np.testing.assert_allclose(boxes[BONES.index((8, 7))], [138.45, 125.5, 30, 30], atol=1e-4)
+    np.testing.assert_allclose(boxes[BONES.index((11, 10))], [128, 128, 15, 15], atol=1e-4)
+    small = 64 * released_boxes(joints, 64)[0]
+    np.testing.assert_allclose(small[BONES.index((8, 7)), 2:], [7, 7], atol=1e-5)  # int(1.5 * 5)

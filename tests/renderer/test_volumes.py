@@ -97,3 +97,15 @@ added = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(added - set(sys.stdlib_module_names))
 """
     assert run_python(code).stdout.strip() == "{'senorita_lib'}"
+
+
+def test_bounds_peak_and_fall_off():
+    joints = torch.full((1, 21, 3), 4.0)
+    joints[0, 8] = torch.tensor([12.0, 4, 4])
+    joints[0, 7] = torch.tensor([2.0, 4, 4])
+    volume = render_skeleton(joints, [(8, 7)])[0, 0]
+    assert volume.min() >= 0 and volume.max() == 1
+    assert (volume[4, 4, 2:13] == 1).all()
+    assert volume[4, 6, 5].item() == pytest.approx(np.exp(-0.4))  # two cells off, squared
+    assert volume[7, 4, 5].item() == pytest.approx(np.exp(-0.9))  # along z
+    assert volume[4, 4, 15].item() == pytest.approx(np.exp(-0.9))  # beyond the cap

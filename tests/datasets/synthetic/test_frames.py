@@ -26,6 +26,12 @@ from senorita_lib.hand import joints_to_bones
 
 HANDS = SyntheticHand(seed=0)
 
+# Shapes, views and patterns of bent fingers: seen in training, and held back.
+BINS = (
+    (posing.SEEN_SHAPES, posing.SEEN_VIEWS, posing.SEEN_PATTERNS),
+    (posing.UNSEEN_SHAPES, posing.UNSEEN_VIEWS, posing.UNSEEN_PATTERNS),
+)
+
 
 @pytest.fixture(scope="module")
 def poses():
@@ -142,6 +148,10 @@ def test_hands_are_seen_as_a_short_range_camera_sees_them(poses):
     joints = np.array([pose.joints for pose in poses])
     up = np.degrees(np.arccos(-palm_frame(joints)[:, 1, 1]))
     assert 0.92 < (up < 45).mean() < 0.99 and (up > 90).mean() < 0.02
+    rng = np.random.default_rng(5)
+    bins = posing.SEEN_SHAPES, range(posing.N_VIEWS), posing.SEEN_PATTERNS
+    views = [posing.draw_pose(rng, SR300, *bins).view for _ in range(900)]
+    assert len(set(views)) >= posing.N_VIEWS - 1  # thin somewhere, but hardly empty
     z = joints.mean(axis=1)[:, 2]
     assert 460 < z.mean() < 560
     assert 349 <= z.min() <= z.max() <= 801
@@ -167,7 +177,7 @@ def test_splits_mean_what_they_say(split):
     assert apart.min(axis=1).max() < 1e-3
     found = apart.argmin(axis=1), posing.view_bin(joints), posing.bent_fingers(joints)
     for axis, (name, values) in enumerate(zip(("shape", "view", "pattern"), found, strict=True)):
-        seen, unseen = (set(bins[axis]) for bins in synthetic._BINS)
+        seen, unseen = (set(bins[axis]) for bins in BINS)
         assert not seen & unseen
         assert set(values.tolist()) <= (seen if name[0] in SEEN[split] else unseen)
         assert len(set(values.tolist())) >= 4
@@ -176,7 +186,7 @@ def test_splits_mean_what_they_say(split):
 
 def test_seen_values_are_all_in_training():
     drawn = [HANDS.pose(i) for i in range(1200)]
-    for name, seen in zip(("shape", "view", "pattern"), synthetic._BINS[0], strict=True):
+    for name, seen in zip(("shape", "view", "pattern"), BINS[0], strict=True):
         assert {getattr(pose, name) for pose in drawn} == set(seen)
 
 

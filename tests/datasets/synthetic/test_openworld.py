@@ -73,3 +73,12 @@ def test_the_stream_gives_windows_of_frames():
     frame = SyntheticHand(2).frame(4, "open")
     assert frame.depth.shape == (480, 640) and frame.split == "open"
     np.testing.assert_array_equal(frame.joints, true)
+
+
+def test_joints_lie_in_the_flesh(poses):
+    spheres = [pose for pose in poses if pose.mesh is None]  # test_meshhand has the others'
+    assert 100 < len(spheres) < 200
+    for pose in spheres[:40]:
+        centres, radii = posing.pose_spheres(pose)
+        gap = np.linalg.norm(pose.joints[:, None] - centres, axis=-1) - radii
+        assert (gap.min(axis=1)[1:] < 0.5).all()
