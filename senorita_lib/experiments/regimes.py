@@ -25,16 +25,24 @@ from joblib import parallel_config
 from tqdm.auto import tqdm
 
 from senorita_lib.commands import command
+from senorita_lib.cropping import CUBE_MM
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import SPLITS, bone_angles, joint_errors
-from senorita_lib.experiments.tables import estimates, long_table, read_run, results_file
-from senorita_lib.experiments.trials import Trial, read_trial
+from senorita_lib.experiments.tables import (
+    estimates,
+    load_trials,
+    long_table,
+    read_run,
+    results_file,
+)
+from senorita_lib.experiments.trials import SEEDS, Trial, read_trial
 from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.files import atomic_write, project_path, read_json, read_toml
-from senorita_lib.hand import joints_to_bones
+from senorita_lib.hand import BONES, joints_to_bones
 from senorita_lib.recipes import Recipe, find_recipe
+from senorita_lib.refinement import bone_patch_boxes
 from senorita_lib.training.stages import below, crop_options, train
 
 RECIPE = "small"
@@ -42,7 +50,8 @@ FRAMES = 40_000  # of the data set
 MOST_SEEDS = 8
 _WIDE = 0.3  # half of an interval, mm, that wants more seeds
 NETWORK = "network itself"  # the trial that is a start's own network
-_DRAWS = 20_000  # of the bootstrap: p values as small as Holm's method needs
+_DRAWS = 10_000  # of the bootstrap: p values as small as Holm's method needs
+_LOGGED = ["L_jt", "L_3dske"]  # eq. 3 and 4
 _PALM, _TIPS = slice(0, 6), slice(8, 21, 3)
 
 
@@ -51,27 +60,38 @@ class Start(NamedTuple):
 
     network: str
     below_mm: float
+    trials: str  # "all", or a list of regimes.toml
 
 
 LISTED = read_toml(__file__)
 NETWORKS = {name: LISTED["network"] | changes for name, changes in LISTED["networks"].items()}
 STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
-REGIMES = [name for name, start in STARTS.items() if start.network == "long"]
-RIVALS = [name for name in STARTS if name not in REGIMES]
+REGIMES = [name for name, start in STARTS.items() if start.network == "integral"]
+RIVALS = [name for name, start in STARTS.items() if not start.below_mm]
 TRIALS: dict[str, Trial] = {
     name: read_trial(**LISTED[step] | values)
-    for step in ("step_1", "step_2")
+    for step in ("step_1", "step_2", "search")
     for name, values in LISTED[f"{step}_trials"].items()
 }
-COMPARISONS = {
+Pair = tuple[tuple[str, str], tuple[str, str]]
+COMPARISONS: dict[str, Pair] = {
     pair["name"]: (tuple(pair["one"]), tuple(pair["other"])) for pair in LISTED["compare"]
+}
+PARTS = {pair["name"]: pair["part"] for pair in LISTED["compare"]}
+TINY = "tiny"  # in the place of a start: recipe tiny, from the studies' trials
+_OF_TINY: dict[str, Pair] = {
+    pair["name"]: (tuple(pair["tiny"][0]), tuple(pair["tiny"][1]))
+    for pair in LISTED["compare"]
+    if "tiny" in pair
 }
 Call = tuple[str, int, str]  # start, seed, trial
 
 
 def trials_of(start: str) -> list[str]:
     """The trials that go on from a start."""
-    return LISTED["rivals"]["trials"] if start in RIVALS else list(TRIALS)
+    chosen = STARTS[start].trials
+    every = LISTED["step_1_trials"] | LISTED["step_2_trials"]
+    return list(every) if chosen == "all" else LISTED["trials"][chosen]
 
 
 def recipe_of(start: str, seed: int, trial: str) -> Recipe:
@@ -120,9 +140,9 @@ def train_one(start: str, seed: int, trial: str, data: Path) -> Call:
 
 def train_regimes(
     starts: Sequence[str], seeds: Sequence[int], data: str | os.PathLike[str],
-    jobs: int | None = None,
+    jobs: int | None = None, trials: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Train what is missing: the networks, then their trials, start by start.
+    """Train what is missing: the networks, then their ``trials``, start by start.
 
     ``jobs`` are processes of one thread each, by default one a core, or 1 with a graphics card.
     """
@@ -134,14 +154,14 @@ def train_regimes(
     shared: dict[Path, Call] = {}
     for start, seed in pairs:
         shared.setdefault(run_folder(start, seed, NETWORK), (start, seed, NETWORK))
-    trials: list[Call] = [(*pair, trial) for pair in pairs for trial in trials_of(pair[0])]
-    calls = [*shared.values(), *trials]
+    then = [(*pair, trial) for pair in pairs for trial in trials or trials_of(pair[0])]
+    calls = [*shared.values(), *then]
     made = sum(_images(call) for call in calls if finished(*call))
     with (
         tqdm(desc="images", total=sum(map(_images, calls)), initial=made, unit_scale=True) as bar,
         parallel_config("loky", inner_max_num_threads=1),
     ):
-        for wave in (list(shared.values()), trials):
+        for wave in (list(shared.values()), then):
             there = [c for c in wave if c[2] == NETWORK or weights_of(*c[:2]).exists()]
             for start, seed in dict.fromkeys(call[:2] for call in wave if call not in there):
                 bar.write(f"seed {seed} never came to start {start!r}: no trials from there")
@@ -159,7 +179,8 @@ def collect() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Errors and :func:`anatomy` of each start and seed whose trials have all ended.
 
     The first is the long table of :mod:`.tables` with a column ``start``; the second has a row for
-    each start, seed, trial and pose. Both are empty where nothing has ended.
+    each start, seed, trial and pose, also with the mean eq. 3 and 4 of its training. Both are
+    empty where nothing has ended.
     """
     errors, why = [pd.DataFrame()], []
     for start, seed in ((start, seed) for start in STARTS for seed in range(MOST_SEEDS)):
@@ -167,14 +188,30 @@ def collect() -> tuple[pd.DataFrame, pd.DataFrame]:
         if not all(finished(start, seed, name) for name in names):
             continue
         for name in names:
-            _, arrays = read_run(run_folder(start, seed, name))
+            folder = run_folder(start, seed, name)
+            _, arrays = read_run(folder)
+            losses = pd.DataFrame(read_json(folder / "log.json")).filter(_LOGGED).mean().round(3)
             pose = "initial" if name == NETWORK else TRIALS[name].pose
             poses = {pose: arrays[pose] for pose in dict.fromkeys(("initial", pose))}
             errors.append(long_table(name, 1, seed, arrays, poses).assign(start=start))
             for pose, joints in poses.items():
                 row = {"start": start, "seed": seed, "trial": name, "pose": pose}
-                why.append(row | anatomy(joints, arrays["joints"], arrays["initial"]))
+                row |= anatomy(joints, arrays["joints"], arrays["initial"])
+                why.append(row | losses.to_dict())
     return pd.concat(errors), pd.DataFrame(why)
+
+
+def search(data: str | os.PathLike[str], jobs: int | None = None) -> str:
+    """Train the trials of the search; their validation errors, mm, as a table in Markdown."""
+    start, names = REGIMES[0], list(LISTED["search_trials"])
+    train_regimes([start], [0], data, jobs, names)
+    rows = []
+    for name in names:
+        logged = read_json(run_folder(start, 0, name) / "log.json")
+        last = [row for row in logged if "validation_refined_mm" in row][-1]
+        errors = (last[f"validation_{pose}_mm"] for pose in ("initial", "refined"))
+        rows.append([name, *(f"{error:.2f}" for error in errors)])
+    return markdown(["validation error, mm", "initial", "refined"], rows)
 
 
 def anatomy(poses: np.ndarray, true: np.ndarray, initial: np.ndarray) -> dict[str, float]:
@@ -182,14 +219,17 @@ def anatomy(poses: np.ndarray, true: np.ndarray, initial: np.ndarray) -> dict[st
 
     ``length`` of the bones, true = 1; the error of a bone's far end from its near end ``along`` the
     true bone (signed, mm) and ``across`` it; errors of ``palm`` and ``tips``, mm; the ``angle``
-    between bone and true bone, degrees, and the share of bones ``towards`` the truth: turned
-    nearer to it than in the initial pose.
+    between bone and true bone, degrees; the share of bones ``towards`` the truth: turned nearer to
+    it than in the initial pose; and the share of true bones that lie ``in_patch``: within the
+    rectangle that the refiner cuts out around the bone of the initial pose.
     """
     bones, wanted = joints_to_bones(poses), joints_to_bones(true)
     length = np.linalg.norm(wanted, axis=-1)
     off, unit = bones - wanted, wanted / length[..., None]
     along = (off * unit).sum(axis=-1)
     joints, angle = joint_errors(poses, true), bone_angles(poses, true)
+    boxes = CUBE_MM * bone_patch_boxes(torch.from_numpy(initial / CUBE_MM)).numpy()[:, :, None]
+    inside = np.abs(true[:, list(BONES), :2] - boxes[..., :2]) <= boxes[..., 2:] / 2
     means = {
         "length": np.linalg.norm(bones, axis=-1).mean() / length.mean(),
         "along": along.mean(),
@@ -198,6 +238,7 @@ def anatomy(poses: np.ndarray, true: np.ndarray, initial: np.ndarray) -> dict[st
         "tips": joints[:, _TIPS].mean(),
         "angle": np.nanmean(angle),
         "towards": (angle < bone_angles(initial, true)).mean(),
+        "in_patch": inside.all(axis=(2, 3)).mean(),
     }
     return {name: round(float(value), 3) for name, value in means.items()}
 
@@ -234,30 +275,44 @@ def measured(starts: Sequence[str]) -> dict[str, dict[tuple[str, str], dict[str,
     return {start: estimates(rows, draws=_DRAWS) for start, rows in seen.items()}
 
 
-def effects(starts: Sequence[str] = REGIMES) -> pd.DataFrame:
-    """The comparisons at each start, of ``REGIMES`` or of ``RIVALS``.
+def of_tiny() -> dict[tuple[str, str], dict[str, Estimate]]:
+    """Mean errors of the studies' trials that comparisons name, from ``results/trials.csv.gz``."""
+    wanted = {trial for pair in _OF_TINY.values() for trial, _ in pair}
+    table = load_trials()
+    return estimates(table[table["trial"].isin(wanted)], draws=_DRAWS)
 
-    Columns: ``start``, ``comparison``, ``error`` (of the ``other``, mean over the splits, mm),
-    ``difference`` of ``one`` and ``other``, its 95 % interval from ``low`` to ``high``, mm, and the
-    two-sided ``p`` of no difference, by Holm's method over all rows. Raises ValueError if nothing
-    can be compared yet.
+
+def effects(starts: Sequence[str] = REGIMES) -> pd.DataFrame:
+    """The comparisons at each start, of ``REGIMES``, with those of recipe ``tiny``, or of
+    ``RIVALS``.
+
+    Columns: ``start``, ``seeds``, ``comparison``, ``error`` (of the ``other``, mean over the
+    splits, mm), ``difference`` of ``one`` and ``other``, its 95 % interval from ``low`` to
+    ``high``, mm, and the two-sided ``p`` of no difference, by Holm's method over all rows. Raises
+    ValueError if nothing can be compared yet.
     """
+    kept = pd.read_csv(results_file("regimes.csv.gz", "regimes"), usecols=["start", "seed"])
+    seeds = kept.groupby("start")["seed"].nunique().to_dict() | {TINY: len(SEEDS)}
+    found = measured(starts)
+    if not found:
+        wanted = "wanted two seeds of one at least"
+        raise ValueError(f"results/regimes.csv.gz has none of {', '.join(starts)}, {wanted}")
+    if starts is REGIMES:
+        found = {TINY: of_tiny()} | found
     rows = []
-    for start, errors in measured(starts).items():
-        for name, (one, other) in COMPARISONS.items():
+    for start, errors in found.items():
+        pairs = _OF_TINY if start == TINY else COMPARISONS
+        for name, (one, other) in pairs.items():
             if {one, other} <= errors.keys():
                 difference = errors[one]["all"] - errors[other]["all"]
                 low, high = difference.interval()
                 rows.append({
-                    "start": start, "comparison": name, "error": errors[other]["all"].mean,
-                    "difference": difference.mean, "low": low, "high": high,
-                    "p": difference.p_value(),
+                    "start": start, "seeds": seeds[start], "comparison": name,
+                    "error": errors[other]["all"].mean, "difference": difference.mean,
+                    "low": low, "high": high, "p": difference.p_value(),
                 })  # fmt: skip
-    if not rows:
-        wanted = "wanted two seeds of one at least"
-        raise ValueError(f"results/regimes.csv.gz has none of {', '.join(starts)}, {wanted}")
-    found = pd.DataFrame(rows)
-    return found.assign(p=holm(found["p"].to_numpy()))
+    table = pd.DataFrame(rows)
+    return table.assign(p=holm(table["p"].to_numpy()))
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -278,12 +333,24 @@ def effects_table(found: pd.DataFrame) -> str:
     star = np.where(found["p"] < 0.05, "*", "")
     numbers = zip(found["difference"], found["low"], found["high"], star, strict=True)
     cells = [f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]{mark}" for mean, low, high, mark in numbers]
-    starts, names = found["start"].unique(), found["comparison"].unique()
+    starts = found["start"].unique().tolist()
+    names = [name for name in COMPARISONS if name in set(found["comparison"])]
     wide = found.assign(cell=cells).pivot(index="comparison", columns="start", values="cell")
     wide = wide.fillna("–")
-    error = found.groupby("start")["error"].first()
-    heads = [f"from {start}, control at {error[start]:.1f} mm" for start in starts]
+    first = (found[found["start"] == start].iloc[0] for start in starts)
+    heads = [f"{row['start']}: {row['error']:.1f} mm, {row['seeds']} seeds" for row in first]
     return markdown(["difference, mm", *heads], [[n, *wide.loc[n, starts]] for n in names])
+
+
+def anatomy_table(start: str) -> str:
+    """:func:`anatomy` of a start's trials, means over seeds, in Markdown."""
+    why = pd.read_csv(results_file("regimes_why.csv", "regimes"))
+    why = why[why["start"] == start].drop(columns=["start", "seed"])
+    means = why.groupby(["trial", "pose"], sort=False).mean()
+    heads = ["trial", "pose", *means.columns.str.replace("_", " ")]
+    names = means.index.to_frame().to_numpy(str).tolist()
+    numbers = ([f"{value:.2f}" for value in row] for row in means.to_numpy())
+    return markdown(heads, [[*name, *row] for name, row in zip(names, numbers, strict=True)])
 
 
 def heads_table(starts: Sequence[str] = RIVALS) -> str:
@@ -316,9 +383,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--data", default="data/hands19_40000", help="made if it is missing")
     parser.add_argument("--kept", action="store_true", help="train nothing")
+    words = "only the search of rates and patches for the refiner, on validation frames"
+    parser.add_argument("--search", action="store_true", help=words)
     chosen = parser.parse_args(arguments)
     if not chosen.kept:
         data = write_synthetic(project_path(chosen.data), FRAMES, test_per_split=200)
+        if chosen.search:
+            print(search(data))
+            return
         train_regimes(chosen.starts, chosen.seeds, data)
     keep(*collect())
     for kind in (REGIMES, RIVALS):
@@ -328,6 +400,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = effects(kind)
             wide = found["start"][found["high"] - found["low"] > 2 * _WIDE]
             print(effects_table(found), end="\n\n")
+            if kind is REGIMES:
+                print(anatomy_table(found["start"].iloc[-1]), end="\n\n")
             print("more seeds wanted from:", ", ".join(wide.unique()) or "none")
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors
 from senorita_lib.experiments.ledger import grouped
+from senorita_lib.experiments.regimes import PARTS
 from senorita_lib.figures import style
 from senorita_lib.figures.style import GREY, INK, new_figure, tidy
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES
@@ -149,4 +151,34 @@ def ledger_figure(claims: Sequence[Mapping[str, Any]]) -> Figure:
             axes.plot([c["low"], c["high"]], [y] * 2, color=colour, lw=1.4)
             fill = "white" if c["low"] <= 0 <= c["high"] else colour
             axes.plot(c["difference"], y, "o", color=colour, mfc=fill, ms=5, mew=1.3)
+    return figure
+
+
+def effects_figure(found: pd.DataFrame) -> Figure:
+    """:func:`.regimes.effects`: each difference over the error of what it is compared with.
+
+    The better the network, the further to the right; below 0 the paper's idea helps. Filled:
+    significant by Holm's method. The points of a comparison stand a little apart.
+    """
+    parts = list(dict.fromkeys(PARTS.values()))
+    figure, (row,) = new_figure(1, len(parts), width=10, height=4.3, sharey=True)
+    right, left = found["error"].min(), found["error"].max()
+    room = 0.12 * (left - right)
+    for axes, part in zip(row, parts, strict=True):
+        names = [name for name, own in PARTS.items() if own == part]
+        for i, (name, colour) in enumerate(zip(names, style.MUTED_COLOURS, strict=False)):
+            own = found[found["comparison"] == name].sort_values("error")
+            x = own["error"] + room * (i - (len(names) - 1) / 2) / 5
+            label = textwrap.fill(name, 36)
+            axes.plot(x, own["difference"], color=colour, lw=0.8, label=label)
+            for place, (_, point) in zip(x, own.iterrows(), strict=True):
+                axes.plot([place] * 2, [point["low"], point["high"]], color=colour, lw=1.4)
+                fill = colour if point["p"] < 0.05 else "white"
+                axes.plot(place, point["difference"], "o", color=colour, mfc=fill, ms=5, mew=1.3)
+        axes.axhline(0, color=INK, lw=0.8, zorder=1)
+        axes.set_xlim(left + room, right - room)
+        axes.set_xlabel("error of the control (mm)", fontsize=9)
+        axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+        tidy(axes)
+    row[0].set_ylabel("difference of mean joint errors (mm)\nhelps  ←  →  harms", fontsize=9)
     return figure

@@ -1,11 +1,15 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 
 from senorita_lib.experiments import regimes
 from senorita_lib.experiments.regimes import Start
 from senorita_lib.experiments.trials import TRIALS, Trial, balanced_volume_loss
+from senorita_lib.figures.results import effects_figure
 from senorita_lib.losses import pose_loss
 
 STEP = {"batch": 8, "refine_batch": 8, "volume_size": 8, "validation_share": 0.2}
@@ -24,15 +28,19 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     network = STEP | {"pose_images": 16, "refine_images": 0, "validate_images": 8}
     monkeypatch.setattr(regimes, "NETWORKS", {"long": network, "awr": network | {"head": "awr"}})
-    starts = {"early": Start("long", 1e5), "end": Start("long", 0), "awr": Start("awr", 0)}
+    starts = {"end": Start("long", 0, "all"), "early": Start("long", 1e5, "all")}
+    starts["awr"] = Start("awr", 0, "few")
     monkeypatch.setattr(regimes, "STARTS", starts)
     pairs = {k: v for k, v in regimes.COMPARISONS.items() if {v[0][0], v[1][0]} <= set(SOME)}
     assert len(pairs) == 3
     monkeypatch.setattr(regimes, "COMPARISONS", pairs)
     monkeypatch.setattr(regimes, "TRIALS", {name: small(name) for name in SOME})
-    monkeypatch.setattr(regimes, "REGIMES", ["early", "end"])
+    monkeypatch.setattr(regimes, "REGIMES", ["end", "early"])
     monkeypatch.setattr(regimes, "RIVALS", ["awr"])
-    monkeypatch.setitem(regimes.LISTED, "rivals", {"trials": SOME[2:3]})
+    lists = {"step_1_trials": SOME[:2], "step_2_trials": SOME[2:], "search_trials": SOME[3:]}
+    for key, names in lists.items():
+        monkeypatch.setitem(regimes.LISTED, key, dict.fromkeys(names))
+    monkeypatch.setitem(regimes.LISTED, "trials", {"few": SOME[2:3]})
     regimes.train_regimes(list(starts), [0, 1], small_data, jobs=1)
     one, other = (regimes.run_folder(s, 0, "eq. 3 on") for s in ("early", "end"))
     one, other = (folder / "predictions.npz" for folder in (one, other))
@@ -48,19 +56,25 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     both = (table.sort_values(keys).reset_index(drop=True)[keys] for table in (kept, errors))
     assert next(both).equals(next(both))
 
+    shutil.copy(ROOT / "results" / "trials.csv.gz", "results")
     found = regimes.effects(regimes.REGIMES)
+    effects_figure(found)
+    assert (found.loc[found["start"] == regimes.TINY, "seeds"] == 4).all()
     mm = errors.groupby(["start", "trial", "pose"])["mm"].mean()
-    row = found.set_index(["start", "comparison"]).loc["end", "orientations against joint offsets"]
+    row = found.set_index(["start", "comparison"]).loc["end", "orientations, against joint offsets"]
     wanted = mm["end", "lengths of the initial pose", "refined"]
     wanted -= mm["end", "joint offsets", "refined"]
     assert row["difference"] == pytest.approx(wanted, abs=0.05)
     assert row["low"] <= row["difference"] <= row["high"]
     regimes.main(["--kept", "--starts", "early"])
     text = capsys.readouterr().out.splitlines()
-    assert len(text) == 2 + len(pairs) + 2 and text[-1].startswith("more seeds wanted from: ")
+    poses = len(why.drop_duplicates(["trial", "pose"]))
+    assert len(text) == 2 + len(pairs) + 1 + 2 + poses + 2
+    assert text[-1].startswith("more seeds wanted from: ")
+    assert regimes.search(small_data, jobs=1).splitlines()[2].startswith("| joint offsets | ")
     print(regimes.heads_table(["awr"]))
     assert capsys.readouterr().out.splitlines()[2].startswith("| awr | ")
-    monkeypatch.setattr(regimes, "STARTS", starts | {"end": Start("awr", 0)})
+    monkeypatch.setattr(regimes, "STARTS", starts | {"end": Start("awr", 0, "all")})
     with pytest.raises(ValueError, match="has a run of another recipe, wanted that of"):
         regimes.collect()
 
@@ -90,6 +104,7 @@ def test_anatomy_of_bones_that_are_short_and_turned():
     assert (short["along"] < 0, short["across"], short["angle"]) == (True, 0, 0)
     turned = regimes.anatomy(true, true, true[..., [1, 0, 2]])
     assert (turned["towards"], turned["palm"]) == (1, 0)
+    assert short["in_patch"] == 1 > turned["in_patch"]
 
 
 def test_equal_gradients_at_the_pose():
