@@ -169,6 +169,10 @@ class Recipe(BaseModel):
     # Of the networks in training. "auto": bfloat16 where the processor computes it, else float32.
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
 
+    # Before a validation, batch norms get their means and variances over twenty batches with the
+    # weights as they are (Wu and Johnson, 2021); else these follow the training with a delay.
+    precise_bn: bool = False
+
     # Validation uses the last share of the training frames. The error has converged when the last
     # `patience` validations since the rate was last divided improve it by less than `converged`.
     validation_share: Annotated[Number, Field(gt=0, lt=1)] = 0.034

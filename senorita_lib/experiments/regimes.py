@@ -67,7 +67,8 @@ LISTED = read_toml(__file__)
 NETWORKS = {name: LISTED["network"] | changes for name, changes in LISTED["networks"].items()}
 STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
 REGIMES = [name for name, start in STARTS.items() if start.network == "integral"]
-RIVALS = [name for name, start in STARTS.items() if not start.below_mm]
+MODELS = {1: "integral"} | {number: f"Model {number}" for number in (2, 3, 4)}
+RIVALS = [n for n, start in STARTS.items() if not start.below_mm and start.trials != "none"]
 TRIALS: dict[str, Trial] = {
     name: read_trial(**LISTED[step] | values)
     for step in ("step_1", "step_2", "search")
@@ -140,9 +141,9 @@ def train_one(start: str, seed: int, trial: str, data: Path) -> Call:
 
 def train_regimes(
     starts: Sequence[str], seeds: Sequence[int], data: str | os.PathLike[str],
-    jobs: int | None = None, trials: Sequence[str] = (),
+    jobs: int | None = None, trials: Sequence[str] | None = None,
 ) -> None:  # fmt: skip
-    """Train what is missing: the networks, then their ``trials``, start by start.
+    """Train what is missing: the networks, then their ``trials``, by default all, start by start.
 
     ``jobs`` are processes of one thread each, by default one a core, or 1 with a graphics card.
     """
@@ -154,7 +155,8 @@ def train_regimes(
     shared: dict[Path, Call] = {}
     for start, seed in pairs:
         shared.setdefault(run_folder(start, seed, NETWORK), (start, seed, NETWORK))
-    then = [(*pair, trial) for pair in pairs for trial in trials or trials_of(pair[0])]
+    of = trials_of if trials is None else lambda _: trials
+    then = [(*pair, trial) for pair in pairs for trial in of(pair[0])]
     calls = [*shared.values(), *then]
     made = sum(_images(call) for call in calls if finished(*call))
     with (
@@ -367,8 +369,11 @@ def heads_table(starts: Sequence[str] = RIVALS) -> str:
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
+    """A table whose columns are aligned in plain text, too."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = [heads, ["-" * width for width in widths], *rows]
+    padded = ([c.ljust(w) for c, w in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
 
 @command

@@ -131,6 +131,17 @@ def training_bytes(cost: Cost, batch: int) -> int:
     return 3 * 4 * cost.parameters + batch * cost.kept + cost.once
 
 
+def added_costs(recipe: Recipe) -> dict[str, float]:
+    """What the refiner adds to the estimator, as shares of what that costs."""
+    one, more = (total(costs(recipe).values()) for costs in (estimator_costs, refiner_costs))
+    before, after = (training_bytes(c, recipe.refine_batch) for c in (one, total([one, more])))
+    return {
+        "multiply-adds": more.macs / one.macs,
+        "memory of a step": after / before - 1,
+        "parameters": more.parameters / one.parameters,
+    }
+
+
 def training_flops(recipe: Recipe, estimator: Cost, refiner: Cost) -> int:
     """Floating-point operations of the whole schedule: Step 1 trains the estimator, Step 2 both.
 

@@ -153,6 +153,9 @@ class Loop:
         """What the log keeps of a step, and the loss that it minimises."""
         raise NotImplementedError
 
+    def settle(self) -> None:
+        """What all processes do before a validation; nothing if a subclass does not say more."""
+
     def validate(self) -> Row:
         """Errors for the log, ``validation_WHAT_UNIT``; only the first process is asked."""
         raise NotImplementedError
@@ -201,6 +204,7 @@ class Loop:
                 last = step + 1 == steps
                 if last or self.images // interval > seen // interval:
                     self.want_finite(self.mean_losses(sums))
+                    self.settle()
                     self.want_finite(self.model.state_dict())  # a validation of NaN is a riddle
                     row = self.validate() if processes.is_first() else {}
                     row = {"stage": name, "images": self.images, **processes.broadcast(row)}

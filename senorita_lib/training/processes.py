@@ -125,8 +125,9 @@ class _BatchNormOnCpus(_BatchNorm):
         with torch.no_grad():
             number = wide.numel() // wide.shape[1] * world_size()
             unbiased = variance * number / (number - 1)
+            seen = self.get_buffer("num_batches_tracked").add_(1)
+            share = 1 / seen.item() if self.momentum is None else self.momentum
             for name, value in (("running_mean", mean), ("running_var", unbiased)):
-                self.get_buffer(name).lerp_(value, self.momentum or 0)
-            self.get_buffer("num_batches_tracked").add_(1)
+                self.get_buffer(name).lerp_(value, share)
         scale = (variance + self.eps).rsqrt() * self.weight
         return (centred * scale.view(shape) + self.bias.view(shape)).to(features.dtype)

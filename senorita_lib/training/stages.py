@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.cropping import CropBatch
@@ -45,6 +46,7 @@ _SAMPLES = 4  # validation frames whose poses the log keeps
 _MOST = 500  # crops of the open world to validate on
 _MIRRORED = 8  # one of so many images is also seen in a mirror, as a left hand
 _HAND_WEIGHT = 2.0
+_PRECISE = 20  # batches that tell batch norms their means and variances
 _WORTH_COMPILING = 10_000 * 32**3  # images with eq. 4, times voxels
 
 VolumeLoss = Callable[..., torch.Tensor]
@@ -197,6 +199,8 @@ class Trainer(Loop):
         seen, held = split_rows(recipe, crops)
         self.crops, self.validation = crops, _held_crops(recipe, crops, held)
         self.batches = Batches(recipe, crops, seen, device)
+        self.draw_precise = Batches(recipe, crops, seen, device)  # a stream of its own
+        self.precise: dict[int, list[CropBatch]] = {}  # by size of the batch
         torch.manual_seed(recipe.seed)
         bones = joints_to_bones(crops.joints[crops.found])
         lengths = torch.from_numpy(np.linalg.norm(bones, axis=-1).mean(axis=0))
@@ -232,9 +236,7 @@ class Trainer(Loop):
         """Losses of one batch, and what the stage minimises."""
         recipe, name = self.recipe, STAGES[self.stage]
         crops, joints_mm = self.batches(self.stage, step, batch)
-        told = recipe.handedness and name != "refine"
-        mirrored = max(1, len(crops) // _MIRRORED) if told else 0
-        seen = with_left(crops, mirrored) if mirrored else crops
+        seen, mirrored = self.mirrored(crops)
         with self.autocast():
             prediction = self.network(seen, refine=name == "refine")
         if name == "refine":
@@ -252,6 +254,37 @@ class Trainer(Loop):
             losses["L_hand"] = handedness_loss(prediction.reading.left, len(crops))
             total = total + _HAND_WEIGHT * losses["L_hand"]
         return losses, total
+
+    def mirrored(self, crops: CropBatch) -> tuple[CropBatch, int]:
+        """What the network sees of a batch: also some left hands, and how many."""
+        if not self.recipe.handedness or STAGES[self.stage] == "refine":
+            return crops, 0
+        count = max(1, len(crops) // _MIRRORED)
+        return with_left(crops, count), count
+
+    def settle(self) -> None:
+        """Give batch norms their means and variances over training images, if the recipe says so.
+
+        In training they follow the batches with a delay in which the weights change, and with such
+        ones an error jumps by millimetres from one validation to the next.
+        """
+        if not self.recipe.precise_bn:
+            return
+        batch, refine = self.plan()[1], STAGES[self.stage] == "refine"
+        if batch not in self.precise:  # the same ones each time, also in a run that resumes
+            drawn = (self.draw_precise(len(STAGES), step, batch) for step in range(_PRECISE))
+            self.precise[batch] = [crops for crops, _ in drawn]
+        trained = self.model.modules() if refine else self.model.estimator.modules()
+        momenta = {norm: norm.momentum for norm in trained if isinstance(norm, _BatchNorm)}
+        for norm in momenta:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all batches
+        self.model.train()
+        with torch.no_grad(), self.autocast():
+            for crops in self.precise[batch]:
+                self.model(self.mirrored(crops)[0], refine=refine)
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
 
     def validate(self) -> Row:
         """Errors on the validation frames, and the poses of a few of them."""

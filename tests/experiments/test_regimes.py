@@ -71,9 +71,9 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     poses = len(why.drop_duplicates(["trial", "pose"]))
     assert len(text) == 2 + len(pairs) + 1 + 2 + poses + 2
     assert text[-1].startswith("more seeds wanted from: ")
-    assert regimes.search(small_data, jobs=1).splitlines()[2].startswith("| joint offsets | ")
+    assert regimes.search(small_data, jobs=1).splitlines()[2].startswith("| joint offsets ")
     print(regimes.heads_table(["awr"]))
-    assert capsys.readouterr().out.splitlines()[2].startswith("| awr | ")
+    assert capsys.readouterr().out.splitlines()[2].startswith("| awr ")
     monkeypatch.setattr(regimes, "STARTS", starts | {"end": Start("awr", 0, "all")})
     with pytest.raises(ValueError, match="has a run of another recipe, wanted that of"):
         regimes.collect()

@@ -42,7 +42,7 @@ CONVERGED = {"pose_images": 16, "converged": 0.999, "patience": 1, "validate_ima
 RUNS = {  # and the images that their stages see
     "whole": (SMALL, [48, 40, 12]),
     "released": (SMALL.override(**SHORT, **RELEASED), [8, 8, 8]),
-    "converged": (SMALL.override(**SHORT | CONVERGED), [8, 16, 8]),
+    "converged": (SMALL.override(**SHORT | CONVERGED, precise_bn=True), [8, 16, 8]),
 }
 
 

@@ -16,6 +16,7 @@ from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS, check_submission, mean_joint_error
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.model import HandPoseNet, weights_digest
+from senorita_lib.representations import build_input
 from senorita_lib.training import loop
 from senorita_lib.training.checkpoints import load_checkpoint, save_checkpoint
 from senorita_lib.training.evaluate import constant_pose, predict_crops
@@ -78,6 +79,26 @@ def test_log_is_watched_and_keeps_poses_of_sample_frames(whole, small_data, tmp_
     np.testing.assert_allclose(weights(run.folder)["refiner.bone_lengths"], bones, rtol=1e-5)
 
 
+def test_precise_norms_are_of_the_last_weights_and_change_nothing_else(whole, small_data, tmp_path):
+    recipe = QUICK.override(precise_bn=True)
+    model = train(recipe, small_data, tmp_path / "run", progress=False).model
+    for (name, own), other in zip(
+        model.state_dict().items(), whole.model.state_dict().values(), strict=True
+    ):
+        counted = name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        assert torch.equal(own, other) != counted, name
+    crops = load_crops(Hands19(small_data, "train"), size=recipe.image_size, progress=False)
+    trainer, stem = Trainer(recipe, crops, tmp_path, "cpu"), model.estimator.backbone.conv1
+    seen = [trainer.draw_precise(len(STAGES), step, recipe.refine_batch)[0] for step in range(20)]
+    with torch.no_grad():
+        features = torch.stack([stem(build_input(crop, 1)) for crop in seen])
+    norm = model.estimator.backbone.bn1
+    mean, variance = features.mean((0, 1, 3, 4)), features.var((1, 3, 4)).mean(0)
+    torch.testing.assert_close(norm.running_mean, mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, variance, rtol=1e-4, atol=1e-5)
+    assert norm.momentum == 0.1
+
+
 def test_frames_without_labels_give_a_submission(fresh, tmp_path):
     """As in HANDS19 itself, whose test joints and splits are not published."""
     for name in ("test_joint_annotation.txt", "test_splits.txt"):
@@ -134,10 +155,10 @@ def test_killed_run_ends_like_an_uninterrupted_one(small_data, tmp_path):
     assert run.log == whole.log and run.result == whole.result
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_interrupted_run_resumes_bit_for_bit(whole, small_data, tmp_path, monkeypatch, precision):
+@pytest.mark.parametrize("changes", [{}, {"precision": "bfloat16", "precise_bn": True}])
+def test_interrupted_run_resumes_bit_for_bit(whole, small_data, tmp_path, monkeypatch, changes):
     """Though a bit of the last checkpoint was flipped: the one before is used, with a warning."""
-    recipe = QUICK.override(precision=precision)
+    recipe = QUICK.override(**changes)
     if recipe != QUICK:
         whole = train(recipe, small_data, tmp_path / "whole", progress=False)
     run_step = Trainer.step

@@ -1,0 +1,118 @@
+"""Table 2's claim with networks of recipe ``small``: four models against four seeds of one.
+
+``python -m senorita_lib.experiments.ensembles`` trains Models 1 to 4 like the networks of
+:mod:`.regimes`, keeps their test poses under ``results/small`` and prints the table. It takes many
+hours on two cores and resumes; with ``--kept`` it trains nothing.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from senorita_lib.commands import command
+from senorita_lib.datasets import write_synthetic
+from senorita_lib.evaluation import SPLITS, ensemble, format_table
+from senorita_lib.experiments import regimes
+from senorita_lib.experiments.tables import Rows, estimates, long_table, read_run
+from senorita_lib.files import project_path, whole_file
+
+_TENTHS = 10  # poses are kept as whole tenths of a millimetre
+
+
+def keep_poses() -> None:
+    """Keep the test poses of each network that has ended, and the true ones."""
+    for model, start in regimes.MODELS.items():
+        for seed in range(regimes.MOST_SEEDS):
+            if regimes.finished(start, seed, regimes.NETWORK):
+                _, arrays = read_run(regimes.run_folder(start, seed, regimes.NETWORK))
+                _write(_path(model, seed), poses=arrays["initial"])
+                _write(_folder() / "truth.npz", poses=arrays["joints"], splits=arrays["splits"])
+
+
+def table() -> pd.DataFrame:
+    """The long table of :mod:`.tables`: the models, and ensembles of each seed that they allow.
+
+    "four models" of a seed are Models 1 to 4; "four seeds" of Model 1 are that seed and the next
+    three, in rotation. Raises ValueError where no poses are kept.
+    """
+    if not (_folder() / "truth.npz").is_file():
+        raise ValueError(f"{_folder()} holds no poses, wanted networks that were trained")
+    truth = _read(_folder() / "truth.npz")
+    truth["joints"] = truth.pop("poses")
+    poses = {
+        (model, seed): _read(path)["poses"]
+        for model in regimes.MODELS
+        for seed in range(regimes.MOST_SEEDS)
+        if (path := _path(model, seed)).is_file()
+    }
+    runs = {(f"Model {model}", seed): [pose] for (model, seed), pose in poses.items()}
+    own = [seed for model, seed in poses if model == 1]
+    for place, seed in enumerate(own):
+        four = [(model, seed) for model in regimes.MODELS]
+        if set(four) <= poses.keys():
+            runs["four models", seed] = [poses[run] for run in four]
+        if len(own) > 3:
+            turn = (own[(place + shift) % len(own)] for shift in range(4))
+            runs["four seeds", seed] = [poses[1, other] for other in turn]
+    return pd.concat(
+        long_table(trial, 0, seed, truth, {"initial": ensemble(members)})
+        for (trial, seed), members in runs.items()
+    )
+
+
+def rows(found: pd.DataFrame) -> Rows:
+    """Mean errors of each kind, and what four models gain over one, and over four seeds of one.
+
+    Of the seeds that all kinds have.
+    """
+    seeds = found.groupby("seed")["trial"].nunique()
+    whole = found[found["seed"].isin(seeds.index[seeds == found["trial"].nunique()])]
+    means = {trial: row for (trial, _), row in estimates(whole).items()}
+    for other in [name for name in means if name != "four models"]:
+        gains = {split: means["four models"][split] - means[other][split] for split in SPLITS}
+        means[f"four models − {other}"] = gains
+    return means
+
+
+def _folder() -> Path:
+    return project_path("results/small")
+
+
+def _path(model: int, seed: int) -> Path:
+    return _folder() / f"model_{model}_seed_{seed}.npz"
+
+
+def _write(path: Path, *, poses: np.ndarray, **others: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        tenths = np.rint(_TENTHS * poses).astype(np.int16)
+        np.savez_compressed(file, allow_pickle=False, poses=tenths, **others)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as arrays:
+        return dict(arrays) | {"poses": arrays["poses"] / _TENTHS}
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train what is missing, keep the poses, print the table."""
+    parser = argparse.ArgumentParser(
+        "python -m senorita_lib.experiments.ensembles", description=__doc__
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
+    parser.add_argument("--data", default="data/hands19_40000", help="made if it is missing")
+    parser.add_argument("--kept", action="store_true", help="train nothing")
+    chosen = parser.parse_args(arguments)
+    if not chosen.kept:
+        data = write_synthetic(project_path(chosen.data), regimes.FRAMES, test_per_split=200)
+        regimes.train_regimes(list(regimes.MODELS.values()), chosen.seeds, data, trials=[])
+    keep_poses()
+    print(format_table(rows(table()), "Mean joint error of the initial pose, mm"))
+
+
+if __name__ == "__main__":
+    main()

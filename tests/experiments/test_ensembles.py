@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from senorita_lib.evaluation import TEST_SPLITS
+from senorita_lib.experiments import ensembles, regimes
+
+
+def test_four_models_and_four_seeds_are_merged_and_compared(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="holds no poses, wanted networks that were trained"):
+        ensembles.table()
+    rng, frames, runs = np.random.default_rng(0), 10, {}
+    true = rng.uniform(-100, 400, (frames, 21, 3))
+    splits = np.array(TEST_SPLITS * (frames // 5))
+    for model, start in regimes.MODELS.items():
+        for seed in range(4):
+            initial = true + rng.normal(0, 10, true.shape)
+            runs[model, seed] = {"joints": true, "initial": initial, "splits": splits}
+            runs[regimes.run_folder(start, seed, regimes.NETWORK)] = runs[model, seed]
+    ended = {folder for folder in runs if not isinstance(folder, tuple)}
+    monkeypatch.setattr(regimes, "finished", lambda *call: regimes.run_folder(*call) in ended)
+    monkeypatch.setattr(ensembles, "read_run", lambda folder: ({}, runs[folder]))
+    ensembles.main(["--kept"])
+    lines = {line[:24].strip(): line[24:].split() for line in capsys.readouterr().out.splitlines()}
+    found = ensembles.table()
+    mm = found.groupby(["trial", "seed"])["mm"].mean()
+    merged = np.mean([runs[model, 2]["initial"] for model in regimes.MODELS], axis=0)
+    assert mm["four models", 2] == pytest.approx(
+        np.linalg.norm(merged - true, axis=-1).mean(), abs=0.1
+    )
+    turned = np.mean([runs[1, seed]["initial"] for seed in range(4)], axis=0)
+    assert mm["four seeds", 3] == pytest.approx(
+        np.linalg.norm(turned - true, axis=-1).mean(), abs=0.1
+    )
+    assert len(lines["four models − Model 1"]) >= 5
+    rows = ensembles.rows(found)
+    gain = mm["four models"].mean() - mm["Model 1"].mean()
+    assert np.mean([e.mean for e in rows["four models − Model 1"].values()]) == pytest.approx(gain)
