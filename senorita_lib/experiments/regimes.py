@@ -69,6 +69,14 @@ STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
 REGIMES = [name for name, start in STARTS.items() if start.network == "integral"]
 MODELS = {1: "integral"} | {number: f"Model {number}" for number in (2, 3, 4)}
 RIVALS = [n for n, start in STARTS.items() if not start.below_mm and start.trials != "none"]
+RATES = {
+    f"{name} at a rate of {rate:g}": LISTED["rates"]["network"] | {"learning_rate": rate}
+    for name in RIVALS
+    for rate in LISTED["rates"]["tried"]
+}
+for name, changes in RATES.items():
+    NETWORKS[name] = NETWORKS[name.split(" at ")[0]] | changes
+    STARTS[name] = Start(name, 0.0, "none")
 TRIALS: dict[str, Trial] = {
     name: read_trial(**LISTED[step] | values)
     for step in ("step_1", "step_2", "search")
@@ -185,7 +193,8 @@ def collect() -> tuple[pd.DataFrame, pd.DataFrame]:
     empty where nothing has ended.
     """
     errors, why = [pd.DataFrame()], []
-    for start, seed in ((start, seed) for start in STARTS for seed in range(MOST_SEEDS)):
+    starts = [start for start in STARTS if start not in RATES]
+    for start, seed in ((start, seed) for start in starts for seed in range(MOST_SEEDS)):
         names = [NETWORK, *trials_of(start)]
         if not all(finished(start, seed, name) for name in names):
             continue
@@ -204,15 +213,16 @@ def collect() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def search(data: str | os.PathLike[str], jobs: int | None = None) -> str:
-    """Train the trials of the search; their validation errors, mm, as a table in Markdown."""
-    start, names = REGIMES[0], list(LISTED["search_trials"])
-    train_regimes([start], [0], data, jobs, names)
+    """Train what is searched; validation errors, mm, as a table in Markdown."""
+    names = list(LISTED["search_trials"])
+    train_regimes(REGIMES[:1], [0], data, jobs, names)
+    train_regimes(list(RATES), [0], data, jobs, [])
     rows = []
-    for name in names:
-        logged = read_json(run_folder(start, 0, name) / "log.json")
-        last = [row for row in logged if "validation_refined_mm" in row][-1]
-        errors = (last[f"validation_{pose}_mm"] for pose in ("initial", "refined"))
-        rows.append([name, *(f"{error:.2f}" for error in errors)])
+    for start, name in [(REGIMES[0], name) for name in names] + [(name, NETWORK) for name in RATES]:
+        log = pd.DataFrame(read_json(run_folder(start, 0, name) / "log.json"))
+        errors = (f"validation_{pose}_mm" for pose in ("initial", "refined"))
+        ends = [f"{log[e].dropna().iloc[-1]:.2f}" if e in log else "–" for e in errors]
+        rows.append([start if name == NETWORK else name, *ends])
     return markdown(["validation error, mm", "initial", "refined"], rows)
 
 
@@ -382,13 +392,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "python -m senorita_lib.experiments.regimes", description=__doc__
     )
-    parser.add_argument("--starts", nargs="+", choices=STARTS, default=REGIMES, metavar="START")
+    parser.add_argument(
+        "--starts", nargs="+", choices=[*REGIMES, *RIVALS], default=REGIMES, metavar="START"
+    )
     parser.add_argument(
         "--seeds", type=int, nargs="+", choices=range(MOST_SEEDS), default=[0, 1, 2]
     )
     parser.add_argument("--data", default="data/hands19_40000", help="made if it is missing")
     parser.add_argument("--kept", action="store_true", help="train nothing")
-    words = "only the search of rates and patches for the refiner, on validation frames"
+    words = "only the search of rates and patches, on validation frames"
     parser.add_argument("--search", action="store_true", help=words)
     chosen = parser.parse_args(arguments)
     if not chosen.kept:

@@ -30,7 +30,11 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     monkeypatch.setattr(regimes, "NETWORKS", {"long": network, "awr": network | {"head": "awr"}})
     starts = {"end": Start("long", 0, "all"), "early": Start("long", 1e5, "all")}
     starts["awr"] = Start("awr", 0, "few")
-    monkeypatch.setattr(regimes, "STARTS", starts)
+    rate = {"awr at a rate of 0.001": network | {"head": "awr", "learning_rate": 1e-3}}
+    monkeypatch.setattr(regimes, "RATES", rate)
+    monkeypatch.setattr(regimes, "NETWORKS", regimes.NETWORKS | rate)
+    own = {name: Start(name, 0, "none") for name in rate}
+    monkeypatch.setattr(regimes, "STARTS", starts | own)
     pairs = {k: v for k, v in regimes.COMPARISONS.items() if {v[0][0], v[1][0]} <= set(SOME)}
     assert len(pairs) == 3
     monkeypatch.setattr(regimes, "COMPARISONS", pairs)
@@ -71,7 +75,8 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     poses = len(why.drop_duplicates(["trial", "pose"]))
     assert len(text) == 2 + len(pairs) + 1 + 2 + poses + 2
     assert text[-1].startswith("more seeds wanted from: ")
-    assert regimes.search(small_data, jobs=1).splitlines()[2].startswith("| joint offsets ")
+    searched = regimes.search(small_data, jobs=1).splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in searched] == ["joint offsets", *rate]
     print(regimes.heads_table(["awr"]))
     assert capsys.readouterr().out.splitlines()[2].startswith("| awr ")
     monkeypatch.setattr(regimes, "STARTS", starts | {"end": Start("awr", 0, "all")})
