@@ -20,10 +20,13 @@ from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS
 from senorita_lib.experiments import tables
+from senorita_lib.experiments.regimes import TINY, effects
+from senorita_lib.experiments.sizing import added_costs
 from senorita_lib.experiments.studies import run_study
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.files import atomic_write, project_path, read_json, read_toml
+from senorita_lib.recipes import find_recipe
 
 VERDICTS = ("supported", "not supported", "inconclusive")
 NOT_MEASURED = "not measured"
@@ -44,12 +47,15 @@ def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind
     The test poses of the labelled data set ``data`` show the shift at test time. Rows have the
     words of ``claims.toml``, ``seeds``, ``verdict`` and ``comparisons``, a list of dicts: ``one``,
     ``other``, ``split``, ``difference`` of their errors and its 95 % interval from ``low`` to
-    ``high``, mm, whether it ``decides``, and its ``label``.
+    ``high``, mm, whether it ``decides``, and its ``label``. Claims also have ``nearer``, a dict for
+    each start of :mod:`.regimes` that was measured: its ``error``, mm, ``seeds`` and ``verdict``.
     """
     table = tables.load_trials()
     measured = tables.estimates(table) | tables.estimates(shifted_poses(data))
     seeds = table.groupby("trial")["seed"].nunique()
-    rows = load_claims()
+    rows, near = load_claims(), effects()
+    for row in rows["claims"]:
+        row["nearer"] = _nearer(row.pop("regimes", []), near)
     for row in (row for kind in rows.values() for row in kind):
         words, pairs = VERDICTS, row.pop("compare", [])
         if "matter" in row:
@@ -58,6 +64,9 @@ def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind
         row["seeds"] = max((int(seeds.get(pair["one"][0], 1)) for pair in pairs), default=0)
         row["comparisons"] = [found for pair in pairs for found in _compare(pair, measured)]
         row["verdict"] = verdict(row["comparisons"], words)
+        if most := row.pop("costs_at_most", None):
+            row["costs"] = {k: round(v, 3) for k, v in added_costs(find_recipe("paper")).items()}
+            row["verdict"] = VERDICTS[max(row["costs"].values()) > most]
     return rows
 
 
@@ -73,6 +82,18 @@ def _compare(pair: Row, measured: dict[tuple[str, str], dict[str, Estimate]]) ->
             "decides": split in (SPLITS if decides == "each" else decides),
             "label": pair.get("label", "all splits"),
         }  # fmt: skip
+
+
+def _nearer(names: Sequence[str], found: pd.DataFrame) -> list[Row]:
+    """Verdicts of a claim with the networks of each start."""
+    own = found[found["comparison"].isin(names) & (found["start"] != TINY)].assign(decides=True)
+    return [
+        {
+            "error": round(rows["error"].iloc[0], 1), "seeds": int(rows["seeds"].iloc[0]),
+            "verdict": verdict([dict(row) for _, row in rows.iterrows()]),
+        }
+        for _, rows in own.groupby("start", sort=False)
+    ]  # fmt: skip
 
 
 def verdict(comparisons: Sequence[Row], words: Sequence[str] = VERDICTS) -> str:
@@ -103,16 +124,26 @@ def shifted_poses(data: str | os.PathLike[str]) -> pd.DataFrame:
 
 def ledger_table(rows: dict[Kind, list[Row]], kind: Kind = "claims") -> str:
     """Claims or differences as a table in Markdown, with what the verdicts rest on."""
-    lines = [f"| {_TITLE[kind]} | difference, mm | verdict |", "|---|---|---|"]
+    heads = [
+        _TITLE[kind],
+        "difference, mm",
+        "verdict",
+        *["nearer to the truth"] * (kind == "claims"),
+    ]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows[kind]:
         deciding = [c for c in row["comparisons"] if c["decides"]]
         cells = [comparison_text(c) for c in deciding]
         if len(cells) > 1:
             cells = [f"{c['label']}: {text}" for c, text in zip(deciding, cells, strict=True)]
-        if len(cells) > 3:
+        cells += [f"{name} +{share:.0%}" for name, share in row.get("costs", {}).items()]
+        if len(deciding) > 3:
             below = sum(c["high"] < 0 for c in deciding)
             cells = [f"{below} of {len(cells)} intervals below 0"]
-        lines.append(f"| {row[_TITLE[kind]]} | {'; '.join(cells) or '–'} | {row['verdict']} |")
+        line = [row[_TITLE[kind]], "; ".join(cells) or "–", row["verdict"]]
+        if kind == "claims":
+            line.append("; ".join(map(_near_text, row["nearer"])) or "–")
+        lines.append(f"| {' | '.join(line)} |")
     return "\n".join(lines)
 
 
@@ -133,8 +164,17 @@ def ledger_text(rows: Sequence[Row]) -> str:
             lines += _hung("measured", f"“{one}” − “{other}”")
             cells = [f"{_short(c):<24}" for c in found]
             lines += [" " * 14 + "".join(cells[i : i + 3]).rstrip() for i in (0, 3)]
-        lines += [*_hung("verdict", row["verdict"].upper()), ""]
+        for name, share in row.get("costs", {}).items():
+            lines += _hung("counted", f"{name} +{share:.1%}")
+        lines += _hung("verdict", row["verdict"].upper())
+        if row.get("nearer"):
+            lines += _hung("nearer", "; ".join(map(_near_text, row["nearer"])))
+        lines.append("")
     return "\n".join(lines[:-1])
+
+
+def _near_text(row: Row) -> str:
+    return f"at {row['error']:.1f} mm {row['verdict']}"
 
 
 def _hung(name: str, text: str) -> list[str]:

@@ -361,8 +361,8 @@ def anatomy_table(start: str) -> str:
     means = why.groupby(["trial", "pose"], sort=False).mean()
     heads = ["trial", "pose", *means.columns.str.replace("_", " ")]
     names = means.index.to_frame().to_numpy(str).tolist()
-    numbers = ([f"{value:.2f}" for value in row] for row in means.to_numpy())
-    return markdown(heads, [[*name, *row] for name, row in zip(names, numbers, strict=True)])
+    cells = means.map("{:.2f}".format).replace("nan", "–").to_numpy(str).tolist()
+    return markdown(heads, [[*name, *row] for name, row in zip(names, cells, strict=True)])
 
 
 def heads_table(starts: Sequence[str] = RIVALS) -> str:
@@ -410,12 +410,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         train_regimes(chosen.starts, chosen.seeds, data)
     keep(*collect())
-    for kind in (REGIMES, RIVALS):
-        if set(kind) & set(chosen.starts):
+    for kind, others in ((REGIMES, []), (RIVALS, REGIMES)):
+        if (set(kind) - set(others)) & set(chosen.starts):
             if kind is RIVALS:
                 print(heads_table(), end="\n\n")
             found = effects(kind)
             wide = found["start"][found["high"] - found["low"] > 2 * _WIDE]
+            wide = wide[wide != TINY]
             print(effects_table(found), end="\n\n")
             if kind is REGIMES:
                 print(anatomy_table(found["start"].iloc[-1]), end="\n\n")

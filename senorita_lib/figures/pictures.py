@@ -14,10 +14,12 @@ from senorita_lib.datasets import SyntheticHand
 from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.datasets.synthetic.posedhand import posed_hand
 from senorita_lib.evaluation import success_curve
+from senorita_lib.experiments.regimes import effects
 from senorita_lib.experiments.tables import load_results
 from senorita_lib.figures import style
 from senorita_lib.figures.networks import overview_figure, refiner_figure
 from senorita_lib.figures.ownframes import clip_figure
+from senorita_lib.figures.results import effects_figure
 from senorita_lib.figures.volumes import draw_volumes
 from senorita_lib.files import atomic_write, project_path, user_path
 from senorita_lib.predictor import Predictor
@@ -27,7 +29,9 @@ from senorita_lib.representations import layer_depth, project_points, voxelize
 
 
 def draw_pictures() -> dict[str, Figure]:
-    """Figs. 1 and 4 of the paper, a predicted pose, a small picture for each notebook; by name."""
+    """By name: Figs. 1 and 4 of the paper, a predicted pose, a small picture for each notebook, and
+    what eq. 4 and the refinement bring.
+    """
     hands, predictor = SyntheticHand(seed=0), Predictor.load("small")
     frame = hands.frame(1, split="interp")  # a test frame that the weights get right
     pictures = {"pipeline": overview_figure(predictor.model, frame)}
@@ -85,6 +89,7 @@ def draw_pictures() -> dict[str, Figure]:
             cell.set_title(split.upper(), fontsize=9)
     axes[0].set_ylabel("frames (%)")
     axes[1].legend(fontsize=7, frameon=False)
+    pictures["effects"] = effects_figure(effects())
     clip = [frame.depth for frame in moving_hand(48)[::20]]
     poses_of = [predictor.predict(depth, SR300) for depth in clip]
     pictures["06"] = clip_figure(clip, poses_of, [""] * len(clip))

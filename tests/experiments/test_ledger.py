@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 
 from senorita_lib.evaluation import PAPER, SPLITS
@@ -9,6 +10,8 @@ from senorita_lib.experiments import ledger
 from senorita_lib.experiments.ledger import NOT_MEASURED, load_claims, load_ledger
 from senorita_lib.experiments.tables import load_trials
 from senorita_lib.experiments.trials import TRIALS
+from senorita_lib.model import HandPoseNet
+from senorita_lib.recipes import find_recipe
 
 SHIFT = "shift at test time"
 
@@ -67,7 +70,7 @@ def test_differences_are_those_of_the_plain_means():
     means = load_trials().astype({"mm": float}).groupby(["trial", "pose", "split"])["mm"].mean()
     listed, kept = (rows["claims"] + rows["differences"] for rows in (load_claims(), load_ledger()))
     for words, row in zip(listed, kept, strict=True):
-        assert (row["verdict"] == NOT_MEASURED) == ("compare" not in words)
+        assert (row["verdict"] == NOT_MEASURED) == (not {"compare", "costs_at_most"} & set(words))
         if words.get("matter") == SHIFT:
             continue
         assert row["seeds"] >= 3 or "compare" not in words
@@ -76,6 +79,16 @@ def test_differences_are_those_of_the_plain_means():
             one, other = (means[tuple(side)] for side in pair)
             change = (one - other).get(found["split"], (one - other).mean())  # of "all"
             assert found["difference"] == pytest.approx(change, abs=0.0051)
+
+
+def test_the_refiners_cost_is_that_of_the_papers_networks():
+    (row,) = (row for row in load_ledger()["claims"] if "costs" in row)
+    networks = HandPoseNet(find_recipe("paper"), torch.ones(20))
+    one, other = (
+        sum(p.numel() for p in part.parameters()) for part in (networks.refiner, networks.estimator)
+    )
+    assert row["costs"]["parameters"] == pytest.approx(one / other, abs=5e-4)
+    assert (row["verdict"] == "supported") == (max(row["costs"].values()) <= 0.25)
 
 
 def test_the_papers_numbers_are_the_papers():

@@ -95,6 +95,14 @@ def test_all_trials_are_known_and_compared_with_a_pose_that_is_trained():
         )
 
 
+def test_docs_tell_the_effects():
+    found = regimes.effects()
+    assert set(found["start"]) >= {regimes.TINY, regimes.REGIMES[0]}
+    page = (ROOT / "docs" / "results.md").read_text()
+    for table in (regimes.effects_table(found), regimes.anatomy_table(regimes.REGIMES[0])):
+        assert f"\n\n{table}\n\n" in page
+
+
 def test_holm():
     # Holm (1979): the smallest times N, the next times N - 1, never falling.
     found = regimes.holm(np.array([0.04, 0.01, 0.03, 0.5]))
