@@ -67,11 +67,11 @@ def test_the_search_is_the_same_in_a_mirror_and_turned(run, left):
     x1, y1, x2, y2 = frame.box
     box, depth = (640 - x2, y1, 640 - x1, y2), frame.depth[:, ::-1]
     mirrored = predictor.predict(depth, camera, box, left=not left)
-    np.testing.assert_allclose(mirrored.joints_mm * [-1, 1, 1], pose.joints_mm, atol=0.1)
+    np.testing.assert_allclose(mirrored.joints_mm * [-1, 1, 1], pose.joints_mm, atol=0.3)
     camera = replace(camera, cy=479 - SR300.cy)
     box, depth = (640 - x2, 480 - y2, 640 - x1, 480 - y1), depth[::-1]
     turned = predictor.predict(depth, camera, box, left=left)
-    np.testing.assert_allclose(turned.joints_mm * [-1, -1, 1], pose.joints_mm, atol=0.1)
+    np.testing.assert_allclose(turned.joints_mm * [-1, -1, 1], pose.joints_mm, atol=0.3)
     uvd = pose.crop.to_uvd(pose.initial_mm)
     assert ((uvd >= 0) & (uvd <= 1)).all() and pose.left == left and pose.spread_mm > 0
 
