@@ -23,20 +23,29 @@ _TENTHS = 10  # poses are kept as whole tenths of a millimetre
 
 
 def keep_poses() -> None:
-    """Keep the test poses of each network that has ended, and the true ones."""
+    """Keep the test poses of each network that has ended, and the true ones.
+
+    Raises ValueError if a network was tested on other frames than those kept.
+    """
     for model, start in regimes.MODELS.items():
         for seed in range(regimes.MOST_SEEDS):
             if regimes.finished(start, seed, regimes.NETWORK):
                 _, arrays = read_run(regimes.run_folder(start, seed, regimes.NETWORK))
+                if not (truth := _folder() / "truth.npz").is_file():
+                    _write(truth, poses=arrays["joints"], splits=arrays["splits"])
+                true = _read(truth)["poses"]
+                if true.shape != arrays["joints"].shape or abs(true - arrays["joints"]).max() > 0.1:
+                    said = f"{start} of seed {seed} was tested on other frames"
+                    raise ValueError(f"{said}, wanted those of {truth}")
                 _write(_path(model, seed), poses=arrays["initial"])
-                _write(_folder() / "truth.npz", poses=arrays["joints"], splits=arrays["splits"])
 
 
 def table() -> pd.DataFrame:
     """The long table of :mod:`.tables`: the models, and ensembles of each seed that they allow.
 
     "four models" of a seed are Models 1 to 4; "four seeds" of Model 1 are that seed and the next
-    three, in rotation. Raises ValueError where no poses are kept.
+    three, in rotation: with no more than four seeds, always the same. Raises ValueError where no
+    poses are kept.
     """
     if not (_folder() / "truth.npz").is_file():
         raise ValueError(f"{_folder()} holds no poses, wanted networks that were trained")
@@ -66,12 +75,15 @@ def table() -> pd.DataFrame:
 def rows(found: pd.DataFrame) -> Rows:
     """Mean errors of each kind, and what four models gain over one, and over four seeds of one.
 
-    Of the seeds that all kinds have.
+    Of the seeds that all kinds have; no gain where a model is missing. Raises ValueError if no seed
+    is common.
     """
     seeds = found.groupby("seed")["trial"].nunique()
     whole = found[found["seed"].isin(seeds.index[seeds == found["trial"].nunique()])]
+    if whole.empty:
+        raise ValueError("no seed is kept of all models, wanted one at least")
     means = {trial: row for (trial, _), row in estimates(whole).items()}
-    for other in [name for name in means if name != "four models"]:
+    for other in [n for n in means if n != "four models" and "four models" in means]:
         gains = {split: means["four models"][split] - means[other][split] for split in SPLITS}
         means[f"four models − {other}"] = gains
     return means
@@ -103,7 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "python -m senorita_lib.experiments.ensembles", description=__doc__
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
+    seeds = range(regimes.MOST_SEEDS)
+    parser.add_argument("--seeds", type=int, nargs="+", choices=seeds, default=[0, 1, 2, 3])
     parser.add_argument("--data", default="data/hands19_40000", help="made if it is missing")
     parser.add_argument("--kept", action="store_true", help="train nothing")
     chosen = parser.parse_args(arguments)

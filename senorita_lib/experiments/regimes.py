@@ -74,9 +74,8 @@ RATES = {
     for name in RIVALS
     for rate in LISTED["rates"]["tried"]
 }
-for name, changes in RATES.items():
-    NETWORKS[name] = NETWORKS[name.split(" at ")[0]] | changes
-    STARTS[name] = Start(name, 0.0, "none")
+NETWORKS |= {name: NETWORKS[name.split(" at ")[0]] | own for name, own in RATES.items()}
+STARTS |= {name: Start(name, 0.0, "none") for name in RATES}
 TRIALS: dict[str, Trial] = {
     name: read_trial(**LISTED[step] | values)
     for step in ("step_1", "step_2", "search")
@@ -309,7 +308,7 @@ def effects(starts: Sequence[str] = REGIMES) -> pd.DataFrame:
     if not found:
         wanted = "wanted two seeds of one at least"
         raise ValueError(f"results/regimes.csv.gz has none of {', '.join(starts)}, {wanted}")
-    if starts is REGIMES:
+    if starts == REGIMES:
         found = {TINY: of_tiny()} | found
     rows = []
     for start, errors in found.items():

@@ -199,7 +199,7 @@ class Trainer(Loop):
         seen, held = split_rows(recipe, crops)
         self.crops, self.validation = crops, _held_crops(recipe, crops, held)
         self.batches = Batches(recipe, crops, seen, device)
-        self.draw_precise = Batches(recipe, crops, seen, device)  # a stream of its own
+        self.rows = seen
         self.precise: dict[int, list[CropBatch]] = {}  # by size of the batch
         torch.manual_seed(recipe.seed)
         bones = joints_to_bones(crops.joints[crops.found])
@@ -270,10 +270,7 @@ class Trainer(Loop):
         """
         if not self.recipe.precise_bn:
             return
-        batch, refine = self.plan()[1], STAGES[self.stage] == "refine"
-        if batch not in self.precise:  # the same ones each time, also in a run that resumes
-            drawn = (self.draw_precise(len(STAGES), step, batch) for step in range(_PRECISE))
-            self.precise[batch] = [crops for crops, _ in drawn]
+        refine, seen = STAGES[self.stage] == "refine", self.precise_batches(self.plan()[1])
         trained = self.model.modules() if refine else self.model.estimator.modules()
         momenta = {norm: norm.momentum for norm in trained if isinstance(norm, _BatchNorm)}
         for norm in momenta:
@@ -281,10 +278,18 @@ class Trainer(Loop):
             norm.momentum = None  # the mean of all batches
         self.model.train()
         with torch.no_grad(), self.autocast():
-            for crops in self.precise[batch]:
+            for crops in seen:
                 self.model(self.mirrored(crops)[0], refine=refine)
         for norm, momentum in momenta.items():
             norm.momentum = momentum
+
+    def precise_batches(self, batch: int) -> list[CropBatch]:
+        """What norms are settled on: always the same, also in a run that resumes."""
+        if batch not in self.precise:
+            draw = Batches(self.recipe, self.crops, self.rows, self.device)  # the run's goes on
+            drawn = (draw(len(STAGES), step, batch) for step in range(_PRECISE))
+            self.precise[batch] = [crops for crops, _ in drawn]
+        return self.precise[batch]
 
     def validate(self) -> Row:
         """Errors on the validation frames, and the poses of a few of them."""

@@ -5,6 +5,11 @@ from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.experiments import ensembles, regimes
 
 
+def test_what_is_kept_can_be_read(capsys):
+    ensembles.main(["--kept"])
+    assert "\nModel 1 " in capsys.readouterr().out
+
+
 def test_four_models_and_four_seeds_are_merged_and_compared(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="holds no poses, wanted networks that were trained"):

@@ -62,7 +62,9 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
 
     shutil.copy(ROOT / "results" / "trials.csv.gz", "results")
     found = regimes.effects(regimes.REGIMES)
-    effects_figure(found)
+    drawn = [line for axes in effects_figure(found).axes for line in axes.lines]
+    filled = [dot.get_markerfacecolor() != "white" for dot in drawn if dot.get_marker() == "o"]
+    assert (len(filled), sum(filled)) == (len(found), (found["p"] < 0.05).sum())
     assert (found.loc[found["start"] == regimes.TINY, "seeds"] == 4).all()
     mm = errors.groupby(["start", "trial", "pose"])["mm"].mean()
     row = found.set_index(["start", "comparison"]).loc["end", "orientations, against joint offsets"]

@@ -89,7 +89,7 @@ def test_precise_norms_are_of_the_last_weights_and_change_nothing_else(whole, sm
         assert torch.equal(own, other) != counted, name
     crops = load_crops(Hands19(small_data, "train"), size=recipe.image_size, progress=False)
     trainer, stem = Trainer(recipe, crops, tmp_path, "cpu"), model.estimator.backbone.conv1
-    seen = [trainer.draw_precise(len(STAGES), step, recipe.refine_batch)[0] for step in range(20)]
+    seen = trainer.precise_batches(recipe.refine_batch)
     with torch.no_grad():
         features = torch.stack([stem(build_input(crop, 1)) for crop in seen])
     norm = model.estimator.backbone.bn1
