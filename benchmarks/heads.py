@@ -1,7 +1,8 @@
 """What the heads cost on one backbone: ``heads.py [RECIPE]``, recipe ``small`` if not given.
 
 Parameters, multiply-adds of one image, milliseconds of a training step (eq. 3 or the head's own
-losses, float32), of the estimator on one image and on 32, and what autograd keeps of an image.
+losses, in the recipe's precision), of the estimator on one image and on 32 (float32), and what
+autograd keeps of an image.
 Rows take turns; the ratio is to the integral head in the same run.
 """
 
@@ -40,7 +41,7 @@ def main(arguments):
     """Print the table."""
     name = arguments[0] if arguments else "small"
     print(describe_device())
-    recipes = {head: find_recipe(name, head=head, precision="float32") for head in HEADS}
+    recipes = {head: find_recipe(name, head=head) for head in HEADS}
     crop_set, _ = synthetic_crops(recipes["integral"])
     trainers = {h: Trainer(r, crop_set, Path(), DEVICE) for h, r in recipes.items()}
     crops, _ = crop_set.batch(np.arange(32), DEVICE)
@@ -61,7 +62,8 @@ def main(arguments):
 
         ones[head] = lambda predict=predict: predict(1)
         many[head] = lambda predict=predict: predict(32)
-    print(f"recipe {name}; batch of a step {batch}; medians")
+    precision = trainers["integral"].precision
+    print(f"recipe {name}; batch of a step {batch}, in {precision}; medians")
     print(f"{'head':<12}{'million':>8}{'GMAC':>7}{'MB kept':>9}{'step, ms':>10}{'ratio':>7}"
           f"{'images/s':>10}{'1, ms':>8}{'ratio':>7}{'32, ms':>8}{'ratio':>7}")  # fmt: skip
     columns = [times(calls, seconds=8.0) for calls in (steps, ones, many)]

@@ -1,7 +1,8 @@
 """What training and inference cost: ``training.py [RECIPES] [--all-models]``.
 
-Images a second of each stage, in float32 and bfloat16; what a step's parts take, each on its own;
-the refiner on top of the estimator, and beside twenty networks in a loop. Rows take turns.
+Images a second of each stage, in float32 and bfloat16; what a step's parts take, each on its own,
+and its operators; what another layout or optimizer would bring; the refiner on top of the
+estimator, and beside twenty networks in a loop. Rows take turns.
 """
 
 import platform
@@ -167,6 +168,39 @@ def part_table(trainer):
             print(f"    {name:<26}{value / batch:>9.3f} ms an image{value / step:>8.1%}   {goal}")
 
 
+def operator_table(trainer, steps=5, most=8):
+    """Where a step of the pose stage spends its time, by operator, as torch.profiler tells."""
+    batch, kind = begin(trainer, "pose"), DEVICE.replace("cuda", "device")
+    trainer.step(0, batch)
+    with torch.profiler.profile() as profile:
+        for step in range(steps):
+            trainer.step(step, batch)
+    spent = {e.key: getattr(e, f"self_{kind}_time_total") for e in profile.key_averages()}
+    whole = sum(spent.values())
+    print(f"\n  pose, batch {batch}, {trainer.precision}: operators by their own time")
+    for name in sorted(spent, key=spent.get, reverse=True)[:most]:
+        ms = spent[name] / steps / batch / 1e3
+        print(f"    {name:<44}{ms:>9.3f} ms an image{spent[name] / whole:>8.1%}")
+
+
+def change_table(recipe, crops):
+    """Steps of the pose stage with one thing changed each, beside the step as it is."""
+    names = ["as it is", "channels-last", "optimizer at once"]
+    names += ["compiled"] * (DEVICE == "cuda")  # on processors: runtimes.py
+    made = {name: Trainer(recipe, crops, Path(), DEVICE) for name in names}
+    batch = {begin(trainer, "pose") for trainer in made.values()}.pop()
+    made["channels-last"].model.to(memory_format=torch.channels_last)
+    for group in made["optimizer at once"].optimizer.param_groups:
+        group["foreach"] = True
+    if "compiled" in made:
+        made["compiled"].model.estimator.backbone.compile()
+    calls = {name: lambda t=trainer: t.step(0, batch) for name, trainer in made.items()}
+    ms = {name: least for name, (least, _) in times(calls, seconds=20).items()}
+    print(f"\n  pose, batch {batch}, {made['as it is'].precision}: one thing changed, least times")
+    for name, value in ms.items():
+        print(f"    {name:<44}{value / batch:>9.3f} ms an image{value / ms['as it is']:>8.2f}")
+
+
 def of_one_bone(layer, bone):
     """A layer of the refiner as one bone's own network has it, with the same weights."""
     if isinstance(layer, nn.Sequential):
@@ -273,7 +307,11 @@ def main(arguments):
             print(f"\n{name}, Model {model} (*: the recipe's own precision)")
             print(f"  stage    batch{heads}{'ratio':>7}")
             stage_table(recipe, trainers)
-            part_table(trainers[training_precision(recipe.precision, DEVICE)])
+            own = trainers[training_precision(recipe.precision, DEVICE)]
+            part_table(own)
+            if model == 1:
+                operator_table(own)
+                change_table(recipe, crops)
             inference_table(trainers["float32"].model, crops)
 
 

@@ -6,6 +6,7 @@ senorita_lib.experiments.ledger`` trains what is missing (:mod:`.studies`), writ
 """
 
 import argparse
+import itertools
 import json
 import os
 import textwrap
@@ -19,8 +20,7 @@ from senorita_lib.commands import command
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.experiments import tables
-from senorita_lib.experiments.regimes import TINY, effects
+from senorita_lib.experiments import regimes, tables
 from senorita_lib.experiments.sizing import added_costs
 from senorita_lib.experiments.studies import run_study
 from senorita_lib.experiments.trials import STUDIES
@@ -53,7 +53,7 @@ def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind
     table = tables.load_trials()
     measured = tables.estimates(table) | tables.estimates(shifted_poses(data))
     seeds = table.groupby("trial")["seed"].nunique()
-    rows, near = load_claims(), effects()
+    rows, near = load_claims(), regimes.effects()
     for row in rows["claims"]:
         row["nearer"] = _nearer(row.pop("regimes", []), near)
     for row in (row for kind in rows.values() for row in kind):
@@ -63,6 +63,8 @@ def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind
             words = (f"{variant}: better", f"{variant}: worse", VERDICTS[-1])
         row["seeds"] = max((int(seeds.get(pair["one"][0], 1)) for pair in pairs), default=0)
         row["comparisons"] = [found for pair in pairs for found in _compare(pair, measured)]
+        if add_ons := row.pop("add_ons", None):
+            row["comparisons"] += _of_heads(add_ons)
         row["verdict"] = verdict(row["comparisons"], words)
         if most := row.pop("costs_at_most", None):
             row["costs"] = {k: round(v, 3) for k, v in added_costs(find_recipe("paper")).items()}
@@ -84,9 +86,20 @@ def _compare(pair: Row, measured: dict[tuple[str, str], dict[str, Estimate]]) ->
         }  # fmt: skip
 
 
+def _of_heads(add_ons: dict[str, str]) -> Iterator[Row]:
+    """Comparisons of :mod:`.regimes`, by their labels, with each other head that was measured."""
+    heads = regimes.measured([head for head in regimes.RIVALS if regimes.trials_of(head)])
+    for (head, errors), (label, name) in itertools.product(heads.items(), add_ons.items()):
+        pair = regimes.COMPARISONS[name]
+        one, other = ((f"{head}: {trial}", pose) for trial, pose in pair)
+        named = {one: errors[pair[0]], other: errors[pair[1]]}
+        yield from _compare({"one": one, "other": other, "label": f"{head}, {label}"}, named)
+
+
 def _nearer(names: Sequence[str], found: pd.DataFrame) -> list[Row]:
     """Verdicts of a claim with the networks of each start."""
-    own = found[found["comparison"].isin(names) & (found["start"] != TINY)].assign(decides=True)
+    own = found[found["comparison"].isin(names) & (found["start"] != regimes.TINY)]
+    own = own.assign(decides=True)
     return [
         {
             "error": round(rows["error"].iloc[0], 1), "seeds": int(rows["seeds"].iloc[0]),

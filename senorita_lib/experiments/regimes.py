@@ -2,10 +2,11 @@
 
 ``python -m senorita_lib.experiments.regimes`` trains Model 1 of recipe ``small`` for each seed and
 keeps weights on its way down. From each of these starts it trains what ``regimes.toml`` lists, on
-the same images in the same order. ``--starts integral regression a2j awr`` does so with the heads
-of :mod:`senorita_lib.rivals`, of which all see the same images, too. Either takes many hours on two
-cores; killed, it goes on where it was, and shows how long is left. Runs are under ``runs/regimes``;
-errors go to ``results/regimes.csv.gz``, where a start of a seed is whole or absent.
+the same images in the same order. ``--starts "integral regression" A2J AWR`` does so with those
+heads (:mod:`senorita_lib.rivals`), each with a rate of its own and the same images. Either takes
+many hours on two cores; killed, it goes on where it was, and shows how long is left. Runs are under
+``runs/regimes``; errors go to ``results/regimes.csv.gz``, where a start of a seed is whole or
+absent.
 
 Three seeds are trained, then more, up to eight, while the half-width of an interval is 0.3 mm or
 more: the command names the starts that want them.
@@ -14,7 +15,7 @@ more: the command names the starts that want them.
 import argparse
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,34 +26,34 @@ from joblib import parallel_config
 from tqdm.auto import tqdm
 
 from senorita_lib.commands import command
-from senorita_lib.cropping import CUBE_MM
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.workers import run_tasks
-from senorita_lib.evaluation import SPLITS, bone_angles, joint_errors
+from senorita_lib.evaluation import SPLITS
+from senorita_lib.experiments.difficulty import anatomy
+from senorita_lib.experiments.sizing import estimator_costs, total
 from senorita_lib.experiments.tables import (
     estimates,
     load_trials,
     long_table,
+    markdown,
     read_run,
     results_file,
 )
 from senorita_lib.experiments.trials import SEEDS, Trial, read_trial
-from senorita_lib.experiments.uncertainty import Estimate
+from senorita_lib.experiments.uncertainty import Estimate, holm
 from senorita_lib.files import atomic_write, project_path, read_json, read_toml
-from senorita_lib.hand import BONES, joints_to_bones
 from senorita_lib.recipes import Recipe, find_recipe
-from senorita_lib.refinement import bone_patch_boxes
 from senorita_lib.training.stages import below, crop_options, train
 
 RECIPE = "small"
 FRAMES = 40_000  # of the data set
 MOST_SEEDS = 8
 _WIDE = 0.3  # half of an interval, mm, that wants more seeds
+_SEARCH = "regimes_search.csv"
 NETWORK = "network itself"  # the trial that is a start's own network
 _DRAWS = 10_000  # of the bootstrap: p values as small as Holm's method needs
 _LOGGED = ["L_jt", "L_3dske"]  # eq. 3 and 4
-_PALM, _TIPS = slice(0, 6), slice(8, 21, 3)
 
 
 class Start(NamedTuple):
@@ -63,14 +64,20 @@ class Start(NamedTuple):
     trials: str  # "all", or a list of regimes.toml
 
 
+def _at_rate(head: str, rate: float) -> str:
+    return f"{head} at a rate of {rate:g}"
+
+
 LISTED = read_toml(__file__)
 NETWORKS = {name: LISTED["network"] | changes for name, changes in LISTED["networks"].items()}
 STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
-REGIMES = [name for name, start in STARTS.items() if start.network == "integral"]
+REGIMES = [name for name, start in STARTS.items() if start.trials in ("all", "some")]
 MODELS = {1: "integral"} | {number: f"Model {number}" for number in (2, 3, 4)}
-RIVALS = [n for n, start in STARTS.items() if not start.below_mm and start.trials != "none"]
+RIVALS: list[str] = LISTED["heads"]
+COMPARED = [name for name in STARTS if name.split(",")[0] in RIVALS]  # also with other budgets
+
 RATES = {
-    f"{name} at a rate of {rate:g}": LISTED["rates"]["network"] | {"learning_rate": rate}
+    _at_rate(name, rate): LISTED["rates"]["network"] | {"learning_rate": rate}
     for name in RIVALS
     for rate in LISTED["rates"]["tried"]
 }
@@ -103,11 +110,17 @@ def trials_of(start: str) -> list[str]:
 
 
 def recipe_of(start: str, seed: int, trial: str) -> Recipe:
-    """The recipe of a trial, or of a start's network."""
-    own = NETWORKS[STARTS[start].network]
-    head = {"head": own["head"]} if "head" in own else {}
-    changes = own if trial == NETWORK else TRIALS[trial].changes | head
-    return find_recipe(RECIPE, seed=seed, **changes)
+    """The recipe of a trial, or of a start's network.
+
+    Trials keep the head's rate; the refiner has the same rate with every head.
+    """
+    network = NETWORKS[STARTS[start].network]
+    if trial == NETWORK:
+        return find_recipe(RECIPE, seed=seed, **network)
+    own = {key: network[key] for key in ("head", "learning_rate") if key in network}
+    recipe = find_recipe(RECIPE, seed=seed, **(TRIALS[trial].changes | own))
+    factor = find_recipe(RECIPE).learning_rate / recipe.learning_rate
+    return recipe.override(refiner_rate_factor=factor * recipe.refiner_rate_factor)
 
 
 def run_folder(start: str, seed: int, trial: str) -> Path:
@@ -185,7 +198,7 @@ def _images(call: Call) -> int:
 
 
 def collect() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Errors and :func:`anatomy` of each start and seed whose trials have all ended.
+    """Errors and :func:`.anatomy` of each start and seed whose trials have all ended.
 
     The first is the long table of :mod:`.tables` with a column ``start``; the second has a row for
     each start, seed, trial and pose, also with the mean eq. 3 and 4 of its training. Both are
@@ -211,47 +224,36 @@ def collect() -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.concat(errors), pd.DataFrame(why)
 
 
-def search(data: str | os.PathLike[str], jobs: int | None = None) -> str:
-    """Train what is searched; validation errors, mm, as a table in Markdown."""
-    names = list(LISTED["search_trials"])
-    train_regimes(REGIMES[:1], [0], data, jobs, names)
-    train_regimes(list(RATES), [0], data, jobs, [])
-    rows = []
-    for start, name in [(REGIMES[0], name) for name in names] + [(name, NETWORK) for name in RATES]:
-        log = pd.DataFrame(read_json(run_folder(start, 0, name) / "log.json"))
-        errors = (f"validation_{pose}_mm" for pose in ("initial", "refined"))
-        ends = [f"{log[e].dropna().iloc[-1]:.2f}" if e in log else "–" for e in errors]
-        rows.append([start if name == NETWORK else name, *ends])
-    return markdown(["validation error, mm", "initial", "refined"], rows)
+def keep_search() -> None:
+    """Write the last validation errors, mm, of each search that has ended, beside what is kept."""
+    path = project_path(f"results/{_SEARCH}")
+    kept = pd.read_csv(path, index_col=0) if path.exists() else pd.DataFrame()
+    runs = {name: (REGIMES[0], 0, name) for name in LISTED["search_trials"]}
+    runs |= {name: (name, 0, NETWORK) for name in RATES}
+    found = {}
+    for name, call in runs.items():
+        if finished(*call):
+            log = pd.DataFrame(read_json(run_folder(*call) / "log.json")).ffill().iloc[-1]
+            found[name] = {p: log.get(f"validation_{p}_mm") for p in ("initial", "refined")}
+    table = pd.DataFrame.from_dict(found, orient="index", dtype=float).combine_first(kept)
+    if not table.empty:
+        path.parent.mkdir(exist_ok=True)
+        table = table.loc[[name for name in runs if name in table.index]]
+        atomic_write(path, table.to_csv(index_label="searched", float_format="%.2f"))
 
 
-def anatomy(poses: np.ndarray, true: np.ndarray, initial: np.ndarray) -> dict[str, float]:
-    """Where the error of poses lies, means over frames; all (N, 21, 3), camera frame, mm.
-
-    ``length`` of the bones, true = 1; the error of a bone's far end from its near end ``along`` the
-    true bone (signed, mm) and ``across`` it; errors of ``palm`` and ``tips``, mm; the ``angle``
-    between bone and true bone, degrees; the share of bones ``towards`` the truth: turned nearer to
-    it than in the initial pose; and the share of true bones that lie ``in_patch``: within the
-    rectangle that the refiner cuts out around the bone of the initial pose.
-    """
-    bones, wanted = joints_to_bones(poses), joints_to_bones(true)
-    length = np.linalg.norm(wanted, axis=-1)
-    off, unit = bones - wanted, wanted / length[..., None]
-    along = (off * unit).sum(axis=-1)
-    joints, angle = joint_errors(poses, true), bone_angles(poses, true)
-    boxes = CUBE_MM * bone_patch_boxes(torch.from_numpy(initial / CUBE_MM)).numpy()[:, :, None]
-    inside = np.abs(true[:, list(BONES), :2] - boxes[..., :2]) <= boxes[..., 2:] / 2
-    means = {
-        "length": np.linalg.norm(bones, axis=-1).mean() / length.mean(),
-        "along": along.mean(),
-        "across": np.linalg.norm(off - along[..., None] * unit, axis=-1).mean(),
-        "palm": joints[:, _PALM].mean(),
-        "tips": joints[:, _TIPS].mean(),
-        "angle": np.nanmean(angle),
-        "towards": (angle < bone_angles(initial, true)).mean(),
-        "in_patch": inside.all(axis=(2, 3)).mean(),
-    }
-    return {name: round(float(value), 3) for name, value in means.items()}
+def search_tables() -> tuple[str, str]:
+    """Validation errors, mm, of the refiner's search and of each head's rates, in Markdown."""
+    table = pd.read_csv(results_file(_SEARCH, "regimes --search"), index_col=0).map("{:.2f}".format)
+    poses = ["initial", "refined"]
+    names = [name for name in LISTED["search_trials"] if name in table.index]
+    refiner = [[name, *table.loc[name, poses]] for name in names]
+    rates, initial = LISTED["rates"]["tried"], table["initial"]
+    heads = [[n, *(initial.get(_at_rate(n, rate), "–") for rate in rates)] for n in RIVALS]
+    return (
+        markdown(["validation error, mm", *poses], refiner),
+        markdown(["head", *(f"rate {rate:g}" for rate in rates)], heads),
+    )
 
 
 def keep(errors: pd.DataFrame, why: pd.DataFrame) -> None:
@@ -326,15 +328,6 @@ def effects(starts: Sequence[str] = REGIMES) -> pd.DataFrame:
     return table.assign(p=holm(table["p"].to_numpy()))
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """P values (N,) corrected for their number by Holm's method."""
-    order = np.argsort(p)
-    corrected = np.empty(len(p))
-    steps = p[order] * np.arange(len(p), 0, -1)
-    corrected[order] = np.maximum.accumulate(steps).clip(max=1)
-    return corrected
-
-
 def effects_table(found: pd.DataFrame) -> str:
     """:func:`effects` in Markdown: a row for each comparison, a column for each start.
 
@@ -354,7 +347,7 @@ def effects_table(found: pd.DataFrame) -> str:
 
 
 def anatomy_table(start: str) -> str:
-    """:func:`anatomy` of a start's trials, means over seeds, in Markdown."""
+    """:func:`.anatomy` of a start's trials, means over seeds, in Markdown."""
     why = pd.read_csv(results_file("regimes_why.csv", "regimes"))
     why = why[why["start"] == start].drop(columns=["start", "seed"])
     means = why.groupby(["trial", "pose"], sort=False).mean()
@@ -364,25 +357,27 @@ def anatomy_table(start: str) -> str:
     return markdown(heads, [[*name, *row] for name, row in zip(names, cells, strict=True)])
 
 
-def heads_table(starts: Sequence[str] = RIVALS) -> str:
-    """Errors in mm of the heads' networks on each split, with half their 95 % intervals."""
-    rows = []
-    for start, errors in measured(starts).items():
-        cells = [start]
-        for split in (*SPLITS, "all"):
-            found = errors[NETWORK, "initial"][split]
-            low, high = found.interval()
-            cells.append(f"{found.mean:.2f} ±{(high - low) / 2:.2f}")
-        rows.append(cells)
-    return markdown(["head", *SPLITS, "all"], rows)
+def heads_table(found: Mapping[str, Mapping[tuple[str, str], Mapping[str, Estimate]]]) -> str:
+    """What the heads of :func:`measured` cost, and their networks' errors, mm, in Markdown.
 
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose columns are aligned in plain text, too."""
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    lines = [heads, ["-" * width for width in widths], *rows]
-    padded = ([c.ljust(w) for c, w in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
+    ± is half the width of a 95 % interval; the last column is the difference from the first head.
+    """
+    first, rows = next(iter(found.values()))[NETWORK, "initial"]["all"], []
+    for start, errors in found.items():
+        recipe = recipe_of(start, 0, NETWORK)
+        cost = total(estimator_costs(recipe).values())
+        own = errors[NETWORK, "initial"]
+        ends = {split: own[split].interval() for split in (*SPLITS, "all")}
+        low, high = (own["all"] - first).interval()
+        rows.append([
+            start, f"{recipe.pose_images:,}", f"{recipe.learning_rate:g}",
+            f"{cost.parameters / 1e6:.2f}", f"{cost.macs / 1e9:.2f}",
+            *(f"{own[s].mean:.2f} ±{(end - begin) / 2:.2f}" for s, (begin, end) in ends.items()),
+            "–" if own["all"] is first
+            else f"{own['all'].mean - first.mean:+.2f} [{low:+.2f}, {high:+.2f}]",
+        ])  # fmt: skip
+    heads = ["head", "images", "rate", "million weights", "GMAC", *SPLITS, "all"]
+    return markdown([*heads, f"minus {next(iter(found))}"], rows)
 
 
 @command
@@ -392,7 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "python -m senorita_lib.experiments.regimes", description=__doc__
     )
     parser.add_argument(
-        "--starts", nargs="+", choices=[*REGIMES, *RIVALS], default=REGIMES, metavar="START"
+        "--starts", nargs="+", choices=[*REGIMES, *COMPARED], default=REGIMES, metavar="START"
     )
     parser.add_argument(
         "--seeds", type=int, nargs="+", choices=range(MOST_SEEDS), default=[0, 1, 2]
@@ -405,14 +400,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not chosen.kept:
         data = write_synthetic(project_path(chosen.data), FRAMES, test_per_split=200)
         if chosen.search:
-            print(search(data))
-            return
-        train_regimes(chosen.starts, chosen.seeds, data)
+            train_regimes(REGIMES[:1], [0], data, trials=list(LISTED["search_trials"]))
+            train_regimes(list(RATES), [0], data, trials=[])
+        else:
+            train_regimes(chosen.starts, chosen.seeds, data)
+    if chosen.search:
+        keep_search()
+        print(*search_tables(), sep="\n\n")
+        return
     keep(*collect())
-    for kind, others in ((REGIMES, []), (RIVALS, REGIMES)):
-        if (set(kind) - set(others)) & set(chosen.starts):
+    for kind in (REGIMES, RIVALS):
+        if set(kind) & set(chosen.starts):
             if kind is RIVALS:
-                print(heads_table(), end="\n\n")
+                print(heads_table(measured(COMPARED)), end="\n\n")
             found = effects(kind)
             wide = found["start"][found["high"] - found["low"] > 2 * _WIDE]
             wide = wide[wide != TINY]

@@ -220,6 +220,14 @@ def study_means(study: str) -> pd.DataFrame:
     return mm.assign(all=mm.mean(axis=1))
 
 
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose columns are aligned in plain text, too."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = [heads, ["-" * width for width in widths], *rows]
+    padded = ([c.ljust(w) for c, w in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
+
+
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print Tables 1 and 2."""

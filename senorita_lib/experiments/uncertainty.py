@@ -108,3 +108,12 @@ def _seed_weights(seeds: int, draws: int, seed: int) -> npt.NDArray[np.float64]:
     normal -= normal.mean(axis=1, keepdims=True)
     heavy = np.sqrt((seeds - 1) / rng.chisquare(seeds - 1, size=(draws, 1)))
     return (1 + normal * heavy * np.sqrt(seeds / (seeds - 1))) / seeds
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """P values (N,) corrected for their number by Holm's method."""
+    order = np.argsort(p)
+    corrected = np.empty(len(p))
+    steps = p[order] * np.arange(len(p), 0, -1)
+    corrected[order] = np.maximum.accumulate(steps).clip(max=1)
+    return corrected

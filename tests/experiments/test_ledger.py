@@ -1,12 +1,13 @@
+import itertools
 import json
 
-import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
 
 from senorita_lib.evaluation import PAPER, SPLITS
-from senorita_lib.experiments import ledger
+from senorita_lib.experiments import ledger, regimes
 from senorita_lib.experiments.ledger import NOT_MEASURED, load_claims, load_ledger
 from senorita_lib.experiments.tables import load_trials
 from senorita_lib.experiments.trials import TRIALS
@@ -67,7 +68,12 @@ def test_a_difference_is_of_one_change():
 
 def test_differences_are_those_of_the_plain_means():
     """Recomputed without resampling."""
-    means = load_trials().astype({"mm": float}).groupby(["trial", "pose", "split"])["mm"].mean()
+    keys = ["trial", "pose", "split"]
+    means = load_trials().astype({"mm": float}).groupby(keys)["mm"].mean()
+    table = pd.read_csv(ROOT / "results" / "regimes.csv.gz")
+    of_heads = table.groupby(["start", *keys])["mm"].mean()
+    heads = [head for head in ("direct regression", "A2J", "AWR") if head in of_heads]
+    assert len(heads) > 1
     listed, kept = (rows["claims"] + rows["differences"] for rows in (load_claims(), load_ledger()))
     for words, row in zip(listed, kept, strict=True):
         assert (row["verdict"] == NOT_MEASURED) == (not {"compare", "costs_at_most"} & set(words))
@@ -75,8 +81,11 @@ def test_differences_are_those_of_the_plain_means():
             continue
         assert row["seeds"] >= 3 or "compare" not in words
         ends = [(tuple(p["one"]), tuple(p["other"])) for p in words.get("compare", [])]
-        for pair, found in zip(np.repeat(ends, 6, axis=0), row["comparisons"], strict=True):
-            one, other = (means[tuple(side)] for side in pair)
+        pairs = [tuple(means[end] for end in pair) for pair in ends]
+        for head, name in itertools.product(heads, words.get("add_ons", {}).values()):
+            pairs.append(tuple(of_heads[head, *end] for end in regimes.COMPARISONS[name]))
+        pairs = [pair for pair in pairs for _ in range(6)]
+        for (one, other), found in zip(pairs, row["comparisons"], strict=True):
             change = (one - other).get(found["split"], (one - other).mean())  # of "all"
             assert found["difference"] == pytest.approx(change, abs=0.0051)
 

@@ -7,8 +7,10 @@ import torch
 from conftest import ROOT
 
 from senorita_lib.experiments import regimes
+from senorita_lib.experiments.difficulty import anatomy
 from senorita_lib.experiments.regimes import Start
 from senorita_lib.experiments.trials import TRIALS, Trial, balanced_volume_loss
+from senorita_lib.experiments.uncertainty import holm
 from senorita_lib.figures.results import effects_figure
 from senorita_lib.losses import pose_loss
 
@@ -77,10 +79,17 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     poses = len(why.drop_duplicates(["trial", "pose"]))
     assert len(text) == 2 + len(pairs) + 1 + 2 + poses + 2
     assert text[-1].startswith("more seeds wanted from: ")
-    searched = regimes.search(small_data, jobs=1).splitlines()[2:]
-    assert [line.split("|")[1].strip() for line in searched] == ["joint offsets", *rate]
-    print(regimes.heads_table(["awr"]))
-    assert capsys.readouterr().out.splitlines()[2].startswith("| awr ")
+    regimes.train_regimes(list(rate), [0], small_data, jobs=1, trials=[])
+    for _ in range(2):  # what is kept stays
+        regimes.main(["--search", "--kept"])
+        refiner, heads = capsys.readouterr().out.split("\n\n")
+        assert [line.split("|")[1].strip() for line in refiner.splitlines()[2:]] == [SOME[3]]
+        head, *columns = heads.splitlines()[2].strip("| ").split("|")
+        assert (head.strip(), len([c for c in columns if "–" not in c])) == ("awr", 1)
+        shutil.rmtree(regimes.run_folder(*rate, 0, regimes.NETWORK), ignore_errors=True)
+    rows = regimes.heads_table(regimes.measured(["end", "awr"])).splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["end", "awr"]
+    assert rows[2].split("|")[-2].strip() == "–" != rows[3].split("|")[-2].strip()
     monkeypatch.setattr(regimes, "STARTS", starts | {"end": Start("awr", 0, "all")})
     with pytest.raises(ValueError, match="has a run of another recipe, wanted that of"):
         regimes.collect()
@@ -101,23 +110,31 @@ def test_docs_tell_the_effects():
     found = regimes.effects()
     assert set(found["start"]) >= {regimes.TINY, regimes.REGIMES[0]}
     page = (ROOT / "docs" / "results.md").read_text()
-    for table in (regimes.effects_table(found), regimes.anatomy_table(regimes.REGIMES[0])):
+    others = regimes.effects(regimes.RIVALS)
+    assert set(others["start"]) >= {"direct regression", "A2J", "AWR"}
+    for table in (
+        regimes.effects_table(found),
+        regimes.anatomy_table(regimes.REGIMES[0]),
+        regimes.search_tables()[1],
+        regimes.heads_table(regimes.measured(regimes.COMPARED)),
+        regimes.effects_table(others),
+    ):
         assert f"\n\n{table}\n\n" in page
 
 
 def test_holm():
     # Holm (1979): the smallest times N, the next times N - 1, never falling.
-    found = regimes.holm(np.array([0.04, 0.01, 0.03, 0.5]))
+    found = holm(np.array([0.04, 0.01, 0.03, 0.5]))
     assert found == pytest.approx([0.09, 0.04, 0.09, 0.5])
 
 
 def test_anatomy_of_bones_that_are_short_and_turned():
     true = np.zeros((2, 21, 3))
     true[:, :, 1] = np.arange(21)  # every bone along y
-    short = regimes.anatomy(0.9 * true, true, true)
+    short = anatomy(0.9 * true, true, true)
     assert short["length"] == pytest.approx(0.9)
     assert (short["along"] < 0, short["across"], short["angle"]) == (True, 0, 0)
-    turned = regimes.anatomy(true, true, true[..., [1, 0, 2]])
+    turned = anatomy(true, true, true[..., [1, 0, 2]])
     assert (turned["towards"], turned["palm"]) == (1, 0)
     assert short["in_patch"] == 1 > turned["in_patch"]
 

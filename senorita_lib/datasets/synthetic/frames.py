@@ -219,7 +219,7 @@ def _jobs(folder: Path, settings: dict[str, int]) -> list[_Job]:
     places = SyntheticTest(settings["test_per_split"], settings["seed"]).places
     frames += [(i, *place) for i, place in enumerate(places)]
     return [
-        (folder / _PARTS[split != "train"] / files.image_name(number), (index, split))
+        (folder / _PARTS[0 if split == "train" else 1] / files.image_name(number), (index, split))
         for number, split, index in frames
     ]
 
