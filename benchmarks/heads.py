@@ -2,8 +2,7 @@
 
 Parameters, multiply-adds of one image, milliseconds of a training step (eq. 3 or the head's own
 losses, in the recipe's precision), of the estimator on one image and on 32 (float32), and what
-autograd keeps of an image.
-Rows take turns; the ratio is to the integral head in the same run.
+autograd keeps of an image. Rows take turns; the ratio is to the integral head in the same run.
 """
 
 import sys

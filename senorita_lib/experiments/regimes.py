@@ -75,13 +75,12 @@ REGIMES = [name for name, start in STARTS.items() if start.trials in ("all", "so
 MODELS = {1: "integral"} | {number: f"Model {number}" for number in (2, 3, 4)}
 RIVALS: list[str] = LISTED["heads"]
 COMPARED = [name for name in STARTS if name.split(",")[0] in RIVALS]  # also with other budgets
-
 RATES = {
-    _at_rate(name, rate): LISTED["rates"]["network"] | {"learning_rate": rate}
+    _at_rate(name, rate): NETWORKS[name] | LISTED["rates"]["network"] | {"learning_rate": rate}
     for name in RIVALS
     for rate in LISTED["rates"]["tried"]
 }
-NETWORKS |= {name: NETWORKS[name.split(" at ")[0]] | own for name, own in RATES.items()}
+NETWORKS |= RATES
 STARTS |= {name: Start(name, 0.0, "none") for name in RATES}
 TRIALS: dict[str, Trial] = {
     name: read_trial(**LISTED[step] | values)

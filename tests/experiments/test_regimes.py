@@ -80,13 +80,16 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     assert len(text) == 2 + len(pairs) + 1 + 2 + poses + 2
     assert text[-1].startswith("more seeds wanted from: ")
     regimes.train_regimes(list(rate), [0], small_data, jobs=1, trials=[])
-    for _ in range(2):  # what is kept stays
+    folder = regimes.run_folder(*rate, 0, regimes.NETWORK)
+    for trained in (True, False):  # what is kept stays
+        assert folder.exists() == trained
         regimes.main(["--search", "--kept"])
         refiner, heads = capsys.readouterr().out.split("\n\n")
         assert [line.split("|")[1].strip() for line in refiner.splitlines()[2:]] == [SOME[3]]
         head, *columns = heads.splitlines()[2].strip("| ").split("|")
         assert (head.strip(), len([c for c in columns if "–" not in c])) == ("awr", 1)
-        shutil.rmtree(regimes.run_folder(*rate, 0, regimes.NETWORK), ignore_errors=True)
+        if trained:
+            shutil.rmtree(folder)
     rows = regimes.heads_table(regimes.measured(["end", "awr"])).splitlines()
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["end", "awr"]
     assert rows[2].split("|")[-2].strip() == "–" != rows[3].split("|")[-2].strip()

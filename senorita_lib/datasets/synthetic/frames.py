@@ -215,12 +215,12 @@ def _write(folder: Path, settings: dict[str, int], workers: int | None, progress
 
 
 def _jobs(folder: Path, settings: dict[str, int]) -> list[_Job]:
-    frames = [(i, "train", i) for i in range(settings["train"])]
+    train, test = (folder / part for part in _PARTS)
     places = SyntheticTest(settings["test_per_split"], settings["seed"]).places
-    frames += [(i, *place) for i, place in enumerate(places)]
+    frames = [(train, i, "train", i) for i in range(settings["train"])]
+    frames += [(test, i, *place) for i, place in enumerate(places)]
     return [
-        (folder / _PARTS[0 if split == "train" else 1] / files.image_name(number), (index, split))
-        for number, split, index in frames
+        (part / files.image_name(number), (index, split)) for part, number, split, index in frames
     ]
 
 
