@@ -30,14 +30,17 @@ _LEAST_MM, _RELIEF_MM, _DEEP_MM = 60.0, 260.0, 60.0  # no camera sees nearer; se
 # What is near lies farther from the box's middle than what is far, in half boxes; right frames:
 # 0.03 at most.
 _OUTSIDE = 0.1
-_HOLLOW = 0.1  # how much more a surface bulges the other way round; right frames: 0.05 at most
+_HOLLOW = 0.05  # how much more a surface bulges the other way round; right frames: mostly less
 _FILLED, _FLAT_MM = 0.9, 8.0  # hands fill 0.81 of a box at most, and are 2 to 30 mm off a plane
 _HOLES = 0.25  # share of a hand's outline without depth; right frames: 0.23 at most
-_BEHIND = 0.35  # share of the crop's border at the hand's depth; an arm alone: 0.21 at most
+_BEHIND = 0.23  # share of the crop's border at the hand's depth; an arm alone: 0.21 at most
 _SECOND_MM, _SECOND_MM2 = 14.0, 2000.0  # radius and area of a second hand; other parts: 10 mm
 _VISIBLE_MM = 105.0  # from the image's border to a hand's far end, if it is all there
-_THROUGH_MM, _BESIDE_MM = 25.0, 90.0  # an arm's width at the box's sides; away from its end
+_THROUGH_MM, _BESIDE_MM = 25.0, 75.0  # an arm's width at the box's sides; away from its end
+_WIDER_MM = 65.0  # at one side of the box: no wrist
+_BETWEEN_MM = 100.0  # between two places where hand and arm leave the image
 _NEAREST_MM, _FARTHEST_MM, _FEWEST_PX = 180.0, 1000.0, 50  # what networks have seen
+_JUMP_MM = 30.0  # between neighbouring pixels of two things, at 500 mm
 _NARROW_MM, _WIDE_MM = 50.0, 350.0  # boxes around hands: 57 to 230 mm
 
 
@@ -160,11 +163,20 @@ def _check_scale(
         advice = "convert it: depth is focal length in px times baseline in mm, divided by it"
         return Finding("inverted", wrong, advice)
     radius = _radius(mask) * z / camera.fx
-    slim = 2 * _SLIM_MM if values.max() <= 255 else _SLIM_MM  # what 8 bit hold
+    largest = values.max()
+    stretched = largest == 255  # to 8 bit
+    slim = 2 * _SLIM_MM if largest <= 255 else _SLIM_MM  # what 8 bit hold
     # Without a box, what is nearest may be a table's corner: a wrong refusal is worse.
     distant = _NO_HAND_MM if quick and box is None else _DISTANT_MM
-    wide, narrow = radius > _THICK_MM and z > distant, radius < slim and z < _CLOSE_MM
+    wide = radius > _THICK_MM and z > distant
+    narrow = radius < slim and z < (largest if stretched else _CLOSE_MM)
     if mask.mean() > _FILLED or not (wide or narrow):  # a wall may have any size
+        return None
+    if box is not None:
+        in_mm = narrow and max(box[2] - box[0], box[3] - box[1]) * z / camera.fx > _NARROW_MM
+    else:
+        in_mm = _SLIM_MM / 1.1 < _radius_in_mm(values, camera, z, wide) < 1.1 * _THICK_MM
+    if in_mm and not stretched:
         return None
     sizes = np.log([radius / _RADIUS_MM, z / _AWAY_MM])
     unit = min(_UNITS, key=lambda unit: ((sizes + np.log(unit)) ** 2).sum())
@@ -172,6 +184,28 @@ def _check_scale(
     wanted = f"a palm or an arm is about {2 * _RADIUS_MM:.0f} mm wide"
     message = f"depth_mm looks like {_UNITS[unit]}: {found}, and {wanted}"
     return Finding("units", message, f"multiply by the camera's depth scale, {unit:g} mm or so")
+
+
+def _radius_in_mm(values: np.ndarray, camera: Camera, z: float, wide: bool) -> float:
+    """Radius of the hand or arm that is about z away if depths are in mm; 0 if there is none."""
+    depth = np.rint(values).clip(0, 65535).astype(np.uint16)
+    try:
+        box = find_hand_box(values, camera)
+        own = box_middle(depth, box, camera)[2]
+    except ValueError:  # no hand, or depths as small as metres
+        return 0.0
+    if not z / 1.5 < own < 1.5 * z:
+        return 0.0
+    # A finger of a giant's hand is as large as a hand: what belongs to it, up to jumps in depth.
+    more = 2 * (box[2] - box[0]) * np.array([-1, -1, 1, 1]) if wide else 0
+    window = cv2.medianBlur(np.ascontiguousarray(_inside(depth, box + more)), 5)
+    square = np.ones((3, 3), np.uint8)
+    jump = cv2.dilate(window, square) - cv2.erode(window, square)
+    whole = (window > 0) & (jump < max(_JUMP_MM, _JUMP_MM / NOMINAL_MM * own))
+    _, labels = cv2.connectedComponents(whole.astype(np.uint8))
+    hand = whole & (np.abs(window - own.astype(np.float32)) <= CUBE_MM / 2)
+    most = np.bincount(labels[hand], minlength=1).argmax()
+    return _radius(labels == most) * own / camera.fx if most else 0.0
 
 
 def _inverted(values: np.ndarray, camera: Camera, box: np.ndarray, given: bool, quick: bool) -> str:
@@ -265,6 +299,23 @@ def _bulge(values: np.ndarray, camera: Camera) -> float:
     return float(relief[rim > 0].mean() - relief[core > 0].mean())
 
 
+def _exits(depth: np.ndarray, z: float, box: tuple[int, int, int, int], pixel: float) -> int:
+    """At how many places what is in a box, at z mm, leaves the image, whose pixels are so wide."""
+    x1, y1, x2, y2 = box
+    near = (depth > 0) & (np.abs(depth.astype(np.float32) - z) <= CUBE_MM)
+    closed = cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    _, labels = cv2.connectedComponents(closed)
+    pixels = np.bincount(labels[y1:y2, x1:x2].ravel(), minlength=2)
+    thing = (labels == 1 + pixels[1:].argmax()).astype(np.uint8)
+    around = np.concatenate([thing[0], thing[1:, -1], thing[-1, -2::-1], thing[-2:0:-1, 0]])
+    # Without narrow parts and gaps, and round once more for those at the ends.
+    around = np.tile(around, 2)[None]
+    for change, mm in ((cv2.MORPH_CLOSE, _BETWEEN_MM), (cv2.MORPH_OPEN, _THROUGH_MM)):
+        around = cv2.morphologyEx(around, change, np.ones((1, int(mm / pixel) | 1), np.uint8))
+    around = around[0, around.size // 4 : -around.size // 4]
+    return int((around & ~np.roll(around, 1)).sum())
+
+
 def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) -> list[Finding]:
     """What is wrong with the hand in a box of a frame in mm."""
     height, width = depth.shape
@@ -302,6 +353,8 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
     crop = cropping.cut_square(depth, round(u - side / 2), round(v - side / 2), round(side))
     border = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]]).astype(float)
     behind = float(((border > 0) & (np.abs(border - z) <= CUBE_MM / 2)).mean())
+    exits = 0 if given else _exits(depth, z, (x1, y1, x2, y2), pixel)
+    middle_of_image = "hold the hand in the middle of the image"
     warnings = (
         ("near", z < _NEAREST_MM, f"the hand is {z:.0f} mm away",
          f"hold it beyond {_NEAREST_MM:.0f} mm"),
@@ -314,8 +367,9 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
         ("holes", holes > _HOLES, f"{holes:.0%} of the hand's outline has no depth",
          "avoid sunlight and dark or shiny gloves, and clean the lens"),
         ("cut", visible < _VISIBLE_MM,
-         f"only {visible:.0f} mm of the hand are in the image, at its border",
-         "hold the hand in the middle of the image"),
+         f"only {visible:.0f} mm of the hand are in the image, at its border", middle_of_image),
+        ("cut", exits > 1 and visible >= _VISIBLE_MM,
+         f"hand and arm leave the image at {exits} places", middle_of_image),
         ("two hands", second * pixel > _SECOND_MM,
          f"a second thing, {2 * second * pixel:.0f} mm wide, is beside the hand in the box",
          "draw the box around one hand"),
@@ -324,10 +378,11 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
          "hold the hand farther from body, table or wall"),
     )  # fmt: skip
     found = [Finding(name, what, do, "warning") for name, wrong, what, do in warnings if wrong]
-    if given and max(min(sides[:2]), min(sides[2:])) > _THROUGH_MM:
+    through = max(min(sides[:2]), min(sides[2:])) > _THROUGH_MM or max(sides) > _WIDER_MM
+    if given and through:
         end = find_hand_box(depth, camera)
         away = np.linalg.norm((end[:2] + end[2:] - box[:2] - box[2:]) / 2) * pixel
-        arm = f"what is in the box passes through it, and a hand is {away:.0f} mm from there"
+        arm = f"what is in the box goes on beyond it, and a hand is {away:.0f} mm from there"
         advice = f"draw the box around the hand, {end.astype(int).tolist()}, say"
         found += [Finding("arm", arm, advice)] if away > _BESIDE_MM else []
     return found

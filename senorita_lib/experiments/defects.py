@@ -14,12 +14,14 @@ import pandas as pd
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
+from senorita_lib.cropping import CUBE_MM, box_middle
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.datasets.synthetic.meshtest import TESTS
 from senorita_lib.diagnosis import check_frame, refuse_scale
 from senorita_lib.evaluation import TEST_SPLITS
 
 _SMALL = Camera(215.0, 215.0, 160.0, 120.0, 320, 240)
+_BLIND_MM = 100.0  # no depth from what is nearer
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,18 @@ def _holed(view: View) -> np.ndarray:
 
 
 def _plane(view: View, z: float) -> np.ndarray:
-    """A wall, slanted by a tenth, mm."""
-    across = (np.arange(view.camera.width) - view.camera.cx) / view.camera.fx
+    """A wall, slanted by a tenth, z mm away where the hand is."""
+    middle = view.camera.project(view.joints.mean(axis=0))[0]
+    across = (np.arange(view.camera.width) - middle) / view.camera.fx
     return np.broadcast_to(np.rint(z * (1 + 0.1 * across)), view.depth.shape).astype(np.uint16)
 
 
 def _background(view: View) -> View | None:
-    """A wall that the hand touches; None where only a part of the hand is near it."""
-    z = view.joints[:, 2]
-    if z.max() - z.mean() > 60:
+    """A wall that the hand touches; None where it would not be in the crop's cube."""
+    z = view.joints[:, 2].max() + 20
+    if z - box_middle(view.depth, view.box, view.camera)[2] > 0.9 * CUBE_MM / 2:
         return None
-    wall = _plane(view, z.max() + 20)
+    wall = _plane(view, z)
     return replace(view, depth=np.minimum(np.where(view.depth > 0, view.depth, 65535), wall))
 
 
@@ -87,15 +90,15 @@ def _speckle(view: View) -> np.ndarray:
     return np.where(seen, view.depth.max(), 0).astype(np.uint16)
 
 
-def _warped(view: View, ratio: float, shift: np.ndarray, by: float) -> View:
-    """All pixels moved to ratio * pixel + shift, and farther away by some mm."""
+def _warped(view: View, scale: np.ndarray, shift: np.ndarray, by: float = 0) -> View:
+    """All pixels moved to scale (2,) * pixel + shift, and farther away by some mm."""
     camera, joints = view.camera, view.joints + [0, 0, by]
     size = camera.width, camera.height
-    matrix = np.column_stack([ratio * np.eye(2), shift])
+    matrix = np.column_stack([np.diag(scale), shift])
     depth = cv2.warpAffine(view.depth, matrix, size, flags=cv2.INTER_NEAREST).astype(np.int32)
-    depth = np.where(depth > 0, depth + round(by), 0).clip(0, 65535).astype(np.uint16)
-    box = (ratio * view.box.reshape(2, 2) + shift).clip(0, size).ravel()
-    return replace(view, depth=depth, box=box, joints=joints)
+    depth = np.where((depth > 0) & (depth + by > _BLIND_MM), depth + round(by), 0)
+    box = np.sort(scale * view.box.reshape(2, 2) + shift, axis=0).clip(0, size).ravel()
+    return replace(view, depth=depth.clip(0, 65535).astype(np.uint16), box=box, joints=joints)
 
 
 def _at(z: float) -> Callable[[View], View]:
@@ -104,19 +107,22 @@ def _at(z: float) -> Callable[[View], View]:
     def change(view: View) -> View:
         u, v, before = view.camera.project(view.joints.mean(axis=0))
         ratio = before / z
-        return _warped(view, ratio, (1 - ratio) * np.array([u, v]), z - before)
+        return _warped(view, np.full(2, ratio), (1 - ratio) * np.array([u, v]), z - before)
 
     return change
 
 
 def _cut(view: View) -> View:
-    """Moved until the middle of the box is at the border that the fingers point to."""
+    """The image ends at the middle of the box, where the fingers would begin."""
     pixels = view.camera.project(view.joints)[:, :2]
-    way, shift = pixels[2:6].mean(axis=0) - pixels[0], np.zeros(2)
+    way, box = pixels[2:6].mean(axis=0) - pixels[0], view.box
+    kept = np.array([0, 0, view.camera.width, view.camera.height])
     axis = int(np.abs(way).argmax())
-    border = (view.camera.width, view.camera.height)[axis] if way[axis] > 0 else 0
-    shift[axis] = border - (view.box[axis] + view.box[axis + 2]) / 2
-    return _warped(view, 1.0, shift, 0)
+    kept[axis + 2 * (way[axis] > 0)] = (box[axis] + box[axis + 2]) / 2
+    x1, y1, x2, y2 = map(int, kept)
+    box = box.clip([x1, y1, x1, y1], [x2, y2, x2, y2]) - [x1, y1, x1, y1]
+    camera = view.camera.cropped(x1, y1, x2, y2)
+    return replace(view, depth=view.depth[y1:y2, x1:x2], camera=camera, box=box)
 
 
 def _arm(view: View) -> View | None:
@@ -134,14 +140,13 @@ def _arm(view: View) -> View | None:
 
 
 def _two_hands(view: View) -> View | None:
-    """The hand once more beside itself, and a box around both; None where there is no room."""
+    """A mirrored hand beside it, the arms apart, and a box around both; None without room."""
     x1, _, x2, _ = view.box
-    shift = np.array([x2 - x1, 0.0]) * 1.05
-    if x2 + shift[0] > view.camera.width:
-        shift = -shift
-    if x1 + shift[0] < 0:
+    arm = view.joints[0, 0] - view.joints[2:6, 0].mean()
+    mirror = x1 - 0.05 * (x2 - x1) if arm > 0 else x2 + 0.05 * (x2 - x1)
+    if not 0 <= 2 * mirror - (x2 if arm > 0 else x1) <= view.camera.width:
         return None
-    other = _warped(view, 1.0, shift, 0)
+    other = _warped(view, np.array([-1.0, 1.0]), np.array([2 * mirror, 0.0]))
     depth = np.minimum(*(np.where(v.depth > 0, v.depth, 65535) for v in (view, other)))
     box = np.concatenate([np.minimum(view.box, other.box)[:2], np.maximum(view.box, other.box)[2:]])
     return replace(view, depth=depth * (depth < 65535), box=box)
