@@ -83,7 +83,7 @@ claims-small: env ## eq. 4 and refinement at several distances from the truth (m
 	$(PY) -m senorita_lib.experiments.regimes $(ARGS)
 
 rivals: env ## A2J, AWR and direct regression on the same images, and the add-ons on them (many hours; resumes)
-	$(PY) -m senorita_lib.experiments.regimes --starts "integral regression" "direct regression" "direct regression, more images" A2J AWR $(ARGS)
+	$(PY) -m senorita_lib.experiments.regimes --heads $(ARGS)
 
 small: env data ## make the weights that come with the package anew (hours on two cores)
 	$(PY) -m senorita_lib small --set source=open handedness=True validation_share=0.1 --data $(DATA) --folder runs/open

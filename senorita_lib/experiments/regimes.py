@@ -2,8 +2,8 @@
 
 ``python -m senorita_lib.experiments.regimes`` trains Model 1 of recipe ``small`` for each seed and
 keeps weights on its way down. From each of these starts it trains what ``regimes.toml`` lists, on
-the same images in the same order. ``--starts "integral regression" A2J AWR`` does so with those
-heads (:mod:`senorita_lib.rivals`), each with a rate of its own and the same images. Either takes
+the same images in the same order. ``--heads`` does so with the heads of other methods
+(:mod:`senorita_lib.rivals`), each with a rate of its own and the same images. Either takes
 many hours on two cores; killed, it goes on where it was, and shows how long is left. Runs are under
 ``runs/regimes``; errors go to ``results/regimes.csv.gz``, where a start of a seed is whole or
 absent.
@@ -70,11 +70,12 @@ def _at_rate(head: str, rate: float) -> str:
 
 LISTED = read_toml(__file__)
 NETWORKS = {name: LISTED["network"] | changes for name, changes in LISTED["networks"].items()}
+NETWORKS |= {n: LISTED["network"] | LISTED["head"] | own for n, own in LISTED["heads"].items()}
 STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
 REGIMES = [name for name, start in STARTS.items() if start.trials in ("all", "some")]
 MODELS = {1: "integral"} | {number: f"Model {number}" for number in (2, 3, 4)}
-RIVALS: list[str] = LISTED["heads"]
-COMPARED = [name for name in STARTS if name.split(",")[0] in RIVALS]  # also with other budgets
+COMPARED = [*LISTED["heads"]]
+RIVALS = [name for name in COMPARED if "pose_images" not in LISTED["heads"][name]]  # same images
 RATES = {
     _at_rate(name, rate): NETWORKS[name] | LISTED["rates"]["network"] | {"learning_rate": rate}
     for name in RIVALS
@@ -387,6 +388,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--starts", nargs="+", choices=[*REGIMES, *COMPARED], default=REGIMES, metavar="START"
+    )
+    parser.add_argument(
+        "--heads", dest="starts", action="store_const", const=COMPARED, help="of other methods"
     )
     parser.add_argument(
         "--seeds", type=int, nargs="+", choices=range(MOST_SEEDS), default=[0, 1, 2]
