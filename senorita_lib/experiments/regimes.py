@@ -2,8 +2,8 @@
 
 ``python -m senorita_lib.experiments.regimes`` trains Model 1 of recipe ``small`` for each seed and
 keeps weights on its way down. From each of these starts it trains what ``regimes.toml`` lists, on
-the same images in the same order. ``--heads`` does so with the heads of other methods
-(:mod:`senorita_lib.rivals`), each with a rate of its own and the same images. Either takes
+the same images in the same order. ``--heads`` does so with the paper's head and those of other
+methods (:mod:`senorita_lib.rivals`), each with a rate of its own and the same images. Either takes
 many hours on two cores; killed, it goes on where it was, and shows how long is left. Runs are under
 ``runs/regimes``; errors go to ``results/regimes.csv.gz``, where a start of a seed is whole or
 absent.
@@ -74,6 +74,7 @@ NETWORKS |= {n: LISTED["network"] | LISTED["head"] | own for n, own in LISTED["h
 STARTS = {name: Start(**values) for name, values in LISTED["starts"].items()}
 REGIMES = [name for name, start in STARTS.items() if start.trials in ("all", "some")]
 MODELS = {1: "integral"} | {number: f"Model {number}" for number in (2, 3, 4)}
+OWN = "integral regression"  # the paper's head
 COMPARED = [*LISTED["heads"]]
 RIVALS = [name for name in COMPARED if "pose_images" not in LISTED["heads"][name]]  # same images
 RATES = {
@@ -386,11 +387,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "python -m senorita_lib.experiments.regimes", description=__doc__
     )
-    parser.add_argument(
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
         "--starts", nargs="+", choices=[*REGIMES, *COMPARED], default=REGIMES, metavar="START"
     )
-    parser.add_argument(
-        "--heads", dest="starts", action="store_const", const=COMPARED, help="of other methods"
+    either.add_argument(
+        "--heads", dest="starts", action="store_const", const=COMPARED, help="all that are compared"
     )
     parser.add_argument(
         "--seeds", type=int, nargs="+", choices=range(MOST_SEEDS), default=[0, 1, 2]
