@@ -39,7 +39,7 @@ def hand_candidates(depth: np.ndarray, camera: Camera) -> np.ndarray:
 
     Of a checked frame, uint16 mm; raises :class:`.HandNotFoundError` without a surface as large.
     """
-    step = max(1, camera.width // _CELLS)
+    step = max(1, min(camera.width // _CELLS, camera.height))
     first = step // 2
     # The median takes stray pixels away.
     z = cv2.medianBlur(np.ascontiguousarray(depth[first::step, first::step]), 3).astype(float)

@@ -135,12 +135,13 @@ def check(arguments: Sequence[str]) -> None:
 
         submission.main([chosen.path, *filter(None, [chosen.boxes])])
     elif Path(chosen.path).expanduser().is_file():
-        from senorita_lib import camera, diagnosis, recordings
+        from senorita_lib import Predictor, camera, recordings
 
         depth = recordings.read_depth(chosen.path, chosen.scale)
         if not chosen.camera:
             raise ValueError(f"{chosen.path} is a frame, wanted its --camera, too")
-        report = diagnosis.check_frame(depth, camera.find_camera(chosen.camera), chosen.box)
+        lens = camera.find_camera(chosen.camera)
+        report = Predictor.load("small").check(depth, lens, chosen.box)
         print(report)
         parser.exit(0 if report.ok else 1)
     else:

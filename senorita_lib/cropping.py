@@ -216,7 +216,8 @@ def box_middle(depth: np.ndarray, box: np.ndarray, camera: Camera) -> np.ndarray
 
     Raises :class:`HandNotFoundError`, as :func:`crop_hand`, which looks in the square around it.
     """
-    x1, y1, x2, y2 = (max(int(v), 0) for v in box)
+    x1, y1 = np.maximum(box[:2], 0).astype(int).tolist()
+    x2, y2 = np.minimum(box[2:], depth.shape[::-1]).astype(int).tolist()
     inside = np.zeros_like(depth)
     inside[y1:y2, x1:x2] = depth[y1:y2, x1:x2]
     side = max(x2 - x1, y2 - y1)

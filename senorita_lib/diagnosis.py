@@ -25,12 +25,14 @@ _UNITS = {
 # 190 to 850 mm away, 480 mm mostly. Only what is outside in both is in another unit.
 _RADIUS_MM, _AWAY_MM = 36.0, 480.0
 _SLIM_MM, _THICK_MM, _CLOSE_MM, _DISTANT_MM = 11.0, 60.0, 200.0, 900.0
+_SLIM_8_BIT_MM = 15.0
+_CM_BOXES_MM = 58.0, 75.0  # wider than boxes if cm are taken for mm: half the image, or all
 _NO_HAND_MM = 1500.0  # networks have seen hands up to 800 mm
 _LEAST_MM, _RELIEF_MM, _DEEP_MM = 60.0, 260.0, 60.0  # no camera sees nearer; see below
 # What is near lies farther from the box's middle than what is far, in half boxes; right frames:
 # 0.03 at most.
 _OUTSIDE = 0.1
-_HOLLOW = 0.05  # how much more a surface bulges the other way round; right frames: mostly less
+_HOLLOW = 0.05  # how much more a surface bulges the other way round; 1 in 200 right frames: more
 _FILLED, _FLAT_MM = 0.9, 8.0  # hands fill 0.81 of a box at most, and are 2 to 30 mm off a plane
 _HOLES = 0.25  # share of a hand's outline without depth; right frames: 0.23 at most
 _BEHIND = 0.23  # share of the crop's border at the hand's depth; an arm alone: 0.21 at most
@@ -97,18 +99,37 @@ def check_frame(depth_mm: np.ndarray, camera: Camera, box: Box | None = None) ->
         corners = None if box is None else cropping.checked_box(box, camera)
     except ValueError as error:
         return Report((Finding("box", str(error), "draw the box around the hand, in pixels"),))
-    if found := _check_scale(raw, camera, corners):
-        return Report((found,), corners)
+    scale = _check_scale(raw, camera, corners)
+    # Whole depths up to 255 are in 8 bit, or of a hand that is too near: both are told.
+    ambiguous = raw.dtype.kind in "ui" and raw.max() <= 255
+    if scale and not (ambiguous and scale.name == "units"):
+        return Report((scale,), corners)
     try:
         depth = cropping.checked_depth(raw, camera)
+        if raw.dtype != np.uint16 and not scale:  # the predictor sees depths that are changed
+            scale = _check_scale(depth, camera, corners, quick=True)
+            if scale:
+                return Report((scale,), corners)
         corners = find_hand_box(depth, camera) if corners is None else corners
         findings = _surface(depth, camera, corners, given=box is not None)
     except HandNotFoundError as error:
-        advice = "hold the hand before the camera, as what is nearest to it, and the box around it"
-        findings = [Finding("no hand", str(error), advice)]
+        findings = [no_hand(error)]
     except ValueError as error:
         findings = [Finding("values", str(error), "give depths in mm, 0 where there is none")]
+    if scale:
+        findings = [scale, *(finding for finding in findings if finding.name != "units")]
     return Report(tuple(sorted(findings, key=lambda f: f.severity)), corners)
+
+
+def no_hand(error: HandNotFoundError) -> Finding:
+    """That no hand is found."""
+    advice = "hold the hand before the camera, as what is nearest to it, and the box around it"
+    return Finding("no hand", str(error), advice)
+
+
+def cut(evidence: str) -> Finding:
+    """That the image's border cuts the hand."""
+    return Finding("cut", evidence, "hold the hand in the middle of the image", "warning")
 
 
 def refuse_scale(depth: np.ndarray, camera: Camera, box: np.ndarray | None) -> None:
@@ -163,21 +184,21 @@ def _check_scale(
         advice = "convert it: depth is focal length in px times baseline in mm, divided by it"
         return Finding("inverted", wrong, advice)
     radius = _radius(mask) * z / camera.fx
-    largest = values.max()
-    stretched = largest == 255  # to 8 bit
-    slim = 2 * _SLIM_MM if largest <= 255 else _SLIM_MM  # what 8 bit hold
+    eight_bit = values.max() <= 255  # then depths have few steps, and hands may be as near
+    slim = 2 * _SLIM_MM if eight_bit else _SLIM_MM
     # Without a box, what is nearest may be a table's corner: a wrong refusal is worse.
     distant = _NO_HAND_MM if quick and box is None else _DISTANT_MM
     wide = radius > _THICK_MM and z > distant
-    narrow = radius < slim and z < (largest if stretched else _CLOSE_MM)
+    narrow = radius < slim and z < (255 if eight_bit else _CLOSE_MM)
     if mask.mean() > _FILLED or not (wide or narrow):  # a wall may have any size
         return None
-    if box is not None:
-        in_mm = narrow and max(box[2] - box[0], box[3] - box[1]) * z / camera.fx > _NARROW_MM
-    else:
-        in_mm = _SLIM_MM / 1.1 < _radius_in_mm(values, camera, z, wide) < 1.1 * _THICK_MM
-    if in_mm and not stretched:
+    least = _SLIM_8_BIT_MM if eight_bit else _SLIM_MM / 1.1
+    if least < _radius_in_mm(values, camera, box, z, wide) < 1.1 * _THICK_MM:
         return None
+    if box is not None and narrow and not eight_bit:
+        across = max(box[2] - box[0], box[3] - box[1])
+        if across * z / camera.fx > _CM_BOXES_MM[int(across > camera.width / 2)]:
+            return None
     sizes = np.log([radius / _RADIUS_MM, z / _AWAY_MM])
     unit = min(_UNITS, key=lambda unit: ((sizes + np.log(unit)) ** 2).sum())
     found = f"what is nearest is {2 * radius:.3g} mm wide at {z:.4g} mm"
@@ -186,22 +207,25 @@ def _check_scale(
     return Finding("units", message, f"multiply by the camera's depth scale, {unit:g} mm or so")
 
 
-def _radius_in_mm(values: np.ndarray, camera: Camera, z: float, wide: bool) -> float:
+def _radius_in_mm(
+    values: np.ndarray, camera: Camera, box: np.ndarray | None, z: float, wide: bool
+) -> float:
     """Radius of the hand or arm that is about z away if depths are in mm; 0 if there is none."""
     depth = np.rint(values).clip(0, 65535).astype(np.uint16)
     try:
-        box = find_hand_box(values, camera)
-        own = box_middle(depth, box, camera)[2]
+        found = find_hand_box(values, camera) if box is None else box
+        own = box_middle(depth, found, camera)[2]
     except ValueError:  # no hand, or depths as small as metres
         return 0.0
     if not z / 1.5 < own < 1.5 * z:
         return 0.0
-    # A finger of a giant's hand is as large as a hand: what belongs to it, up to jumps in depth.
-    more = 2 * (box[2] - box[0]) * np.array([-1, -1, 1, 1]) if wide else 0
-    window = cv2.medianBlur(np.ascontiguousarray(_inside(depth, box + more)), 5)
+    # In smaller units a hand is a giant's, whose finger has a hand's size: so the whole surface is
+    # taken, up to jumps in depth.
+    more = 2 * (found[2] - found[0]) * np.array([-1, -1, 1, 1]) if wide and box is None else 0
+    window = cv2.medianBlur(np.ascontiguousarray(_inside(depth, found + more)), 5)
     square = np.ones((3, 3), np.uint8)
     jump = cv2.dilate(window, square) - cv2.erode(window, square)
-    whole = (window > 0) & (jump < max(_JUMP_MM, _JUMP_MM / NOMINAL_MM * own))
+    whole = (window > 0) & (jump < _JUMP_MM / NOMINAL_MM * own)
     _, labels = cv2.connectedComponents(whole.astype(np.uint8))
     hand = whole & (np.abs(window - own.astype(np.float32)) <= CUBE_MM / 2)
     most = np.bincount(labels[hand], minlength=1).argmax()
@@ -231,7 +255,10 @@ def _inverted(values: np.ndarray, camera: Camera, box: np.ndarray, given: bool, 
 def _hollow(values: np.ndarray, camera: Camera) -> float:
     """How much more what is nearest bulges when near things have the larger numbers."""
     turned = np.divide(1, values, out=np.zeros_like(values), where=values > 0)
-    return _bulge(turned, camera) - _bulge(values, camera)
+    try:
+        return _bulge(turned, camera) - _bulge(values, camera)
+    except HandNotFoundError:  # not one of them has a surface to compare
+        return 0.0
 
 
 def _as_mm(values: np.ndarray, level: float) -> np.ndarray:
@@ -300,7 +327,10 @@ def _bulge(values: np.ndarray, camera: Camera) -> float:
 
 
 def _exits(depth: np.ndarray, z: float, box: tuple[int, int, int, int], pixel: float) -> int:
-    """At how many places what is in a box, at z mm, leaves the image, whose pixels are so wide."""
+    """At how many places hand and arm, in a box and z mm away, cross the image's border.
+
+    A ``pixel`` is as wide there, mm.
+    """
     x1, y1, x2, y2 = box
     near = (depth > 0) & (np.abs(depth.astype(np.float32) - z) <= CUBE_MM)
     closed = cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
@@ -354,8 +384,9 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
     border = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]]).astype(float)
     behind = float(((border > 0) & (np.abs(border - z) <= CUBE_MM / 2)).mean())
     exits = 0 if given else _exits(depth, z, (x1, y1, x2, y2), pixel)
-    middle_of_image = "hold the hand in the middle of the image"
     warnings = (
+        ("units", depth.max() <= 255, f"the largest depth is {depth.max()}, as if in 8 bit",
+         "read the image with cv2.IMREAD_UNCHANGED, and do not convert it to 8 bit"),
         ("near", z < _NEAREST_MM, f"the hand is {z:.0f} mm away",
          f"hold it beyond {_NEAREST_MM:.0f} mm"),
         ("far", z > _FARTHEST_MM or side < _FEWEST_PX,
@@ -366,10 +397,6 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
          "draw it around the hand alone, 100 to 250 mm wide"),
         ("holes", holes > _HOLES, f"{holes:.0%} of the hand's outline has no depth",
          "avoid sunlight and dark or shiny gloves, and clean the lens"),
-        ("cut", visible < _VISIBLE_MM,
-         f"only {visible:.0f} mm of the hand are in the image, at its border", middle_of_image),
-        ("cut", exits > 1 and visible >= _VISIBLE_MM,
-         f"hand and arm leave the image at {exits} places", middle_of_image),
         ("two hands", second * pixel > _SECOND_MM,
          f"a second thing, {2 * second * pixel:.0f} mm wide, is beside the hand in the box",
          "draw the box around one hand"),
@@ -378,6 +405,10 @@ def _surface(depth: np.ndarray, camera: Camera, box: np.ndarray, given: bool) ->
          "hold the hand farther from body, table or wall"),
     )  # fmt: skip
     found = [Finding(name, what, do, "warning") for name, wrong, what, do in warnings if wrong]
+    if visible < _VISIBLE_MM:
+        found += [cut(f"only {visible:.0f} mm of the hand are in the image, at its border")]
+    elif exits > 1:
+        found += [cut(f"hand and arm leave the image at {exits} places")]
     through = max(min(sides[:2]), min(sides[2:])) > _THROUGH_MM or max(sides) > _WIDER_MM
     if given and through:
         end = find_hand_box(depth, camera)

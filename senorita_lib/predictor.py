@@ -16,6 +16,7 @@ from senorita_lib._arguments import check_device, is_left
 from senorita_lib.boxes import find_hand_box, hand_candidates
 from senorita_lib.camera import Camera
 from senorita_lib.cropping import CUBE_MM, Box, CropBatch, HandCrop, HandNotFoundError
+from senorita_lib.diagnosis import Finding, Report
 from senorita_lib.files import user_path
 from senorita_lib.model import HandPoseNet, Prediction
 from senorita_lib.views import Turn, crop_views, depth_window, upright
@@ -25,6 +26,7 @@ _QUARTERS = 0.0, 90.0, 180.0, 270.0  # degrees
 _PLACES = 3  # of a frame without a box: the hand is at one of them in 98 of 100
 _SURE = 0.65  # of a left hand: least error if two in three hands are right
 _BESIDE = torch.tensor([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]) * 15.0  # mm
+_BORDER_MM, _CUT = 8.0, 2  # a cut hand has so many joints so close to the image's border
 _MOST_MM = 200.0  # expected error: all that is known then is that there is no pose
 _LOST = 1.3  # times the spread after the search: with more the hand is not where it was
 
@@ -119,6 +121,34 @@ class Predictor:
         except ValueError as error:
             error.args = (diagnosis.explained(str(error), depth_mm, camera, box),)
             raise
+
+    def check(
+        self, depth_mm: np.ndarray, camera: Camera, box: Box | None = None,
+        left: bool | str = "auto",
+    ) -> Report:  # fmt: skip
+        """:func:`.check_frame`, and what the pose adds: joints at the image's border, a left hand.
+
+        Arguments, errors: as there and in :meth:`predict`. Where the frame has an error, nothing is
+        predicted. A left hand is only reported if nobody says which hand it is.
+        """
+        report = diagnosis.check_frame(depth_mm, camera, box)
+        if not report.ok:
+            return report
+        try:
+            pose = self._predict_pose(depth_mm, camera, box, left, None)
+        except HandNotFoundError as error:
+            return replace(report, findings=(diagnosis.no_hand(error), *report.findings))
+        found, size = list(report.findings), np.array([camera.width, camera.height])
+        border = _BORDER_MM * camera.fx / float(pose.joints_mm[:, 2].mean())
+        count = int((np.abs(pose.pixels - size / 2) > size / 2 - border).any(axis=1).sum())
+        if count >= _CUT and all(finding.name != "cut" for finding in found):
+            where = f"{count} of {len(pose.pixels)} joints are at the image's border"
+            found.append(diagnosis.cut(where))
+        if pose.left and pose.left_probability is not None:
+            hand = f"it is a left hand with a probability of {pose.left_probability:.2f}"
+            advice = "if it is a right one, flip the image if that is mirrored, or say left=False"
+            found.append(Finding("left hand", hand, advice, "warning"))
+        return replace(report, findings=tuple(found))
 
     def _predict_pose(
         self, depth_mm: np.ndarray, camera: Camera, box: Box | None, left: bool | str,

@@ -12,14 +12,22 @@ from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.diagnosis import check_frame, refuse_scale
-from senorita_lib.experiments.defects import DEFECTS, View, good_frames, measure, refusals
+from senorita_lib.experiments.defects import (
+    DEFECTS,
+    OF_A_POSE,
+    View,
+    good_frames,
+    measure,
+    refusals,
+)
 from senorita_lib.predictor import Predictor
 
 VIEWS = good_frames(10, seed=77)
+PREDICTOR = Predictor.load("small")
 
 
-def names(view, box=True):
-    report = check_frame(view.depth, view.camera, view.box if box else None)
+def names(view, box=True, check=check_frame):
+    report = check(view.depth, view.camera, view.box if box else None)
     return [finding.name for finding in report.findings]
 
 
@@ -27,15 +35,57 @@ def names(view, box=True):
 def test_defects_are_found(name):
     change, wanted = DEFECTS[name]
     spoiled = [view for view in map(change, VIEWS) if view is not None]
+    check = PREDICTOR.check if wanted == OF_A_POSE else check_frame
     for box, least in ((True, 0.7), (False, 0.4)):
         if box or "box" not in name:
-            found = [bool(set(wanted.split(", ")) & set(names(view, box))) for view in spoiled]
-            assert np.mean(found) >= least and found
+            found = [bool({*wanted.split(", ")} & {*names(view, box, check)}) for view in spoiled]
+            assert found and np.mean(found) >= least
 
 
 def test_right_frames_raise_no_alarm():
     for box in (True, False):
-        assert sum(bool(names(view, box)) for view in VIEWS) <= 1
+        for check, most in ((check_frame, 1), (PREDICTOR.check, 2)):
+            assert sum(bool(names(view, box, check)) for view in VIEWS) <= most
+
+
+def test_units_are_told_in_loose_boxes():
+    for share in (0.1, 0.3, 1.0):  # of the image, beyond the hand
+        for change in (lambda depth: depth // 10, lambda depth: depth * np.uint16(4)):
+            told = []
+            for view in VIEWS:
+                size = np.array([view.camera.width, view.camera.height] * 2) * share
+                box = (view.box + size * [-1, -1, 1, 1]).clip(0, size / share)
+                spoiled = View(change(view.depth), view.camera, box, view.joints)
+                told.append("units" in names(spoiled))
+            assert np.mean(told) >= 0.7
+
+
+def test_what_is_refused_is_an_error_of_the_frame():
+    view = VIEWS[0]
+    holes = np.where(view.depth > 0, view.depth.astype(np.int64) * 4, 10**6)
+    for depth in (view.depth * 4.0, view.depth / 10, holes, view.depth * np.uint16(8)):
+        for box in (view.box, None):
+            report = PREDICTOR.check(depth, view.camera, box)
+            with pytest.raises(ValueError, match="depth_mm"):
+                PREDICTOR.predict(depth, view.camera, box)
+            assert not report.ok
+            assert report.findings == check_frame(depth, view.camera, box).findings
+
+
+def test_odd_boxes_and_cameras_raise_nothing_else():
+    view = VIEWS[0]
+    for box in ((0, 0, 2e5, 2e5), (-1e6, -1e6, 1e6, 1e6)):
+        assert check_frame(view.depth, view.camera, box).findings
+    narrow = Camera(475.0, 475.0, 320.0, 1.0, 640, 2)
+    assert not check_frame(np.full((2, 640), 500, np.uint16), narrow).ok
+
+
+def test_joints_at_the_border_are_a_cut_hand():
+    cut, _ = DEFECTS["cut by the border"]
+    views = [view for view in map(cut, VIEWS) if view and "cut" not in names(view, box=False)]
+    found = [PREDICTOR.check(view.depth, view.camera).findings for view in views]
+    told = [finding.message for findings in found for finding in findings if finding.name == "cut"]
+    assert told and all(text.endswith("joints are at the image's border") for text in told)
 
 
 def test_a_report_reads_well():
@@ -69,7 +119,7 @@ def test_whatever_it_is_it_is_reported():
 
 
 def test_the_predictor_says_what_is_wrong():
-    predictor, frame = Predictor.load("small"), SyntheticHand(9).frame(2)
+    predictor, frame = PREDICTOR, SyntheticHand(9).frame(2)
     for factor in (4, 8):
         for box in (frame.box, None):
             with pytest.raises(ValueError, match=r"looks like camera units of 0\.[12]2?5 mm"):
@@ -86,7 +136,8 @@ def test_the_predictor_says_what_is_wrong():
 
 def test_the_table_has_a_row_for_each_defect_and_alarm():
     rows = measure(VIEWS[:5], boxed=False)
-    assert {name for name in DEFECTS if "box" not in name} <= set(rows.index)
+    wanted = {name for name, (_, told) in DEFECTS.items() if told != OF_A_POSE}
+    assert {name for name in wanted if "box" not in name} <= set(rows.index)
     assert rows["8 bit"] == 100 and rows["none, but any"] <= 20
 
 

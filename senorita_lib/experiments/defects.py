@@ -1,6 +1,7 @@
 """How often :func:`senorita_lib.diagnosis.check_frame` finds what is wrong, and cries wolf.
 
-``python -m senorita_lib.experiments.defects`` prints the table.
+``python -m senorita_lib.experiments.defects`` prints the table; ``--weights small`` that of
+:meth:`.Predictor.check`.
 """
 
 from argparse import ArgumentParser
@@ -17,8 +18,9 @@ from senorita_lib.commands import command
 from senorita_lib.cropping import CUBE_MM, box_middle
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.datasets.synthetic.meshtest import TESTS
-from senorita_lib.diagnosis import check_frame, refuse_scale
+from senorita_lib.diagnosis import Report, check_frame, refuse_scale
 from senorita_lib.evaluation import TEST_SPLITS
+from senorita_lib.predictor import Predictor
 
 _SMALL = Camera(215.0, 215.0, 160.0, 120.0, 320, 240)
 _BLIND_MM = 100.0  # no depth from what is nearer
@@ -59,7 +61,9 @@ def _disparity(view: View) -> np.ndarray:
 
 
 def _eight_bit(view: View) -> np.ndarray:
-    return (view.depth * (255 / view.depth.max())).astype(np.uint8)
+    """Stretched, or not quite: the largest value is from 180 to 255."""
+    largest = 255 - int(view.depth.sum(dtype=np.int64)) % 76
+    return np.rint(view.depth * (largest / view.depth.max())).astype(np.uint8)
 
 
 def _holed(view: View) -> np.ndarray:
@@ -125,6 +129,14 @@ def _cut(view: View) -> View:
     return replace(view, depth=view.depth[y1:y2, x1:x2], camera=camera, box=box)
 
 
+def _left(view: View) -> View:
+    """The whole image in a mirror: all generated frames have right hands."""
+    x1, y1, x2, y2 = view.box
+    box = np.array([view.camera.width - x2, y1, view.camera.width - x1, y2])
+    joints = view.joints * [-1, 1, 1]
+    return View(view.depth[:, ::-1].copy(), view.camera.mirrored(), box, joints)
+
+
 def _arm(view: View) -> View | None:
     """The box 150 mm up the arm; None where none is seen there."""
     way = view.joints[0] - view.joints[2:6].mean(axis=0)
@@ -172,17 +184,22 @@ DEFECTS: dict[str, tuple[Callable[[View], View | None], str]] = {
     "hand against a wall": (_background, "background"),
     "box on the arm": (_arm, "arm"),
     "two hands in the box": (_two_hands, "two hands"),
+    "a left hand": (_left, "left hand"),
 }
 
+OF_A_POSE = "left hand"  # only Predictor.check finds it
 
-def measure(views: Sequence[View], boxed: bool = True) -> pd.Series:
+
+def measure(
+    views: Sequence[View], boxed: bool = True, check: Callable[..., Report] = check_frame
+) -> pd.Series:
     """Share, %, of spoiled frames whose defect is found, and of right ones with each finding.
 
     Right ones with a joint outside the image are left out: those hands are cut.
     """
 
     def found(view: View) -> set[str]:
-        report = check_frame(view.depth, view.camera, view.box if boxed else None)
+        report = check(view.depth, view.camera, view.box if boxed else None)
         return {finding.name for finding in report.findings}
 
     def whole(view: View) -> bool:
@@ -191,7 +208,7 @@ def measure(views: Sequence[View], boxed: bool = True) -> pd.Series:
 
     rows: dict[str, float] = {}
     for name, (change, wanted) in DEFECTS.items():
-        if boxed or "box" not in name:
+        if (boxed or "box" not in name) and (check is not check_frame or wanted != OF_A_POSE):
             spoiled = [found(s) for view in views if (s := change(view)) is not None]
             rows[name] = 100 * float(np.mean([bool({*wanted.split(", ")} & f) for f in spoiled]))
     good = [found(view) for view in views if whole(view)]
@@ -234,9 +251,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser("python -m senorita_lib.experiments.defects", description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="frames")
     parser.add_argument("--seed", type=int, default=0, help="of the frames")
+    parser.add_argument("--weights", help="of a network that looks, too")
     chosen = vars(parser.parse_args(arguments))
+    weights = chosen.pop("weights")
+    check = Predictor.load(weights).check if weights else check_frame
     views = good_frames(**chosen)
-    table = {"with a box, %": measure(views), "without, %": measure(views, boxed=False)}
+    table = {
+        name: measure(views, boxed, check)
+        for name, boxed in {"with a box, %": True, "without, %": False}.items()
+    }
     names = pd.concat(table.values()).index.unique()
     print(pd.DataFrame(table).reindex(names).round(1).to_string())
     print("\nrefused by predict, %", refusals(**chosen).round(1).to_string(), sep="\n")
