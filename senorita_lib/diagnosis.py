@@ -25,8 +25,9 @@ _UNITS = {
 # 190 to 850 mm away, 480 mm mostly. Only what is outside in both is in another unit.
 _RADIUS_MM, _AWAY_MM = 36.0, 480.0
 _SLIM_MM, _THICK_MM, _CLOSE_MM, _DISTANT_MM = 11.0, 60.0, 200.0, 900.0
-_SLIM_8_BIT_MM = 15.0
-_CM_BOXES_MM = 58.0, 75.0  # wider than boxes if cm are taken for mm: half the image, or all
+_SLIM_8_BIT_MM = 15.0  # hands in 8 bit are narrower, if depths are taken for mm
+# Wider than boxes in frames in cm: those up to half as wide as the image, and larger ones.
+_CM_BOXES_MM = 58.0, 75.0
 _NO_HAND_MM = 1500.0  # networks have seen hands up to 800 mm
 _LEAST_MM, _RELIEF_MM, _DEEP_MM = 60.0, 260.0, 60.0  # no camera sees nearer; see below
 # What is near lies farther from the box's middle than what is far, in half boxes; right frames:
@@ -184,7 +185,7 @@ def _check_scale(
         advice = "convert it: depth is focal length in px times baseline in mm, divided by it"
         return Finding("inverted", wrong, advice)
     radius = _radius(mask) * z / camera.fx
-    eight_bit = values.max() <= 255  # then depths have few steps, and hands may be as near
+    eight_bit = values.max() <= 255  # or a hand that is too near, and nothing else
     slim = 2 * _SLIM_MM if eight_bit else _SLIM_MM
     # Without a box, what is nearest may be a table's corner: a wrong refusal is worse.
     distant = _NO_HAND_MM if quick and box is None else _DISTANT_MM
@@ -219,8 +220,8 @@ def _radius_in_mm(
         return 0.0
     if not z / 1.5 < own < 1.5 * z:
         return 0.0
-    # In smaller units a hand is a giant's, whose finger has a hand's size: so the whole surface is
-    # taken, up to jumps in depth.
+    # In smaller units a hand looks giant, and its finger as large as a hand. So take the whole
+    # surface, up to jumps in depth.
     more = 2 * (found[2] - found[0]) * np.array([-1, -1, 1, 1]) if wide and box is None else 0
     window = cv2.medianBlur(np.ascontiguousarray(_inside(depth, found + more)), 5)
     square = np.ones((3, 3), np.uint8)
@@ -257,7 +258,7 @@ def _hollow(values: np.ndarray, camera: Camera) -> float:
     turned = np.divide(1, values, out=np.zeros_like(values), where=values > 0)
     try:
         return _bulge(turned, camera) - _bulge(values, camera)
-    except HandNotFoundError:  # not one of them has a surface to compare
+    except HandNotFoundError:  # one of the two has no surface
         return 0.0
 
 
@@ -327,9 +328,9 @@ def _bulge(values: np.ndarray, camera: Camera) -> float:
 
 
 def _exits(depth: np.ndarray, z: float, box: tuple[int, int, int, int], pixel: float) -> int:
-    """At how many places hand and arm, in a box and z mm away, cross the image's border.
+    """At how many places the hand in a box, z mm away, and its arm cross the image's border.
 
-    A ``pixel`` is as wide there, mm.
+    ``pixel`` is the width of one pixel at z, mm.
     """
     x1, y1, x2, y2 = box
     near = (depth > 0) & (np.abs(depth.astype(np.float32) - z) <= CUBE_MM)
