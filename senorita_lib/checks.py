@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from senorita_lib.camera import SR300, Camera
+from senorita_lib.cropping import in_mirror
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 
 # Shifted by less than a pixel, a network answers a little differently. What is wrong by rule is
@@ -57,9 +58,7 @@ def check_predictor(predictor: Any) -> list[str]:
 
     flipped = []
     for f in frames:
-        x1, y1, x2, y2 = f.box
-        box = np.array([SR300.width - x2, y1, SR300.width - x1, y2])
-        flipped.append(ask(f.depth[:, ::-1], SR300.mirrored(), box, left=True) * [-1, 1, 1, 1, 1])
+        flipped.append(ask(*in_mirror(f.depth, SR300, f.box), left=True) * [-1, 1, 1, 1, 1])
     close("a left hand is a right one in a mirror", flipped, xyz, _MM, "mm")
 
     found, right, down = [], 24, 16  # px

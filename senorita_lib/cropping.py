@@ -372,6 +372,13 @@ def box_corners(
     return ways[form], form
 
 
+def in_mirror(depth: np.ndarray, camera: Camera, box: Box) -> tuple[np.ndarray, Camera, np.ndarray]:
+    """A whole view in a mirror: its depth image, the camera of that, and the box in it."""
+    x1, y1, x2, y2 = box
+    turned = np.array([camera.width - x2, y1, camera.width - x1, y2])
+    return depth[:, ::-1], camera.mirrored(), turned
+
+
 def cut_square(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
     """A square window, 0 outside the image."""
     window = np.zeros((side, side), depth.dtype)

@@ -179,8 +179,7 @@ class Predictor:
         box = find_hand_box(depth, camera) if corners is None else corners
         seen_by = camera
         if hand:
-            depth, seen_by = depth[:, ::-1], camera.mirrored()
-            box = np.array([camera.width - box[2], box[1], camera.width - box[0], box[3]])
+            depth, seen_by, box = cropping.in_mirror(depth, camera, box)
         how = recipe.foreground, recipe.centre, recipe.image_size
         crop = cropping.crop_checked(depth, box, seen_by, *how)
         crops, turn = CropBatch.stack([crop]), Turn(torch.zeros(1), torch.tensor([bool(hand)]))

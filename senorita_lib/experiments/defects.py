@@ -15,7 +15,7 @@ import pandas as pd
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.cropping import CUBE_MM, box_middle
+from senorita_lib.cropping import CUBE_MM, box_middle, in_mirror
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
 from senorita_lib.datasets.synthetic.meshtest import TESTS
 from senorita_lib.diagnosis import Report, check_frame, refuse_scale
@@ -131,10 +131,8 @@ def _cut(view: View) -> View:
 
 def _left(view: View) -> View:
     """The whole image in a mirror: all generated frames have right hands."""
-    x1, y1, x2, y2 = view.box
-    box = np.array([view.camera.width - x2, y1, view.camera.width - x1, y2])
-    joints = view.joints * [-1, 1, 1]
-    return View(view.depth[:, ::-1].copy(), view.camera.mirrored(), box, joints)
+    depth, camera, box = in_mirror(view.depth, view.camera, view.box)
+    return View(depth.copy(), camera, box, view.joints * [-1, 1, 1])
 
 
 def _arm(view: View) -> View | None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.cropping import HandNotFoundError
+from senorita_lib.cropping import HandNotFoundError, in_mirror
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic.frames import SyntheticTest
 from senorita_lib.datasets.synthetic.handmodel import palm_frame
@@ -40,10 +40,9 @@ def turned(frame: Frame, camera: Camera) -> View:
 
 def mirrored(frame: Frame, camera: Camera) -> View:
     """A frame of a right hand as one of a left hand."""
-    x1, y1, x2, y2 = frame.box
-    box = np.array([camera.width - x2, y1, camera.width - x1, y2])
+    depth, seen_by, box = in_mirror(frame.depth, camera, frame.box)
     joints = np.asarray(frame.joints) * np.array([-1, 1, 1], np.float32)
-    return replace(frame, depth=frame.depth[:, ::-1], box=box, joints=joints), camera.mirrored()
+    return replace(frame, depth=depth, box=box, joints=joints), seen_by
 
 
 def halved(frame: Frame, camera: Camera) -> View:

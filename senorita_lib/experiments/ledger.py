@@ -88,7 +88,7 @@ def _compare(pair: Row, measured: dict[tuple[str, str], dict[str, Estimate]]) ->
 
 def _of_heads(add_ons: dict[str, str]) -> Iterator[Row]:
     """Comparisons of :mod:`.regimes`, by their labels, with each other head that was measured."""
-    heads = regimes.measured([head for head in regimes.RIVALS if head != regimes.OWN])
+    heads = regimes.measured([head for head in regimes.SAME_IMAGES if head != regimes.OWN])
     for (head, errors), (label, name) in itertools.product(heads.items(), add_ons.items()):
         pair = regimes.COMPARISONS[name]
         one, other = ((f"{head}: {trial}", pose) for trial, pose in pair)

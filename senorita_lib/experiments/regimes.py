@@ -76,10 +76,10 @@ REGIMES = [name for name, start in STARTS.items() if start.trials in ("all", "so
 MODELS = {1: "integral"} | {number: f"Model {number}" for number in (2, 3, 4)}
 OWN = "integral regression"  # the paper's head
 COMPARED = [*LISTED["heads"]]
-RIVALS = [name for name in COMPARED if "pose_images" not in LISTED["heads"][name]]  # same images
+SAME_IMAGES = [name for name in COMPARED if "pose_images" not in LISTED["heads"][name]]
 RATES = {
     _at_rate(name, rate): NETWORKS[name] | LISTED["rates"]["network"] | {"learning_rate": rate}
-    for name in RIVALS
+    for name in SAME_IMAGES
     for rate in LISTED["rates"]["tried"]
 }
 NETWORKS |= RATES
@@ -250,7 +250,7 @@ def search_tables() -> tuple[str, str]:
     names = [name for name in LISTED["search_trials"] if name in table.index]
     refiner = [[name, *table.loc[name, poses]] for name in names]
     rates, initial = LISTED["rates"]["tried"], table["initial"]
-    heads = [[n, *(initial.get(_at_rate(n, rate), "–") for rate in rates)] for n in RIVALS]
+    heads = [[n, *(initial.get(_at_rate(n, rate), "–") for rate in rates)] for n in SAME_IMAGES]
     return (
         markdown(["validation error, mm", *poses], refiner),
         markdown(["head", *(f"rate {rate:g}" for rate in rates)], heads),
@@ -298,7 +298,7 @@ def of_tiny() -> dict[tuple[str, str], dict[str, Estimate]]:
 
 def effects(starts: Sequence[str] = REGIMES) -> pd.DataFrame:
     """The comparisons at each start, of ``REGIMES``, with those of recipe ``tiny``, or of
-    ``RIVALS``.
+    ``SAME_IMAGES``.
 
     Columns: ``start``, ``seeds``, ``comparison``, ``error`` (of the ``other``, mean over the
     splits, mm), ``difference`` of ``one`` and ``other``, its 95 % interval from ``low`` to
@@ -361,13 +361,15 @@ def anatomy_table(start: str) -> str:
 def heads_table(found: Mapping[str, Mapping[tuple[str, str], Mapping[str, Estimate]]]) -> str:
     """What the heads of :func:`measured` cost, and their networks' errors, mm, in Markdown.
 
-    ± is half the width of a 95 % interval; the last column is the difference from the first head.
+    ± is half the width of a 95 % interval; the last column is the difference from the nearest
+    integral regression above.
     """
     first, rows = next(iter(found.values()))[NETWORK, "initial"]["all"], []
     for start, errors in found.items():
         recipe = recipe_of(start, 0, NETWORK)
         cost = total(estimator_costs(recipe).values())
         own = errors[NETWORK, "initial"]
+        first = own["all"] if recipe.head == "integral" else first
         ends = {split: own[split].interval() for split in (*SPLITS, "all")}
         low, high = (own["all"] - first).interval()
         rows.append([
@@ -414,9 +416,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(*search_tables(), sep="\n\n")
         return
     keep(*collect())
-    for kind in (REGIMES, RIVALS):
+    for kind in (REGIMES, SAME_IMAGES):
         if set(kind) & set(chosen.starts):
-            if kind is RIVALS:
+            if kind is SAME_IMAGES:
                 print(heads_table(measured(COMPARED)), end="\n\n")
             found = effects(kind)
             wide = found["start"][found["high"] - found["low"] > 2 * _WIDE]

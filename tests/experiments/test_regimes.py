@@ -42,7 +42,7 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
     monkeypatch.setattr(regimes, "COMPARISONS", pairs)
     monkeypatch.setattr(regimes, "TRIALS", {name: small(name) for name in SOME})
     monkeypatch.setattr(regimes, "REGIMES", ["end", "early"])
-    monkeypatch.setattr(regimes, "RIVALS", ["awr"])
+    monkeypatch.setattr(regimes, "SAME_IMAGES", ["awr"])
     lists = {"step_1_trials": SOME[:2], "step_2_trials": SOME[2:], "search_trials": SOME[3:]}
     for key, names in lists.items():
         monkeypatch.setitem(regimes.LISTED, key, dict.fromkeys(names))
@@ -113,7 +113,7 @@ def test_docs_tell_the_effects():
     found = regimes.effects()
     assert set(found["start"]) >= {regimes.TINY, regimes.REGIMES[0]}
     page = (ROOT / "docs" / "results.md").read_text()
-    others = regimes.effects(regimes.RIVALS)
+    others = regimes.effects(regimes.SAME_IMAGES)
     assert set(others["start"]) >= {"direct regression", "A2J", "AWR"}
     for table in (
         regimes.effects_table(found),
