@@ -1,7 +1,7 @@
 """What a pose costs from frame to joints, beside the network's backbone alone on one crop.
 
 With the weights `small`: followed through a clip (one crop), searched in a box with the hand told
-(4 rolls, then 1 and 5 crops) and not told (1 crop more), and without a box (up to three places). A
+(4 rolls, then 1 and 5 crops) and not told (3 crops more), and without a box (up to three places). A
 clip is PNG files, or frames in memory. A thread that reads the next file gained nothing: the
 network takes both cores.
 """
@@ -28,7 +28,7 @@ CLIP = 24  # frames
 def main(folder):
     """Print the table; frames are written to a folder."""
     predictor, frame = Predictor.load("small"), moving_hand(8)[3]
-    net, seen = predictor.model, (frame.depth, SR300)
+    net, seen = predictor.model.folded(), (frame.depth, SR300)
     crops = CropBatch.stack([crop_hand(*seen[:1], frame.box, size=net.recipe.image_size)])
     channels, pose = build_input(crops, *net.inputs), predictor.predict(*seen, frame.box)
 
