@@ -205,28 +205,19 @@ class Predictor:
                 first, least = joints[apart.argmin()], doubt
             if doubt < _CLEAR_MM:
                 break
+        again, logits = {}, []
+        for hand in (False, True) if left is None else (left,):
+            turn = upright(first[None], torch.tensor([hand]))
+            seen, prediction, _ = self._see(depth, camera, first.mean(dim=0).numpy(), turn)
+            again[hand] = seen[0].numpy()
+            if prediction.reading.left is not None:
+                logits.append(float(prediction.reading.left))
         if left is not None:
-            again, _ = self._upright(depth, camera, first, left)
-            return self._look(depth, camera, again.numpy(), left)
-        found, logits = {}, []
-        for hand in (False, True):
-            found[hand], _ = self._upright(depth, camera, first, hand)
-            # Seen once more from there, hands are told better.
-            _, logit = self._upright(depth, camera, found[hand], hand)
-            logits.append(logit)
+            return self._look(depth, camera, again[left], left)
         probability = 1 / (1 + math.exp((logits[1] - logits[0]) / 2))
         left = probability > _SURE
-        pose = self._look(depth, camera, found[left].numpy(), left)
+        pose = self._look(depth, camera, again[left], left)
         return replace(pose, left_probability=probability)
-
-    def _upright(
-        self, depth: np.ndarray, camera: Camera, joints: Tensor, left: bool
-    ) -> tuple[Tensor, float]:
-        """The initial pose about another one's middle, its fingers up; the logit of a left hand."""
-        turn = upright(joints[None], torch.tensor([left]))
-        seen, prediction, _ = self._see(depth, camera, joints.mean(dim=0).numpy(), turn)
-        logit = prediction.reading.left
-        return seen[0], math.nan if logit is None else float(logit)
 
     def _look(
         self, depth: np.ndarray, camera: Camera, joints: np.ndarray, left: bool,

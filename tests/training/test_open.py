@@ -94,4 +94,4 @@ def test_a_clip_is_followed_with_one_look_a_frame(run, monkeypatch):
     predictor.predict(frame.depth, SR300, frame.box, last=first)
     assert seen == [1]
     predictor.predict(frame.depth, SR300, frame.box, last=replace(first, searched_mm=0.1))
-    assert seen[1:] == [1, 4, 1, 1, 1, 1, 5]  # turned by quarters, upright as both hands, twice
+    assert seen[1:] == [1, 4, 1, 1, 5]  # turned by quarters, then upright, as both hands
