@@ -17,6 +17,8 @@ from senorita_lib.figures import style
 from senorita_lib.figures.style import GREY, INK, new_figure, tidy
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES
 
+_MARKERS = {"more images": "s", "long": "^"}
+
 
 def model_colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name: black for the ensemble, and one that a model's poses share."""
@@ -28,7 +30,8 @@ def model_colours(names: Sequence[str]) -> dict[str, str]:
 def table_figure(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Table 1 (:func:`.tables.paper_tables`) as dots with intervals, without the paper's rows.
 
-    Initial poses are hollow, ensembles diamonds, and the best constant pose is a line.
+    Initial poses are hollow, ensembles diamonds, and the best constant pose is a line; of heads,
+    squares saw more images, and triangles were trained long.
     """
     figure, ((axes,),) = new_figure(1, 1, width=9, height=3.5)
     dots = {
@@ -41,7 +44,8 @@ def table_figure(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
     for i, (name, row) in enumerate(dots.items()):
         places = [SPLITS.index(split) - 0.38 + i * step for split in row]
         means, low, high = np.array([(cell.mean, *cell.interval()) for cell in row.values()]).T
-        look = {"color": colours[name], "marker": "D" if name.startswith("ensemble") else "o"}
+        marker = _MARKERS.get(name.rpartition(", ")[2], "o")
+        look = {"color": colours[name], "marker": "D" if name.startswith("ensemble") else marker}
         look |= {"mfc": "white"} if name.endswith("initial") else {}
         axes.errorbar(places, means, [means - low, high - means], fmt="none", lw=1.2,
                       ecolor=colours[name])  # fmt: skip
