@@ -1,9 +1,9 @@
 """What a pose costs from frame to joints, beside the network's backbone alone on one crop.
 
 With the weights `small`: followed through a clip (one crop), searched in a box with the hand told
-(4 rolls, then 1 and 5 crops) and not told (1 crop more), and without a box (up to three places). A
-clip has 24 frames; of the first one the hand is searched in its box. A thread that reads the next
-file gained nothing: the network takes both cores.
+(4 rolls, then 1 and 5 crops) and not told (1 crop more), and without a box (up to three places). In
+a clip of 24 frames only the first is searched, in its box. A thread that reads the next file gained
+nothing: the network takes both cores.
 """
 
 import tempfile

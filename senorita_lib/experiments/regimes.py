@@ -3,10 +3,10 @@
 ``python -m senorita_lib.experiments.regimes`` trains Model 1 of recipe ``small`` for each seed and
 keeps weights on its way down. From each of these starts it trains what ``regimes.toml`` lists, on
 the same images in the same order. ``--heads`` does so with the paper's head and those of other
-methods (:mod:`senorita_lib.rivals`), each with a rate of its own and the same images. Either takes
-many hours on two cores; killed, it goes on where it was, and shows how long is left. Runs are under
-``runs/regimes``; errors go to ``results/regimes.csv.gz``, where a start of a seed is whole or
-absent.
+methods (:mod:`senorita_lib.rivals`), each with a rate of its own, and the same images unless
+``regimes.toml`` says how many. Either takes many hours on two cores; killed, it goes on where it
+was, and shows how long is left. Runs are under ``runs/regimes``; errors go to
+``results/regimes.csv.gz``, where a start of a seed is whole or absent.
 
 Three seeds are trained, then more, up to eight, while the half-width of an interval is 0.3 mm or
 more: the command names the starts that want them.

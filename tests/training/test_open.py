@@ -7,6 +7,8 @@ import pytest
 import torch
 from conftest import QUICK
 
+from senorita_lib import predictor as predictors
+from senorita_lib.boxes import hand_candidates
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import Hands19, SyntheticHand
 from senorita_lib.datasets.crops import load_crops
@@ -52,10 +54,11 @@ def test_all_stages_run_and_both_hands_are_tried(run, small_data):
     sample = stages.sample_frames(OPEN, small_data, progress=False)
     assert np.isfinite(sample.joints).all() and set(sample.splits) == {"OPEN"}
     predictor, frame = Predictor.load(run.folder), SyntheticHand(3).frame(0)
-    told = predictor.predict(frame.depth, SR300, frame.box)
-    said = predictor.predict(frame.depth, SR300, frame.box, left=told.left)
-    np.testing.assert_array_equal(told.joints_mm, said.joints_mm)
-    assert 0 < told.left_probability < 1 and said.left_probability is None
+    found = predictor.predict(frame.depth, SR300, frame.box)
+    told = predictor.predict(frame.depth, SR300, frame.box, left=False)
+    assert 0 < found.left_probability < 1 and told.left_probability is None
+    if not found.left:  # a left one is first seen as a right one, unless it is told
+        np.testing.assert_array_equal(found.joints_mm, told.joints_mm)
 
 
 @pytest.mark.parametrize("left", [False, True])
@@ -95,3 +98,8 @@ def test_a_clip_is_followed_with_one_look_a_frame(run, monkeypatch):
     assert seen == [1]
     predictor.predict(frame.depth, SR300, frame.box, last=replace(first, searched_mm=0.1))
     assert seen[1:] == [1, 4, 1, 1, 5]  # turned by quarters, then upright, as both hands
+    for clear, places in (np.inf, 1), (0.0, len(hand_candidates(frame.depth, SR300)[:3])):
+        monkeypatch.setattr(predictors, "_CLEAR_MM", clear)
+        seen.clear()
+        predictor.predict(frame.depth, SR300)
+        assert seen == [4] * places + [1, 1, 5]
