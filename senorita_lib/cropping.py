@@ -373,7 +373,7 @@ def box_corners(
 
 
 def in_mirror(depth: np.ndarray, camera: Camera, box: Box) -> tuple[np.ndarray, Camera, np.ndarray]:
-    """A whole view in a mirror: its depth image, the camera of that, and the box in it."""
+    """A depth image, its camera and a box, x1, y1, x2, y2, px, as a mirror shows them."""
     x1, y1, x2, y2 = box
     turned = np.array([camera.width - x2, y1, camera.width - x1, y2])
     return depth[:, ::-1], camera.mirrored(), turned

@@ -17,7 +17,7 @@ from senorita_lib.figures import style
 from senorita_lib.figures.style import GREY, INK, new_figure, tidy
 from senorita_lib.hand import FINGERS, JOINT_FINGER, JOINT_NAMES
 
-_MARKERS = {"more images": "s", "long": "^"}
+_MARKERS = {"more images": "s", "long": "^"}  # by the words after a head's name
 
 
 def model_colours(names: Sequence[str]) -> dict[str, str]:
