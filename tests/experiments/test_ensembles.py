@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -21,10 +23,11 @@ def test_four_models_and_four_seeds_are_merged_and_compared(tmp_path, monkeypatc
         for seed in range(4):
             initial = true + rng.normal(0, 10, true.shape)
             runs[model, seed] = {"joints": true, "initial": initial, "splits": splits}
-            runs[regimes.run_folder(start, seed, regimes.NETWORK)] = runs[model, seed]
-    ended = {folder for folder in runs if not isinstance(folder, tuple)}
-    monkeypatch.setattr(regimes, "finished", lambda *call: regimes.run_folder(*call) in ended)
-    monkeypatch.setattr(ensembles, "read_run", lambda folder: ({}, runs[folder]))
+            folder = regimes.run_folder(start, seed, regimes.NETWORK)
+            folder.mkdir(parents=True)
+            np.savez(folder / "predictions.npz", **runs[model, seed])
+            recipe = regimes.recipe_of(start, seed, regimes.NETWORK).model_dump()
+            (folder / "result.json").write_text(json.dumps({"recipe": recipe, "errors": {}}))
     ensembles.main(["--kept"])
     lines = {line[:24].strip(): line[24:].split() for line in capsys.readouterr().out.splitlines()}
     found = ensembles.table()
