@@ -4,44 +4,39 @@ A rotation is a roll of the camera about its optical axis, a scaling or translat
 box: a camera could have taken the augmented sample, and all coordinate frames still fit together.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from senorita_lib.cropping import CropBatch
+from senorita_lib.recipes import Recipe
+from senorita_lib.views import Turn
 
 
-@dataclass(frozen=True)
-class Draws:
+class Draws(NamedTuple):
     """What is done to the image content of each sample of a batch."""
 
     angle: Tensor  # (B,): rotation, degrees, from u towards v
     scale: Tensor  # (B,): factor on its size
     shift: Tensor  # (B, 2): translation in uv, as a share of the box
 
-    def take(self, rows: slice | Tensor) -> "Draws":
-        """The draws of some samples."""
-        return Draws(self.angle[rows], self.scale[rows], self.shift[rows])
 
-
-def draw(
-    batch: int, generator: torch.Generator, *, angle: float = 30.0,
-    scale: tuple[float, float] = (0.75, 1.25), scale_probability: float = 0.5, shift: float = 5.0,
-) -> Draws:  # fmt: skip
+def draw(batch: int, generator: torch.Generator, recipe: Recipe) -> Draws:
     """Draw a batch of augmentations, with a generator on the CPU whatever the device.
 
-    ``angle`` is the largest rotation, degrees, ``shift`` the largest translation along u and v, px
-    of 256, either way; ``scale`` is the range of the scaling, of probability ``scale_probability``.
+    The recipe's ``rotation`` is the largest one, degrees, ``shift`` the largest translation along u
+    and v, px of 256, either way; ``scale`` is the range of the scaling, of probability
+    ``scale_probability``.
     """
-    unit = torch.rand(batch, 5, generator=generator)
-    scaled = scale[0] + (scale[1] - scale[0]) * unit[:, 1]
+    unit, (least, most) = torch.rand(batch, 5, generator=generator), recipe.scale
+    scaled = least + (most - least) * unit[:, 1]
     return Draws(
-        angle=(2 * unit[:, 0] - 1) * angle,
-        scale=torch.where(unit[:, 2] < scale_probability, scaled, torch.ones(batch)),
-        shift=(2 * unit[:, 3:] - 1) * shift / 256,
+        angle=(2 * unit[:, 0] - 1) * recipe.rotation,
+        scale=torch.where(unit[:, 2] < recipe.scale_probability, scaled, torch.ones(batch)),
+        shift=(2 * unit[:, 3:] - 1) * recipe.shift / 256,
     )
 
 
@@ -51,11 +46,9 @@ def augment(crops: CropBatch, joints_mm: Tensor, draws: Draws) -> tuple[CropBatc
     Images are resampled bilinearly; the result is in the camera frame of the rolled camera.
     """
     image = crops.image
-    radians = draws.angle.to(image) * (math.pi / 180)
-    scale, shift = draws.scale.to(image), draws.shift.to(image)
-    cos, sin = radians.cos(), radians.sin()
-    # Row vectors: point @ roll turns a point from u (or x) towards v (or y).
-    roll = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], dim=-2)
+    angle, scale, shift = (values.to(image) for values in draws)
+    turn = Turn(angle)
+    roll = turn.matrix()
 
     # uv' = 1/2 + scale * roll(uv - 1/2) + shift, read backwards by the sampler in [-1, 1].
     back = roll / scale[:, None, None]
@@ -72,9 +65,6 @@ def augment(crops: CropBatch, joints_mm: Tensor, draws: Draws) -> tuple[CropBatc
     side = ((crops.box[:, 2] - crops.box[:, 0]) / scale)[:, None]
     corner = centre - side * (0.5 + shift)
 
-    roll_xyz = F.pad(roll, (0, 1, 0, 1))
-    roll_xyz[:, 2, 2] = 1
     box = torch.cat([corner, corner + side], dim=1)
-    cube_centre = (crops.cube_centre[:, None] @ roll_xyz)[:, 0]
-    moved = replace(crops, image=image, box=box, cube_centre=cube_centre)
-    return moved, joints_mm @ roll_xyz
+    moved = replace(crops, image=image, box=box, cube_centre=turn.apply(crops.cube_centre))
+    return moved, turn.apply(joints_mm)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import torch
@@ -7,6 +5,7 @@ import torch
 from senorita_lib.augmentation import Draws, augment, draw
 from senorita_lib.cropping import CropBatch
 from senorita_lib.hand import joints_to_bones
+from senorita_lib.recipes import Recipe
 
 
 def draws(angle=0.0, scale=1.0, shift=(0.0, 0.0)):
@@ -25,7 +24,7 @@ def test_nothing_drawn_changes_nothing_and_else_bones_keep_their_lengths(crops, 
 
 
 def test_draws_have_the_papers_ranges():
-    drawn = draw(4000, torch.Generator().manual_seed(0))
+    drawn = draw(4000, torch.Generator().manual_seed(0), Recipe())
     assert drawn.angle.abs().max() <= 30 and drawn.angle.abs().max() > 29
     assert drawn.shift.abs().max() * 256 <= 5 and drawn.shift.abs().max() * 256 > 4.9
     scaled = drawn.scale[drawn.scale != 1]
@@ -54,7 +53,7 @@ def test_recorded_draws_of_the_release_give_its_joints_and_images(golden):
     # Their canvas grows with the rotation and is cut at a centre truncated to whole pixels.
     assert cut.min() >= 0 and 256 * cut.max() < 1
     # Images within the hand: silhouettes are mixed with the background there, and here not.
-    moved, _ = augment(crops, joints, replace(draws, shift=draws.shift + cut.mean(dim=1)))
+    moved, _ = augment(crops, joints, draws._replace(shift=draws.shift + cut.mean(dim=1)))
     ours = (moved.image[:, 0].numpy() + 1) / 2 * 255
     theirs = data["img"] * 256
     for one, other in zip(ours, theirs, strict=True):

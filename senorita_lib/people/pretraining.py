@@ -168,13 +168,10 @@ class BodyBatches:
         orders = zip(self.orders.items(), numbers, strict=True)
         rows = np.concatenate([order(kind, step, number) for (kind, order), number in orders])
         generator = torch.Generator().manual_seed(seed_of(recipe.seed, 16, step))
-        draws = draw(
-            batch, generator, angle=recipe.rotation, scale=recipe.scale,
-            scale_probability=recipe.scale_probability, shift=recipe.shift,
-        )  # fmt: skip
+        draws = draw(batch, generator, recipe)
         more = torch.rand(batch, 4, generator=generator)
         colour = 1 + _COLOUR * (2 * more[:, 1:] - 1)
-        changes = draws.angle, draws.scale, draws.shift, more[:, 0] < 0.5, colour
+        changes = *draws, more[:, 0] < 0.5, colour
         people = [*zip(rows, *(values.tolist() for values in changes), strict=True)]
         return self._threads.map(
             lambda own: cut_body(self.people[own[0]], recipe.image_size, *own[1:]),

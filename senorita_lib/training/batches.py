@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from senorita_lib.augmentation import augment, draw
+from senorita_lib.augmentation import Draws, augment, draw
 from senorita_lib.cropping import CropBatch
 from senorita_lib.datasets.crops import CropSet
 from senorita_lib.datasets.synthetic.stream import Batch, SyntheticStream
@@ -35,6 +35,7 @@ class Batches:
         self._order = Shuffled(rows, recipe.seed)
         # Stage, step and batch at which the stream stands, and the stream.
         self._stream: tuple[tuple[int, int, int], Iterator[Batch]] | None = None
+        self._last: Batch | None = None
         for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
             size = getattr(recipe, name)
             processes.rank_slice(size // 2 if recipe.source == "open" else size, name)
@@ -51,50 +52,41 @@ class Batches:
         recipe, part = self.recipe, processes.rank_slice(batch)
         if recipe.source == "open":
             rng = torch.Generator().manual_seed(seed_of(recipe.seed, stage, step, part.start))
-            windows = self._next_windows(stage, step, batch)
+            windows = self._next_of_stream(stage, step, batch)
             return look(*windows, recipe.image_size, rng, recipe.without)
         if recipe.source == "stream":
             crops, joints_mm = self._next_of_stream(stage, step, batch)
         else:
             crops, joints_mm = self.crops.batch(self._order(stage, step, batch)[part], self.device)
-        draws = draw(
-            batch, torch.Generator().manual_seed(seed_of(recipe.seed, stage, step)),
-            angle=recipe.rotation, scale=recipe.scale,
-            scale_probability=recipe.scale_probability, shift=recipe.shift,
-        )  # fmt: skip
-        return augment(crops, joints_mm, draws.take(part))
+        rng = torch.Generator().manual_seed(seed_of(recipe.seed, stage, step))
+        draws = Draws(*(values[part] for values in draw(batch, rng, recipe)))
+        return augment(crops, joints_mm, draws)
 
     def _next_of_stream(self, stage: int, step: int, batch: int) -> Batch:
-        """The stream goes on from step to step; elsewhere a new one starts."""
-        place, recipe = (stage, step, batch), self.recipe
-        if self._stream is None or self._stream[0] != place:
-            stream = SyntheticStream(
-                batch, seed=recipe.seed, size=recipe.image_size, foreground=recipe.foreground,
-                centre=recipe.centre, start=(stage << 40) + step, part=processes.rank_slice(batch),
-            )  # fmt: skip
-            self._stream = place, iter(stream)
-        batches = self._stream[1]
-        crops, joints_mm = next(batches)
-        self._stream = (stage, step + 1, batch), batches
-        return crops.to(self.device), joints_mm.to(self.device)
+        """The stream goes on from step to step; elsewhere a new one starts.
 
-    def _next_windows(self, stage: int, step: int, batch: int) -> Batch:
-        """Windows of the open world: half of a batch is also in the next, seen otherwise."""
-        place = stage, step, batch
+        Of windows of the open world half of a batch is also in the next, seen otherwise.
+        """
+        place, recipe = (stage, step, batch), self.recipe
+        is_open = recipe.source == "open"
         if self._stream is None or self._stream[0] != place:
+            made = batch // 2 if is_open else batch
             stream = SyntheticStream(
-                batch // 2, seed=self.recipe.seed, split="open", start=(stage << 40) + step,
-                part=processes.rank_slice(batch // 2), workers=max((os.cpu_count() or 1) - 2, 1),
-                without=self.recipe.without,
+                made, seed=recipe.seed, split="open" if is_open else "train",
+                size=recipe.image_size, foreground=recipe.foreground, centre=recipe.centre,
+                workers=max((os.cpu_count() or 1) - 2, int(is_open)), start=(stage << 40) + step,
+                part=processes.rank_slice(made), without=recipe.without,
             )  # fmt: skip
             self._stream = place, iter(stream)
-            self._last = next(self._stream[1])
-        batches = self._stream[1]
-        before, self._last = self._last, next(batches)
+            self._last = next(self._stream[1]) if is_open else None
+        batches, before = self._stream[1], self._last
+        crops, joints_mm = self._last = next(batches)
         self._stream = (stage, step + 1, batch), batches
-        both = [torch.cat(pair) for pair in zip(_parts(before), _parts(self._last), strict=True)]
-        image, box, centre, joints_mm = (values.to(self.device) for values in both)
-        return CropBatch(image, box, centre, before[0].camera), joints_mm
+        if is_open and before is not None:
+            both = zip(_parts(before), _parts(self._last), strict=True)
+            image, box, centre, joints_mm = map(torch.cat, both)
+            crops = CropBatch(image, box, centre, crops.camera)
+        return crops.to(self.device), joints_mm.to(self.device)
 
 
 def _parts(batch: Batch) -> tuple[torch.Tensor, ...]:

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
 
 from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.cropping import CropBatch
@@ -32,6 +32,7 @@ from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_d
 from senorita_lib.recipes import Recipe
 from senorita_lib.release.losses import adaptive_step2_losses
 from senorita_lib.renderer import skeleton_volume_loss
+from senorita_lib.representations import build_input
 from senorita_lib.training import processes
 from senorita_lib.training.batches import Batches
 from senorita_lib.training.evaluate import evaluate_run, predict_crops
@@ -270,18 +271,14 @@ class Trainer(Loop):
         """
         if not self.recipe.precise_bn:
             return
-        refine, seen = STAGES[self.stage] == "refine", self.precise_batches(self.plan()[1])
-        trained = self.model.modules() if refine else self.model.estimator.modules()
-        momenta = {norm: norm.momentum for norm in trained if isinstance(norm, _BatchNorm)}
-        for norm in momenta:
-            norm.reset_running_stats()
-            norm.momentum = None  # the mean of all batches
-        self.model.train()
+        batches = self.precise_batches(self.plan()[1])
+        seen: Iterator[Any] = (self.mirrored(crops)[0] for crops in batches)
+        trained: torch.nn.Module = self.model
+        if STAGES[self.stage] != "refine":
+            trained, inputs = self.model.estimator, self.model.inputs
+            seen = (build_input(crops, *inputs) for crops in seen)
         with torch.no_grad(), self.autocast():
-            for crops in seen:
-                self.model(self.mirrored(crops)[0], refine=refine)
-        for norm, momentum in momenta.items():
-            norm.momentum = momentum
+            update_bn(seen, trained)
 
     def precise_batches(self, batch: int) -> list[CropBatch]:
         """What norms are settled on: always the same, also in a run that resumes."""
