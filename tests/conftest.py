@@ -4,14 +4,17 @@ import json
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
-from senorita_lib.camera import SR300
+from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import CropBatch
 from senorita_lib.datasets import write_synthetic
+from senorita_lib.datasets.hands19 import Frame
+from senorita_lib.predictor import Predictor
 from senorita_lib.recipes import find_recipe
 from senorita_lib.training.stages import train
 
@@ -62,17 +65,39 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+def shared(name):
+    """The path of something that is not part of the project."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{name} is not at hand")
+    return path
+
+
 @pytest.fixture(scope="session")
 def golden():
-    """Opens outputs of the authors' code, which are not part of the project."""
+    """Opens outputs of the authors' code."""
+    return lambda name: np.load(shared(f"golden/{name}.npz"))
 
-    def load(name):
-        path = SHARED / "golden" / f"{name}.npz"
-        if not path.exists():
-            pytest.skip(f"{path.name}, output of the authors' code, is not at hand")
-        return np.load(path)
 
-    return load
+@pytest.fixture(scope="session")
+def real_frames():
+    """19 frames of an SR305, labelled by eye: their camera, raw images and frames."""
+    folder = shared("real/sr305")
+    values = json.loads((folder / "intrinsics.json").read_text())
+    camera = Camera(*(values[k] for k in ("fx", "fy", "cx", "cy", "width", "height")))
+
+    def read(file, count):
+        lines = (folder / file).read_text().splitlines()
+        return {name: np.array(rest[-count:], float) for name, *rest in map(str.split, lines)}
+
+    boxes, labels = read("hand_bbs_by_eye.txt", 4), read("joints_by_eye.txt", 63)
+    raws = [cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED) for name in boxes]
+    frames = []
+    for (name, box), raw in zip(boxes.items(), raws, strict=True):
+        depth = np.rint(raw * values["depth_unit_mm"]).astype(np.uint16)
+        frames.append(Frame(name, depth, box, labels[name].reshape(21, 3)))
+    assert len(frames) == len(labels) == 19
+    return camera, raws, frames
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +117,10 @@ def trained():
     return train(recipe, data, ROOT / "runs" / "tiny" / "model_1", progress=False)
 
 
-@pytest.fixture
-def quick():
-    return QUICK
+@pytest.fixture(scope="session")
+def predictor():
+    """The weights that come with the package."""
+    return Predictor.load("small")
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_check_train_and_tables_are_the_modules_own(capsys, tmp_path):
 
 def test_help_comes_without_torch():
     code = "import sys; from senorita_lib.console import main; main({}); "
-    code += "assert not set('torch numpy cv2'.split()) & sys.modules.keys()"
+    code += "assert not set('torch numpy cv2 pandas pydantic'.split()) & sys.modules.keys()"
     said = run_python(code.format([])).stdout
     assert said == run_python(code.format(["--help"])).stdout
     for command in ("predict", "check", "train", "tables", "lab"):

@@ -1,11 +1,7 @@
 """What is said of spoiled frames, and that nothing is said of right ones."""
 
-import json
-
-import cv2
 import numpy as np
 import pytest
-from conftest import SHARED
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import HandNotFoundError
@@ -142,19 +138,11 @@ def test_the_table_has_a_row_for_each_defect_and_alarm():
     assert rows["8 bit"] == 100 and rows["none, but any"] <= 20
 
 
-def test_real_frames_are_right_and_are_told_in_raw_units():
-    folder = SHARED / "real" / "sr305"
-    if not folder.exists():
-        pytest.skip("the real SR305 frames are not at hand")
-    values = json.loads((folder / "intrinsics.json").read_text())
-    camera = Camera(*(values[k] for k in ("fx", "fy", "cx", "cy", "width", "height")))
-    lines = (folder / "hand_bbs_by_eye.txt").read_text().splitlines()
-    for name, *box in (line.split() for line in lines if line.split()):
-        raw = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
-        depth = np.rint(raw * values["depth_unit_mm"]).astype(np.uint16)
-        corners = np.array(box[-4:], float)
-        assert names(View(depth, camera, corners, np.empty(0))) == []
-        assert names(View(raw, camera, corners, np.empty(0))) == ["units"]
+def test_real_frames_are_right_and_are_told_in_raw_units(real_frames):
+    camera, raws, frames = real_frames
+    for frame, raw in zip(frames, raws, strict=True):
+        assert names(View(frame.depth, camera, frame.box, np.empty(0))) == []
+        assert names(View(raw, camera, frame.box, np.empty(0))) == ["units"]
 
 
 def test_a_box_beside_the_hand_is_not_refused_as_disparity():

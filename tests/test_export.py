@@ -34,11 +34,6 @@ def small(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def predictor():
-    return Predictor.load("small")
-
-
 def opened(path):
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 

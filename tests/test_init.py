@@ -27,11 +27,6 @@ def test_each_public_name_is_there_and_the_type_checker_sees_the_same_names():
         _ = senorita_lib.predictor_of_hands
 
 
-def test_importing_the_package_imports_no_torch():
-    late = "torch", "numpy", "cv2", "pandas", "pydantic"
-    run_python(f"import sys, senorita_lib; assert not {set(late)} & sys.modules.keys()")
-
-
 @pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({NAME: "ACTIVE"}, "ACTIVE")])
 def test_waiting_threads_sleep_unless_the_user_says_otherwise(given, policy, monkeypatch):
     monkeypatch.delenv(NAME, raising=False)

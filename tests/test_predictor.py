@@ -1,16 +1,13 @@
-import json
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, SHARED
+from conftest import ROOT
 
 from senorita_lib.boxes import find_hand_box
-from senorita_lib.camera import SR300, Camera
+from senorita_lib.camera import SR300
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets import Hands19, SyntheticHand
-from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.experiments.generalisation import measure
 from senorita_lib.predictor import Predictor
 
@@ -81,33 +78,19 @@ def test_a_camera_of_oblong_pixels_finds_the_hand():
     assert np.mean(errors) < 20
 
 
-def test_real_frames_come_out_as_labelled_by_eye():
-    """19 frames of an SR305."""
-    folder = SHARED / "real" / "sr305"
-    if not folder.exists():
-        pytest.skip("the real SR305 frames are not at hand")
-    predictor = Predictor.load("small")
-    intrinsics = json.loads((folder / "intrinsics.json").read_text())
-    camera = Camera(*(intrinsics[k] for k in ("fx", "fy", "cx", "cy", "width", "height")))
-    boxes, labels = {}, {}
-    for found, file, count in (boxes, "hand_bbs_by_eye.txt", 4), (labels, "joints_by_eye.txt", 63):
-        for name, *values in map(str.split, (folder / file).read_text().splitlines()):
-            found[name] = np.array(values[-count:], float)
-    assert len(boxes) == len(labels) == 19
-    views = []
-    for name, box in boxes.items():
-        raw = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
-        depth = np.rint(raw * intrinsics["depth_unit_mm"]).astype(np.uint16)
-        views.append((Frame(name, depth, box, labels[name].reshape(21, 3)), camera))
+def test_real_frames_come_out_as_labelled_by_eye(real_frames):
+    camera, _, frames = real_frames
+    predictor, views = Predictor.load("small"), [(frame, camera) for frame in frames]
     errors = measure(predictor, views)
     errors["sideways or down"] = errors["fingers"] != "up"
-    reports = [predictor.check(frame.depth, camera, frame.box) for frame, _ in views]
+    reports = [predictor.check(frame.depth, camera, frame.box) for frame in frames]
     told = ["; ".join(finding.name for finding in report.findings) for report in reports]
-    shown = errors[["fingers", "error_mm", "left"]].assign(frame=list(boxes), told=told)
+    names = [frame.name for frame in frames]
+    shown = errors[["fingers", "error_mm", "left"]].assign(frame=names, told=told)
     print(shown.round(2).to_string(index=False))
     assert all(report.ok for report in reports)
     means = errors.groupby("sideways or down")["error_mm"].mean()
     assert means.loc[False] < 9 and means.loc[True] < 11
     # In the second clip fingers are bent: there the hand can be told.
-    bent = np.array(["-231615_" in name for name in boxes])
+    bent = np.array(["-231615_" in name for name in names])
     assert (errors["left"][bent] < 0.5).all() and (errors["outside"] < 0.05).all()

@@ -3,7 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import ROOT, SHARED, told
+from conftest import ROOT, shared, told
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,9 +191,7 @@ def scaled(joints, factor):
 
 @pytest.mark.parametrize("name", ["poses_intel_animbank", "poses_handyjs_right", "predictions"])
 def test_hands_of_any_size_pass(tmp_path, name):
-    path = RUNS[0] if name == "predictions" else SHARED / "real" / f"{name}.npz"
-    if not path.exists():
-        pytest.skip(f"{path.name}, real poses, is not at hand")
+    path = RUNS[0] if name == "predictions" else shared(f"real/{name}.npz")
     joints = predictions(path, "joints")
     joints += [0, 0, 500] - joints.mean(axis=1, keepdims=True)
     for factor in (0.7, 1, 1.25):  # a child, as they are, a big man

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import told
 
 from senorita_lib.camera import SR300
 from senorita_lib.cropping import crop_hand
@@ -199,7 +200,7 @@ def test_killed_call_is_taken_up_and_crowds_take_turns(root, wanted, monkeypatch
     monkeypatch.setattr(crops, "_make_shard", None)
     check(load(root), wanted)  # waits
     assert second.wait() == 0
-    assert "another process is writing" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("another process is writing") == 1
     assert kept.items() <= {path: path.stat().st_mtime_ns for path in shards(root)}.items()
 
 
@@ -226,7 +227,7 @@ def test_dead_worker_is_told():
     assert sorted(workers.run_tasks(abs, [(-1,), (2,), (-3,)], 2)) == [1, 2, 3]
 
 
-def test_disk_without_room(root, wanted, monkeypatch):
+def test_disk_without_room(root, monkeypatch):
     (root / "crops").write_text("a file where the folder would be")
     with pytest.raises(OSError, match=r"mass cannot be written \(.*\), wanted a folder for crops"):
         load(root)
@@ -237,19 +238,6 @@ def test_disk_without_room(root, wanted, monkeypatch):
     with pytest.raises(OSError, match=r"mass has 0.1 MB free, wanted 0.1 MB for 30 crops of 48"):
         load(root)
     assert shards(root) == []
-    room += 1
-
-    def fill_up(path, data):
-        if path.name.startswith("00002"):
-            raise OSError(28, "No space left on device")
-        path.write_bytes(data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(crops, "atomic_write", fill_up)
-        with pytest.raises(OSError, match="No space left on device"):
-            load(root, workers=1)
-    assert len(shards(root)) == 2  # what was done is kept
-    check(load(root, workers=1), wanted)
 
 
 def test_command_line(root, capsys):
@@ -259,7 +247,4 @@ def test_command_line(root, capsys):
     assert f"29 crops, 0.1 MB in {root / 'crops'}" in said.err
     crops.main([str(root), "--split", "test", "--size", "32"])
     assert "5 frames, 5 hands found" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        crops.main([str(root / "none")])
-    assert stop.value.code == 1
-    assert "does not exist, wanted a HANDS19 folder" in capsys.readouterr().err
+    assert "does not exist, wanted a HANDS19 folder" in told(crops.main, capsys, root / "none")

@@ -18,11 +18,6 @@ CLIP = moving_hand(4)
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.load("small")
-
-
-@pytest.fixture(scope="module")
 def poses(predictor: Predictor) -> list[Any]:
     return [predictor.predict(frame.depth, SR300, frame.box, "right") for frame in CLIP]
 

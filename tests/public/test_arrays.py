@@ -22,11 +22,6 @@ FRAME = FRAMES[0]
 SMALL = {"size": (4, 4, 4)}
 
 
-@pytest.fixture(scope="module")
-def predictor():
-    return Predictor.load("small")
-
-
 @pytest.mark.parametrize("value", ["no", "", 0, 1, None, np.array([True]), torch.tensor([0])])
 def test_a_flag_is_a_boolean(value, predictor, tmp_path):
     pose, crops = torch.rand(1, 21, 3), CropBatch.stack([crop_hand(FRAME.depth, FRAME.box)])

@@ -1,9 +1,6 @@
 import json
-import multiprocessing
 import os
 import shutil
-import time
-from contextlib import suppress
 from itertools import product
 
 import numpy as np
@@ -121,38 +118,6 @@ def test_tiny_beats_the_best_constant_pose_on_every_split(trained):
     errors = trained.result["errors"]
     for split, pose in product(SPLITS, ("initial", "refined")):
         assert errors[pose][split] < 0.75 * errors["constant"][split], (split, pose)
-
-
-def test_killed_run_ends_like_an_uninterrupted_one(small_data, tmp_path):
-    """SIGKILL from outside in each of the three stages, then the same call again."""
-    recipe = QUICK.override(pose_images=160, volume_images=160, refine_images=160)
-    whole = train(recipe, small_data, tmp_path / "whole", progress=False)
-    folder, often = tmp_path / "killed", {"progress": False, "checkpoint_seconds": 0}
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["senorita_lib.training.stages"])  # which takes seconds, once
-
-    def stage_reached():
-        for name in ("checkpoint.pt", "checkpoint.before.pt"):  # the first is away for an instant
-            with suppress(FileNotFoundError):
-                return torch.load(folder / name)["stage"]
-        return -1
-
-    killed = []
-    for stage in range(3):
-        process = context.Process(target=train, args=(recipe, small_data, folder), kwargs=often)
-        process.start()
-        deadline = time.monotonic() + 600
-        while stage_reached() < stage:
-            assert process.is_alive(), "the run ended before it was killed"
-            assert time.monotonic() < deadline, f"stage {stage} was not reached"
-            time.sleep(0.01)
-        process.kill()
-        process.join()
-        killed.append(stage_reached())
-    assert killed == [0, 1, 2]
-    run = train(recipe, small_data, folder, progress=False)
-    assert same(weights(folder), weights(tmp_path / "whole"))
-    assert run.log == whole.log and run.result == whole.result
 
 
 @pytest.mark.parametrize("changes", [{}, {"precision": "bfloat16", "precise_bn": True}])

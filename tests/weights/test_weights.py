@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import QUICK
 
 from senorita_lib import weights
 from senorita_lib.camera import SR300
@@ -18,16 +19,11 @@ from senorita_lib.training.stages import train
 from senorita_lib.weights import describe, pack
 
 
-@pytest.fixture(scope="module")
-def small():
-    return Predictor.load("small")
-
-
-def test_card_tells_the_file(small):
+def test_card_tells_the_file(predictor):
     card = json.loads((weights.FOLDER / "small.json").read_text())
     path = weights.find_weights("small")
     assert path.stat().st_size == card["bytes"] <= 16_000_000
-    assert small.model.recipe == Recipe.from_json(json.dumps(card["recipe"]))
+    assert predictor.model.recipe == Recipe.from_json(json.dumps(card["recipe"]))
     errors = card["errors"]
     assert set(errors["refined"]) == set(SPLITS)
     # It beats the best constant pose by far.
@@ -36,10 +32,10 @@ def test_card_tells_the_file(small):
     assert re.search(r"```text\n(.*?)\n```", text, re.S)[1] == describe("small")
 
 
-def test_small_predicts_frames_that_it_never_saw(small):
+def test_small_predicts_frames_that_it_never_saw(predictor):
     """From another seed than its training and test frames."""
     frames = [SyntheticHand(seed=11).frame(i, "interp") for i in range(20)]
-    poses = [small.predict(frame.depth, SR300, frame.box).joints_mm for frame in frames]
+    poses = [predictor.predict(frame.depth, SR300, frame.box).joints_mm for frame in frames]
     card = json.loads((weights.FOLDER / "small.json").read_text())
     error = mean_joint_error(np.stack(poses), np.stack([frame.joints for frame in frames]))
     assert error < 1.5 * card["errors"]["refined"]["INTERP"]
@@ -59,8 +55,8 @@ def test_unknown_names_and_damaged_files_are_refused(tmp_path, monkeypatch):
         Predictor.load("small")
 
 
-def test_packed_run_is_the_run_in_float16(quick, small_data, tmp_path):
-    run = train(quick, small_data, tmp_path / "run", progress=False)
+def test_packed_run_is_the_run_in_float16(small_data, tmp_path):
+    run = train(QUICK, small_data, tmp_path / "run", progress=False)
     card = pack(run.folder, "mine", tmp_path)
     assert card["images"] == {"pose": 48, "volume": 40, "refine": 48}
     assert "EXTRAP" in describe("mine", tmp_path)

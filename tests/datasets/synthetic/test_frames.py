@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, SHARED
+from conftest import ROOT, shared
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import Hands19, SyntheticHand, write_synthetic
@@ -85,10 +85,7 @@ def test_handedness_of_a_hand_built_by_hand_and_of_generated_ones(poses):
 
 @pytest.mark.parametrize("name", ["poses_intel_animbank", "poses_handyjs_right"])
 def test_real_right_hands_agree(name):
-    path = SHARED / "real" / f"{name}.npz"
-    if not path.exists():
-        pytest.skip(f"no real poses at {path.name} (set SENORITA_SHARED)")
-    turn, bent = handedness(np.load(path)["joints"].astype(float))
+    turn, bent = handedness(np.load(shared(f"real/{name}.npz"))["joints"].astype(float))
     assert bent.sum() > 50
     assert (turn[bent] > 0).mean() > 0.97
 
