@@ -21,7 +21,7 @@ import senorita_lib
 from senorita_lib.camera import Camera
 from senorita_lib.commands import command
 from senorita_lib.cropping import CUBE_MM, CropBatch
-from senorita_lib.files import user_path, whole_file
+from senorita_lib.files import PathLike, user_path, whole_file
 from senorita_lib.hand import JOINT_NAMES
 from senorita_lib.model import HandPoseNet, tensors_digest, weights_digest
 from senorita_lib.predictor import weights_path
@@ -45,9 +45,7 @@ OUTPUTS = {
 }
 
 
-def export_onnx(
-    weights: str | os.PathLike[str] | HandPoseNet, path: str | os.PathLike[str]
-) -> None:
+def export_onnx(weights: PathLike | HandPoseNet, path: PathLike) -> None:
     """Write a network as one ONNX file of inputs :data:`INPUTS` and outputs :data:`OUTPUTS`.
 
     ``weights`` are a network or what :meth:`.Predictor.load` takes. Direct regression has no

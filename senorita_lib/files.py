@@ -11,10 +11,12 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
+PathLike = str | os.PathLike[str]
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def user_path(path: str | os.PathLike[str]) -> Path:
+def user_path(path: PathLike) -> Path:
     """A path that somebody gave, absolute: ``~`` is a home folder, others count from this one."""
     if not isinstance(path, str | os.PathLike):
         raise ValueError(f"path is {path!r}, wanted that of a file or folder")
@@ -38,7 +40,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def whole_file(path: PathLike) -> Iterator[BinaryIO]:
     """A file to write that gets its name when all is written; else what was there still is."""
     path = user_path(path)
     part = Path(f"{path}.{os.getpid()}.part")
@@ -51,13 +53,13 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
 
 
-def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> None:
+def atomic_write(path: PathLike, data: bytes | str) -> None:
     """Write a :func:`whole_file` at once; text becomes UTF-8."""
     with whole_file(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
+def read_text(path: PathLike) -> str:
     """A file's text, UTF-8 on every machine, without the mark that Windows puts at its start."""
     return Path(path).read_text(encoding="utf-8-sig")
 
@@ -68,7 +70,7 @@ def read_toml(beside: str, name: str = "") -> dict[str, Any]:
     return tomllib.loads(read_text(path.with_name(name) if name else path.with_suffix(".toml")))
 
 
-def read_json(path: str | os.PathLike[str], *wanted: str) -> Any:
+def read_json(path: PathLike, *wanted: str) -> Any:
     """What a JSON file holds; if names are ``wanted``, an object that has them."""
     try:
         value = json.loads(read_text(path))
@@ -82,7 +84,7 @@ def read_json(path: str | os.PathLike[str], *wanted: str) -> Any:
 
 
 @contextmanager
-def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
+def folder_lock(folder: PathLike, waiting: str = "") -> Iterator[None]:
     """Have a folder, which is made if missing, for oneself; who has it is waited for.
 
     What a killed process left half written is removed. ``waiting`` is printed once when waiting.
@@ -105,7 +107,7 @@ def folder_lock(folder: str | os.PathLike[str], waiting: str = "") -> Iterator[N
         lock.release()
 
 
-def project_path(path: str | os.PathLike[str]) -> Path:
+def project_path(path: PathLike) -> Path:
     """One of the project's own paths, counted from its clone, else from the working folder.
 
     JupyterLab runs a notebook in ``notebooks/`` and papermill where it was called: both mean the

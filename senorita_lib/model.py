@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
@@ -19,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from senorita_lib._arguments import check_flags
 from senorita_lib.cropping import CropBatch
 from senorita_lib.estimator import HEADS, PoseEstimator, Reading
-from senorita_lib.files import atomic_write, user_path
+from senorita_lib.files import PathLike, atomic_write, user_path
 from senorita_lib.recipes import Recipe
 from senorita_lib.refinement import BoneRefiner, Refinement
 from senorita_lib.release.refiner import Refiner
@@ -28,7 +27,6 @@ from senorita_lib.representations import build_input, input_channels
 from senorita_lib.rivals.a2j import A2J
 from senorita_lib.rivals.awr import AWR
 
-PathLike = str | os.PathLike[str]
 _HEADS = HEADS | {"a2j": A2J, "awr": AWR}
 HAND_FORMAT = "senorita-hand 1"
 BODY_FORMAT = "senorita-body 1"  # of an estimator of people (senorita_lib.people.pretraining)

@@ -1,7 +1,6 @@
 """One depth frame in, 21 joints in millimetres out."""
 
 import math
-import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from senorita_lib.boxes import find_hand_box, hand_candidates
 from senorita_lib.camera import Camera
 from senorita_lib.cropping import CUBE_MM, Box, CropBatch, HandCrop, HandNotFoundError
 from senorita_lib.diagnosis import Finding, Report
-from senorita_lib.files import user_path
+from senorita_lib.files import PathLike, user_path
 from senorita_lib.model import HandPoseNet, Prediction
 from senorita_lib.views import Turn, crop_views, depth_window, upright
 from senorita_lib.weights import find_weights, known_weights
@@ -32,7 +31,7 @@ _MOST_MM = 200.0  # expected error: all that is known then is that there is no p
 _LOST = 1.3  # times the spread after the search: with more the hand is not where it was
 
 
-def weights_path(checkpoint: str | os.PathLike[str]) -> Path:
+def weights_path(checkpoint: PathLike) -> Path:
     """The file that :meth:`Predictor.load` reads, see there."""
     path = user_path(checkpoint)
     run = path / "model.safetensors"
@@ -75,9 +74,7 @@ class Predictor:
         self._net = self.model.folded()
 
     @classmethod
-    def load(
-        cls, checkpoint: str | os.PathLike[str] = "small", device: str | torch.device = "cpu"
-    ) -> Self:
+    def load(cls, checkpoint: PathLike = "small", device: str | torch.device = "cpu") -> Self:
         """A trained network.
 
         ``checkpoint`` is ``model.safetensors``, the folder of the run that wrote it, or the name

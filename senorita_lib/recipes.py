@@ -6,24 +6,16 @@ Amounts of training are in images, so that a batch size can change without the s
 import ast
 import difflib
 import json
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-)
+import pydantic
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
-from senorita_lib.files import read_toml
+from senorita_lib.files import PathLike, read_toml
 
 # How pydantic begins its messages, and what follows "wanted" in ours.
 _WORDS = {
@@ -36,7 +28,7 @@ _WORDS = {
 
 
 def explain(
-    error: ValidationError, owner: str, values: Mapping[str, Any], known: Collection[str]
+    error: pydantic.ValidationError, owner: str, values: Mapping[str, Any], known: Collection[str]
 ) -> str:
     """What pydantic refused, in one sentence: ``recipe 'tiny' has batch = 1, wanted ...``.
 
@@ -183,7 +175,7 @@ class Recipe(BaseModel):
     def __init__(self, **values: Any) -> None:  # any: this is where they are checked
         try:
             super().__init__(**values)
-        except ValidationError as error:
+        except pydantic.ValidationError as error:
             owner = f"recipe {values.get('name', 'paper')!r}"
             raise ValueError(explain(error, owner, values, type(self).model_fields)) from None
         if self.head == "awr" and self.pretrain:  # colour images are no depth to start from
@@ -245,7 +237,7 @@ def find_recipe(name: str, /, **overrides: Any) -> Recipe:
     return recipe.override(**own | overrides)
 
 
-def run_folder(recipe: Recipe, runs: str | os.PathLike[str] = "runs") -> Path:
+def run_folder(recipe: Recipe, runs: PathLike = "runs") -> Path:
     """The folder for a run of a recipe: ``RUNS/NAME/model_MODEL``.
 
     If ``pretrain`` is not the named recipe's own, ``NAME_pretrained`` or ``NAME_from_scratch``.

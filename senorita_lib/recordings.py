@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -19,14 +18,14 @@ from senorita_lib._arguments import number, show
 from senorita_lib.camera import Camera
 from senorita_lib.cropping import Box, HandNotFoundError
 from senorita_lib.datasets import files
-from senorita_lib.files import user_path
+from senorita_lib.files import PathLike, user_path
 from senorita_lib.hand import JOINT_NAMES
 from senorita_lib.predictor import HandPose, Predictor
 
 KINDS = ".png", ".tif", ".tiff", ".npy"
 
 
-def read_depth(path: str | os.PathLike[str], scale: float = 1.0) -> np.ndarray:
+def read_depth(path: PathLike, scale: float = 1.0) -> np.ndarray:
     """The depth (H, W), mm, in a PNG or TIFF of 16 bits, a TIFF of floats, or NumPy's ``.npy``.
 
     ``scale`` is the mm of one unit of the file. Raises ``OSError`` if the file cannot be read,
@@ -58,7 +57,7 @@ def read_depth(path: str | os.PathLike[str], scale: float = 1.0) -> np.ndarray:
     return depth if scale == 1 else depth.astype(np.float32) * np.float32(scale)
 
 
-def clip_files(*paths: str | os.PathLike[str]) -> list[Path]:
+def clip_files(*paths: PathLike) -> list[Path]:
     """Frames in the order of their names, 9 before 10: files, and what is in folders."""
     found: list[Path] = []
     for path in map(Path, paths):

@@ -5,7 +5,6 @@
 
 import argparse
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from senorita_lib._arrays import plain
 from senorita_lib.camera import SR300
 from senorita_lib.commands import command
 from senorita_lib.cropping import CORNERS, box_corners
-from senorita_lib.files import atomic_write, user_path
+from senorita_lib.files import PathLike, atomic_write, user_path
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.tables import read_table
 
@@ -39,9 +38,7 @@ _ENOUGH = 30  # hands that tell the lens
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError)
 
 
-def write_submission(
-    path: str | os.PathLike[str], names: Sequence[str], joints: npt.ArrayLike
-) -> None:
+def write_submission(path: PathLike, names: Sequence[str], joints: npt.ArrayLike) -> None:
     """Write the challenge's submission, a zip file.
 
     ``names`` are those of the images, in the order of ``test_bbs.txt``; ``joints`` (N, 21, 3),
@@ -66,7 +63,7 @@ def write_submission(
     atomic_write(path, data.getvalue())
 
 
-def check_submission(path: str | os.PathLike[str], boxes_file: str | os.PathLike[str]) -> int:
+def check_submission(path: PathLike, boxes_file: PathLike) -> int:
     r"""Refuse a submission that the challenge would refuse or score as nonsense.
 
     A line may end with a TAB, as in some of the data set's own files, and with ``\r\n``. A frame
@@ -162,7 +159,7 @@ def _scale(hand: Floats, box: Floats) -> float:
     return float(low.mean()) if other else 0
 
 
-def _read_member(path: str | os.PathLike[str]) -> bytes:
+def _read_member(path: PathLike) -> bytes:
     """``result.txt`` of a whole zip that holds nothing else."""
     with open(path, "rb") as file:
         try:

@@ -20,6 +20,7 @@ from senorita_lib.commands import command
 from senorita_lib.datasets import files
 from senorita_lib.datasets.files import HEIGHT, WIDTH
 from senorita_lib.datasets.hands19 import Hands19, UnitsError, is_empty
+from senorita_lib.files import PathLike
 
 # Findings that make an image unusable, and odd ones.
 FATAL = {
@@ -84,7 +85,7 @@ class Report:
         return "\n".join([self.title, text, *lines])
 
 
-def check(root: str | os.PathLike[str], quick: bool = False, progress: bool = True) -> Report:
+def check(root: PathLike, quick: bool = False, progress: bool = True) -> Report:
     """Look at every frame of a data set in HANDS19's layout, or HANDS17's.
 
     ``quick`` reads only both ends of each image. They show its kind and whether it is truncated,
@@ -96,7 +97,7 @@ def check(root: str | os.PathLike[str], quick: bool = False, progress: bool = Tr
     return Report(f"{folder}, laid out as {layout}", splits)
 
 
-def _check_split(root: str | os.PathLike[str], split: str, quick: bool, bar: bool) -> SplitReport:
+def _check_split(root: PathLike, split: str, quick: bool, bar: bool) -> SplitReport:
     try:
         data = Hands19(root, split, skip_degenerate=False)
         if not quick:

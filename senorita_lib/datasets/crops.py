@@ -32,7 +32,7 @@ from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, check_
 from senorita_lib.datasets.files import read_depth
 from senorita_lib.datasets.hands19 import SPLITS, Hands19, is_empty
 from senorita_lib.datasets.workers import run_tasks
-from senorita_lib.files import atomic_write, folder_lock, user_path
+from senorita_lib.files import PathLike, atomic_write, folder_lock, user_path
 
 CROPS = 5  # raise it when the same frame no longer gives the same crop, or the file format changes
 _SHARD = 512  # crops
@@ -96,7 +96,7 @@ class CropSet:
 
 def load_crops(
     dataset: Hands19, *, size: int = 256, foreground: str = "otsu", centre: str = "mass",
-    workers: int | None = None, progress: bool = True, cache: str | os.PathLike[str] | None = None,
+    workers: int | None = None, progress: bool = True, cache: PathLike | None = None,
 ) -> CropSet:  # fmt: skip
     """Crop every frame of a data set, or open the crops of an earlier call.
 

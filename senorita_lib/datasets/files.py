@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from senorita_lib.files import atomic_write, user_path
+from senorita_lib.files import PathLike, atomic_write, user_path
 
 HEIGHT, WIDTH = 480, 640
 SPLITS_FILE = "test_splits.txt"
@@ -61,7 +61,7 @@ LAYOUTS = {
 }
 
 
-def find_layout(root: str | os.PathLike[str]) -> tuple[Path, str]:
+def find_layout(root: PathLike) -> tuple[Path, str]:
     """The folder in which a data set's files lie, and its layout, a key of ``LAYOUTS``.
 
     ``root`` is the folder that holds the data set, or ``Task 1``.
@@ -96,7 +96,7 @@ def image_name(number: int) -> str:
 
 
 def read_depth(
-    path: str | os.PathLike[str], size: tuple[int, int] | None = (WIDTH, HEIGHT)
+    path: PathLike, size: tuple[int, int] | None = (WIDTH, HEIGHT)
 ) -> npt.NDArray[np.uint16]:
     """Read a depth image, (height, width) of a ``size`` or of any, mm, 0 where nothing returned.
 
@@ -115,7 +115,7 @@ def read_depth(
     return np.asarray(depth, np.uint16)
 
 
-def probe_depth(path: str | os.PathLike[str]) -> None:
+def probe_depth(path: PathLike) -> None:
     """Check both ends of a depth image only, with the errors of :func:`read_depth`."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
@@ -125,7 +125,7 @@ def probe_depth(path: str | os.PathLike[str]) -> None:
 
 
 def _check_ends(
-    path: str | os.PathLike[str], head: bytes, tail: bytes, length: int,
+    path: PathLike, head: bytes, tail: bytes, length: int,
     size: tuple[int, int] | None,
 ) -> None:  # fmt: skip
     if len(head) < _HEAD or head[:8] != b"\x89PNG\r\n\x1a\n" or tail[:4] != b"IEND":

@@ -1,6 +1,5 @@
 """The reader of HANDS19 Task 1 and of HANDS17, whose files :mod:`.files` lists."""
 
-import os
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import box_corners
 from senorita_lib.datasets import files
 from senorita_lib.evaluation import TEST_SPLITS
-from senorita_lib.files import user_path
+from senorita_lib.files import PathLike, user_path
 from senorita_lib.tables import check_same_names, lines, read_table
 
 SPLITS = ("train", "test", *TEST_SPLITS)
@@ -96,7 +95,7 @@ class Hands19:
     """
 
     def __init__(
-        self, root: str | os.PathLike[str], split: str = "train", *, skip_degenerate: bool = True
+        self, root: PathLike, split: str = "train", *, skip_degenerate: bool = True
     ) -> None:
         check_flags(skip_degenerate=skip_degenerate)
         if split not in SPLITS:

@@ -8,7 +8,6 @@ senorita_lib.experiments.ledger`` trains what is missing (:mod:`.studies`), writ
 import argparse
 import itertools
 import json
-import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
@@ -25,7 +24,7 @@ from senorita_lib.experiments.sizing import added_costs
 from senorita_lib.experiments.studies import run_study
 from senorita_lib.experiments.trials import STUDIES
 from senorita_lib.experiments.uncertainty import Estimate
-from senorita_lib.files import atomic_write, project_path, read_json, read_toml
+from senorita_lib.files import PathLike, atomic_write, project_path, read_json, read_toml
 from senorita_lib.recipes import find_recipe
 
 VERDICTS = ("supported", "not supported", "inconclusive")
@@ -41,7 +40,7 @@ def load_claims() -> dict[Kind, list[Row]]:
     return read_toml(__file__, "claims.toml")  # type: ignore[return-value]
 
 
-def ledger(data: str | os.PathLike[str] = "data/hands19_synthetic") -> dict[Kind, list[Row]]:
+def ledger(data: PathLike = "data/hands19_synthetic") -> dict[Kind, list[Row]]:
     """The rows of the ledger, from ``results/trials.csv.gz``.
 
     The test poses of the labelled data set ``data`` show the shift at test time. Rows have the
@@ -121,7 +120,7 @@ def verdict(comparisons: Sequence[Row], words: Sequence[str] = VERDICTS) -> str:
     return words[1] if any(row["low"] > 0 for row in deciding) else words[2]
 
 
-def shifted_poses(data: str | os.PathLike[str]) -> pd.DataFrame:
+def shifted_poses(data: PathLike) -> pd.DataFrame:
     """The long table of true poses, and of those shifted as by the release at test time."""
     frames = Hands19(project_path(data), "test", skip_degenerate=False)
     crops = load_crops(frames, size=64, progress=False)

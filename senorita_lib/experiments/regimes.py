@@ -42,7 +42,7 @@ from senorita_lib.experiments.tables import (
 )
 from senorita_lib.experiments.trials import SEEDS, Trial, read_trial
 from senorita_lib.experiments.uncertainty import Estimate, holm
-from senorita_lib.files import atomic_write, project_path, read_json, read_toml
+from senorita_lib.files import PathLike, atomic_write, project_path, read_json, read_toml
 from senorita_lib.recipes import Recipe, find_recipe
 from senorita_lib.training.stages import below, crop_options, train
 
@@ -161,7 +161,7 @@ def train_one(start: str, seed: int, trial: str, data: Path) -> Call:
 
 
 def train_regimes(
-    starts: Sequence[str], seeds: Sequence[int], data: str | os.PathLike[str],
+    starts: Sequence[str], seeds: Sequence[int], data: PathLike,
     jobs: int | None = None, trials: Sequence[str] | None = None,
 ) -> None:  # fmt: skip
     """Train what is missing: the networks, then their ``trials``, by default all, start by start.

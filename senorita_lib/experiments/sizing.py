@@ -140,13 +140,3 @@ def added_costs(recipe: Recipe) -> dict[str, float]:
         "memory of a step": after / before - 1,
         "parameters": more.parameters / one.parameters,
     }
-
-
-def training_flops(recipe: Recipe, estimator: Cost, refiner: Cost) -> int:
-    """Floating-point operations of the whole schedule: Step 1 trains the estimator, Step 2 both.
-
-    A MAC is two operations, and the backward pass has the forward pass's MACs twice: for the
-    gradients of the weights and of the inputs, which the first layers do not need.
-    """
-    step_1, step_2 = recipe.pose_images + recipe.volume_images, recipe.refine_images
-    return 2 * 3 * (estimator.macs * step_1 + (estimator.macs + refiner.macs) * step_2)

@@ -25,7 +25,7 @@ from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import ensemble
 from senorita_lib.experiments.tables import long_table, read_run, save_trials, study_table
 from senorita_lib.experiments.trials import RECIPE, SEEDS, STUDIES, TRIALS, Trial
-from senorita_lib.files import project_path, read_json
+from senorita_lib.files import PathLike, project_path, read_json
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.people.pretraining import starting_weights
 from senorita_lib.recipes import find_recipe
@@ -35,7 +35,7 @@ from senorita_lib.training.stages import crop_options, train
 
 def run_study(
     name: str,
-    data: str | os.PathLike[str] = "data/hands19_synthetic",
+    data: PathLike = "data/hands19_synthetic",
     *,
     jobs: int | None = None,
     progress: bool = True,

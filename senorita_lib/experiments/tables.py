@@ -11,7 +11,6 @@ all studies.
 
 import argparse
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from senorita_lib.commands import command
 from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame_errors
 from senorita_lib.experiments.trials import STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import Estimate, bootstrap
-from senorita_lib.files import atomic_write, project_path, read_json, user_path
+from senorita_lib.files import PathLike, atomic_write, project_path, read_json, user_path
 
 COLUMNS = ["trial", "model", "seed", "split", "frame", "pose", "mm"]
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -110,7 +109,7 @@ def estimates(table: pd.DataFrame, draws: int = 1000) -> dict[tuple[str, str], d
     return bootstrap(rows, wide.index.get_level_values("split").to_numpy(str), draws=draws)
 
 
-def load_results(folder: str | os.PathLike[str]) -> Results:
+def load_results(folder: PathLike) -> Results:
     """Finished runs of one recipe in and below a folder: {model: {seed: (result, predictions)}}.
 
     Raises FileNotFoundError if there is none; ValueError if runs differ in more than model and

@@ -50,7 +50,7 @@ def pose_panel(depth: np.ndarray, pose: HandPose) -> Figure:
     wide = [1.1, 1, 1, 0.8]
     figure, (axes,) = style.new_figure(1, 4, width=11, height=3.2, width_ratios=wide)
     image, front, side, bars = axes
-    _draw(image, depth, pose, "left hand" if pose.left else "right hand")
+    draw_frame(image, depth, pose, "left hand" if pose.left else "right hand")
     around = pose.joints_mm - pose.joints_mm.mean(axis=0)
     for cell, (x, y), title in ((front, (0, 1), "from the front"), (side, (2, 1), "from the side")):
         style.draw_hand(cell, around[:, [x, y]], dots=6)
@@ -64,16 +64,7 @@ def pose_panel(depth: np.ndarray, pose: HandPose) -> Figure:
     return figure
 
 
-def clip_figure(depths: Sequence[np.ndarray], poses: Sequence[HandPose | None],
-                titles: Sequence[str]) -> Figure:  # fmt: skip
-    """Frames of a clip side by side, each with its pose."""
-    figure, axes = style.new_figure(1, len(depths), width=1.9 * len(depths), height=2.1)
-    for cell, depth, pose, title in zip(axes[0], depths, poses, titles, strict=True):
-        _draw(cell, depth, pose, title)
-    return figure
-
-
-def _draw(axes: Axes, depth: np.ndarray, pose: HandPose | None, title: str) -> None:
+def draw_frame(axes: Axes, depth: np.ndarray, pose: HandPose | None, title: str = "") -> None:
     """A frame about the hand, and its pose; all of it where there is none."""
     shown, limits = _shown(depth, pose)
     style.draw_depth(axes, shown, title, False, limits)
@@ -233,13 +224,3 @@ def live_view(
         else:
             live.redraw()
     return count / max(time.monotonic() - start, 1e-6)
-
-
-def reliability_figure(expected: Sequence[float], error: Sequence[float]) -> Figure:
-    """Mean errors, mm, of joints in bins by what was expected of them, against the diagonal."""
-    figure, ((axes,),) = style.new_figure(width=4.2, height=3.4)
-    most = 1.05 * max(*expected, *error)
-    axes.plot([0, most], [0, most], ":", color=style.GREY)
-    axes.plot(expected, error, "o-", ms=5)
-    axes.set(xlabel="expected error (mm)", ylabel="error (mm)", xlim=(0, most), ylim=(0, most))
-    return figure

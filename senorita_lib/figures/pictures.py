@@ -18,7 +18,7 @@ from senorita_lib.experiments.regimes import effects
 from senorita_lib.experiments.tables import load_results
 from senorita_lib.figures import style
 from senorita_lib.figures.networks import overview_figure, refiner_figure
-from senorita_lib.figures.ownframes import clip_figure
+from senorita_lib.figures.ownframes import draw_frame
 from senorita_lib.figures.results import effects_figure
 from senorita_lib.figures.volumes import draw_volumes
 from senorita_lib.files import atomic_write, project_path, user_path
@@ -91,9 +91,9 @@ def draw_pictures() -> dict[str, Figure]:
     axes[1].legend(fontsize=7, frameon=False)
     pictures["effects"] = effects_figure(effects())
     clip = [frame.depth for frame in moving_hand(48)[::20]]
-    poses_of = [predictor.predict(depth, SR300) for depth in clip]
-    pictures["06"] = clip_figure(clip, poses_of, [""] * len(clip))
-    pictures["06"].set_size_inches(3.6, 1.3)
+    pictures["06"], (axes,) = style.new_figure(1, len(clip), 3.6, 1.3)
+    for cell, depth in zip(axes, clip, strict=True):
+        draw_frame(cell, depth, predictor.predict(depth, SR300))
     return pictures
 
 

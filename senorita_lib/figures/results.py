@@ -100,13 +100,6 @@ def joint_bars_figure(
     return figure
 
 
-def mean_interval(values: npt.ArrayLike) -> tuple[float, float, float]:
-    """Mean of values (N,), and the ends of its 95 % interval."""
-    values = np.asarray(values, np.float64)
-    reach = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return values.mean(), values.mean() - reach, values.mean() + reach
-
-
 _VERDICTS = {"supported": style.BETTER, "not supported": style.WORSE, "inconclusive": GREY}
 _LINE = 0.19  # of the ledger, inches
 

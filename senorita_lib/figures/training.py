@@ -1,6 +1,5 @@
 """A training run's figure, from its log, and how a notebook shows it while the run goes on."""
 
-import os
 import sys
 import time
 from typing import Any
@@ -15,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from senorita_lib.datasets.crops import CropSet
 from senorita_lib.figures.style import BONE_COLOURS, GREY_MAP, MUTED_COLOURS, mime_bundle
+from senorita_lib.files import PathLike
 from senorita_lib.hand import BONES
 from senorita_lib.recipes import Recipe
 from senorita_lib.training.loop import counted
@@ -173,10 +173,7 @@ def _draw_poses(figure: Figure, log: Log, strip: CropSet) -> None:
 class LiveTraining:
     """Shows a run in a notebook, as ``watch`` of ``train``, and does nothing elsewhere."""
 
-    def __init__(
-        self, recipe: Recipe, data: str | os.PathLike[str],
-        cache: str | os.PathLike[str] | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, recipe: Recipe, data: PathLike, cache: PathLike | None = None) -> None:
         self._next, self._handle = 0.0, None
         self._images = recipe.pose_images + recipe.volume_images + recipe.refine_images
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

@@ -18,7 +18,7 @@ import torch
 from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.augmentation import draw
 from senorita_lib.estimator import PoseEstimator
-from senorita_lib.files import atomic_write, project_path, read_json, user_path
+from senorita_lib.files import PathLike, atomic_write, project_path, read_json, user_path
 from senorita_lib.losses import HEATMAP_CELLS
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, make_estimator, write_weights
 from senorita_lib.people.crops import CUBE_MM, BodySet, cut_body
@@ -40,7 +40,6 @@ _OF_RECIPE = {
 }  # fmt: skip
 _COLOUR = 0.2  # each of red, green and blue is multiplied by 1 ± this, as in Sun et al.
 SYNTHETIC, _KEPT = "synthetic", "data/people_synthetic"
-Paths = str | os.PathLike[str]
 
 
 def body_recipe(recipe: Recipe) -> Recipe:
@@ -59,7 +58,7 @@ def body_recipe(recipe: Recipe) -> Recipe:
 
 
 def pretrain(
-    recipe: Recipe, folder: Paths, people: Paths | Sequence[BodySet] = SYNTHETIC, *,
+    recipe: Recipe, folder: PathLike, people: PathLike | Sequence[BodySet] = SYNTHETIC, *,
     device: str | None = None, progress: bool = True, checkpoint_seconds: float = 20.0,
 ) -> Path:  # fmt: skip
     """Train an estimator on people, or continue an earlier call; returns the file of its weights.
@@ -103,7 +102,7 @@ def pretrain(
 
 
 def starting_weights(
-    recipe: Recipe, runs: Paths, people: Paths | Sequence[BodySet] = SYNTHETIC, **options: Any
+    recipe: Recipe, runs: PathLike, people: PathLike | Sequence[BodySet] = SYNTHETIC, **options: Any
 ) -> Path | None:
     """The weights that a recipe's training starts from, None if it has ``pretrain = False``.
 

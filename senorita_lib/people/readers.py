@@ -7,7 +7,6 @@ al. 2019) says where to get the latter. Its joints are listed by action, subacti
 import hashlib
 import json
 import math
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from senorita_lib.files import user_path
+from senorita_lib.files import PathLike, user_path
 from senorita_lib.people.crops import BodySet, labels_digest
 from senorita_lib.people.keypoints import HUMAN36M_JOINT, PELVIS, THORAX
 
@@ -39,7 +38,7 @@ class Mpii(BodySet):
     The boxes are the usual ones. A damaged file or one of another version raises ``ValueError``.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: PathLike) -> None:
         root = user_path(root)
         path = next((p for place in ("", "*/") for p in root.glob(place + _MAT)), None)
         if path is None:
@@ -118,7 +117,7 @@ class Human36m(BodySet):
     sizes: np.ndarray  # (N, 2), int: width and height of each person's image, as listed
     images: Path
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: PathLike) -> None:
         root = user_path(root)
         self.images = root / "images"
         subjects = [n for n in TRAINING if (root / _PATH.format(n, "data")).is_file()]
@@ -263,7 +262,7 @@ class People(BodySet):
         return seen, np.concatenate(held)
 
 
-def find_people(root: str | os.PathLike[str]) -> list[BodySet]:
+def find_people(root: PathLike) -> list[BodySet]:
     """The people in the folders ``MPII`` and ``Human36M`` of ``root``; either may be missing."""
     places = (Mpii, user_path(root) / "MPII"), (Human36m, user_path(root) / "Human36M")
     found: list[BodySet] = [reader(place) for reader, place in places if place.is_dir()]

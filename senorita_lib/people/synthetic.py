@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic.frames import want_whole
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
-from senorita_lib.files import folder_lock, read_toml, user_path, whole_file
+from senorita_lib.files import PathLike, folder_lock, read_toml, user_path, whole_file
 from senorita_lib.people.crops import BodySet
 from senorita_lib.people.keypoints import PELVIS
 
@@ -65,7 +65,7 @@ class SyntheticBody(BodySet):
         return self._images[index] if kept else draw_image(self.seed, index, self.side)
 
     def keep(
-        self, folder: str | os.PathLike[str], workers: int | None = None, progress: bool = True
+        self, folder: PathLike, workers: int | None = None, progress: bool = True
     ) -> "SyntheticBody":
         """Draw all images into a file, or open the file of an earlier call; returns itself."""
         name = f"people_{len(self)}_{self.side}px_seed_{self.seed}_v{GENERATOR}.npy"

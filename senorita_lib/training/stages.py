@@ -9,7 +9,6 @@ resumes exactly.
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -25,7 +24,7 @@ from senorita_lib.cropping import CropBatch
 from senorita_lib.datasets.crops import CropSet, load_crops
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import mean_joint_error
-from senorita_lib.files import atomic_write, read_json, user_path
+from senorita_lib.files import PathLike, atomic_write, read_json, user_path
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.losses import handedness_loss, step1_losses, step2_losses
 from senorita_lib.model import BODY_FORMAT, HandPoseNet, read_weights, weights_digest, weights_kind
@@ -65,16 +64,16 @@ class Run:
 
 def train(
     recipe: Recipe,
-    data: str | os.PathLike[str],
-    folder: str | os.PathLike[str],
+    data: PathLike,
+    folder: PathLike,
     *,
     device: str | None = None,
     progress: bool = True,
     checkpoint_seconds: float = 20.0,
-    start: str | os.PathLike[str] | None = None,
+    start: PathLike | None = None,
     watch: Callable[[list[Row]], object] | None = None,
     volume_loss: VolumeLoss | None = None,
-    cache: str | os.PathLike[str] | None = None,
+    cache: PathLike | None = None,
     keep_mm: Sequence[float] = (),
 ) -> Run:
     """Train a recipe through all its stages and test it, or resume an earlier call.
@@ -309,7 +308,7 @@ class Trainer(Loop):
         about = {"data": self.identity, "images": seen, "precision": self.precision}
         evaluate_run(self.model, self.crops, test, self.folder, about, self.device, self.progress)
 
-    def init_from(self, path: str | os.PathLike[str]) -> None:
+    def init_from(self, path: PathLike) -> None:
         """Start from the weights of an earlier run, or from those of people.
 
         The bone lengths stay those of this data set.
@@ -341,7 +340,7 @@ class Trainer(Loop):
         self.model.load_state_dict(own | weights)
 
 
-def _check_start(recipe: Recipe, start: str | os.PathLike[str] | None) -> None:
+def _check_start(recipe: Recipe, start: PathLike | None) -> None:
     """Weights of people go with a recipe that has ``pretrain``, and the other way round."""
     name = f"recipe {recipe.name!r}"
     if start is None and recipe.pretrain:
@@ -369,9 +368,8 @@ def _sample_rows(count: int) -> np.ndarray:
 
 
 def sample_frames(
-    recipe: Recipe, data: str | os.PathLike[str], progress: bool = True,
-    cache: str | os.PathLike[str] | None = None,
-) -> CropSet:  # fmt: skip
+    recipe: Recipe, data: PathLike, progress: bool = True, cache: PathLike | None = None
+) -> CropSet:
     """The validation frames whose poses the log of :func:`train` keeps as ``sample_poses``."""
     options = crop_options(recipe) | {"progress": progress, "cache": cache}
     crops = load_crops(Hands19(data, "train"), **options)

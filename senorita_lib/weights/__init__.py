@@ -5,12 +5,11 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from senorita_lib.evaluation import POSES, format_table
-from senorita_lib.files import atomic_write, read_json, user_path
+from senorita_lib.files import PathLike, atomic_write, read_json, user_path
 from senorita_lib.model import HandPoseNet
 
 FOLDER = Path(__file__).parent
@@ -41,9 +40,7 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def pack(
-    run: str | os.PathLike[str], name: str, folder: str | os.PathLike[str] = FOLDER
-) -> dict[str, Any]:
+def pack(run: PathLike, name: str, folder: PathLike = FOLDER) -> dict[str, Any]:
     """Write ``NAME.safetensors``, a run's weights as float16, and ``NAME.json``, their card."""
     if Path(name).name != name:
         raise ValueError(f"name is {name!r}, wanted a word for the weights, such as small")
@@ -58,7 +55,7 @@ def pack(
     return card
 
 
-def describe(name: str, folder: str | os.PathLike[str] = FOLDER) -> str:
+def describe(name: str, folder: PathLike = FOLDER) -> str:
     """The figures of a card as text: recipe, images seen and errors on the five splits."""
     card = read_json(user_path(folder) / f"{name}.json")
     recipe = card["recipe"]

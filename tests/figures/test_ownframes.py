@@ -110,10 +110,3 @@ def test_a_live_view_follows_the_frames_and_tells_its_rate(
     monkeypatch.setattr("IPython.display.display", shown.append)
     rate = ownframes.live_view(predictor, ((frame.depth, SR300) for frame in CLIP))
     assert rate > 0 and shown[0].layout.title.text.endswith(f"frame {len(CLIP) - 1}")
-
-
-def test_reliability_is_drawn_against_the_diagonal() -> None:
-    (axes,) = ownframes.reliability_figure([1, 2, 30], [2, 2, 20]).axes
-    diagonal, curve = axes.lines
-    np.testing.assert_array_equal(*diagonal.get_data())
-    np.testing.assert_array_equal(curve.get_data(), [[1, 2, 30], [2, 2, 20]])

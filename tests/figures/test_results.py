@@ -1,7 +1,6 @@
 """Figures of results show the values that they are given."""
 
 import numpy as np
-import pytest
 
 from senorita_lib.evaluation import POSES, SPLITS, joint_errors
 from senorita_lib.experiments.uncertainty import Estimate
@@ -91,10 +90,3 @@ def test_the_ledger_has_a_line_for_each_pair_that_decides():
     (axes,) = plots.ledger_figure([CLAIMS[1] | {"comparisons": splits}]).axes
     (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert dot.get_xdata()[0] == 5
-
-
-def test_an_interval_is_1_96_standard_errors():
-    mean, low, high = plots.mean_interval([1, 2, 3, 4])
-    error = np.std([1, 2, 3, 4], ddof=1) / 2
-    assert (mean, low, high) == pytest.approx((2.5, 2.5 - 1.96 * error, 2.5 + 1.96 * error))
-    assert np.isnan(plots.mean_interval([3])[1])

@@ -28,7 +28,7 @@ from senorita_lib.datasets.synthetic.sensor import MOST_PIXELS, background, sens
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import TEST_SPLITS
-from senorita_lib.files import atomic_write, folder_lock, read_json, user_path
+from senorita_lib.files import PathLike, atomic_write, folder_lock, read_json, user_path
 
 GENERATOR = 2  # raise it when the same seed no longer gives the same frames
 STAMP = "synthetic.json"
@@ -165,7 +165,7 @@ _LABEL = np.dtype([("box", "<i4", 4), ("joints", "<f4", (21, 3))])
 
 
 def write_synthetic(
-    root: str | os.PathLike[str], train: int = 4000, test_per_split: int = 100, seed: int = 0,
+    root: PathLike, train: int = 4000, test_per_split: int = 100, seed: int = 0,
     workers: int | None = None, progress: bool = True,
 ) -> Path:  # fmt: skip
     """Write a synthetic data set in HANDS19's layout, or finish an interrupted one.

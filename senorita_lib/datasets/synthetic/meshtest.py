@@ -4,7 +4,6 @@
 for testing only; ``third`` is not for choosing between networks either.
 """
 
-import os
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from senorita_lib.datasets.synthetic import handmodel, meshhand, posing
 from senorita_lib.datasets.synthetic.frames import labelled, make_images, want_whole
 from senorita_lib.datasets.synthetic.handmodel import HandShape
 from senorita_lib.datasets.synthetic.sensor import Stereo, background
-from senorita_lib.files import folder_lock, user_path
+from senorita_lib.files import PathLike, folder_lock, user_path
 
 _NEAREST = 180.0  # mm: no flesh is nearer to the camera
 _TOWARDS = -0.5  # z of a forearm's direction that points to the camera as much as it may
@@ -88,7 +87,7 @@ TESTS = {
 }  # fmt: skip
 
 
-def write_mesh_test(root: str | os.PathLike[str], name: str = "mesh", count: int = 1000) -> Path:
+def write_mesh_test(root: PathLike, name: str = "mesh", count: int = 1000) -> Path:
     """Write a set of ``TESTS`` in HANDS19's layout, for ``Hands19(root, "test")``.
 
     The bytes do not depend on the number of cores. Raises ValueError if root is not empty, or

@@ -12,13 +12,7 @@ import numpy.typing as npt
 
 from senorita_lib.camera import Camera
 from senorita_lib.datasets.synthetic import handmodel
-from senorita_lib.datasets.synthetic.handmodel import (
-    SHAPES,
-    HandAngles,
-    HandShape,
-    palm_frame,
-    unit,
-)
+from senorita_lib.datasets.synthetic.handmodel import SHAPES, HandAngles, HandShape, palm_frame
 
 # Seen in training, and held back: hand shapes, bent-finger patterns, viewpoint bins.
 SEEN_SHAPES, UNSEEN_SHAPES = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
@@ -39,7 +33,7 @@ def bent_fingers(joints: np.ndarray) -> npt.NDArray[np.int64]:
     Joints are (..., 21, 3), in any frame and unit.
     """
     free = joints[..., 6:, :].reshape(*joints.shape[:-2], 5, 3, 3)
-    bones = unit(np.diff(np.concatenate([joints[..., 1:6, None, :], free], -2), axis=-2))
+    bones = handmodel.unit(np.diff(np.concatenate([joints[..., 1:6, None, :], free], -2), axis=-2))
     later = np.concatenate([bones[..., :1, 2, :], bones[..., 1:, 1, :]], axis=-2)
     angle = np.degrees(np.arccos(np.clip((bones[..., 0, :] * later).sum(-1), -1, 1)))
     bent = angle > np.array([_THUMB_BENT] + 4 * [_FINGER_BENT])
