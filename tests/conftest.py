@@ -54,6 +54,11 @@ LONG = "crops cropstudy checking frames ledger networks pictures pretraining reg
 LONG += "readers studies training widgets results scenes gallery main gradient people synthetic"
 
 
+def pytest_addoption(parser):
+    text = "what the test of real frames measures: weights of the package, a run or a file"
+    parser.addoption("--weights", default="small", help=text)
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """A file stays on one worker. All kernels start on one, or ports clash (papermill#511)."""
