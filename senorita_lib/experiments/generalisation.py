@@ -18,6 +18,8 @@ from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic.frames import SyntheticTest
 from senorita_lib.datasets.synthetic.handmodel import palm_frame
 from senorita_lib.datasets.synthetic.meshtest import TESTS
+from senorita_lib.datasets.synthetic.openworld import box_spheres, grip
+from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.predictor import Predictor
 
@@ -52,11 +54,20 @@ def halved(frame: Frame, camera: Camera) -> View:
     return replace(frame, depth=frame.depth[::2, ::2], box=frame.box / 2), seen_by
 
 
+def holding(frame: Frame, camera: Camera) -> View:
+    """The hand holds a box with sharp edges, 100 x 70 mm, that fills its grip."""
+    middle, axes, room = grip(np.asarray(frame.joints, float))
+    box = render_depth(*box_spheres(middle, axes, np.array([50, 35, room]), 0.5), camera)
+    seen = np.minimum(np.where(frame.depth > 0, frame.depth, np.inf), box)
+    return replace(frame, depth=np.where(seen < 65535, seen, 0).astype(np.uint16)), camera
+
+
 CONDITIONS: dict[str, Callable[[Frame, Camera], View]] = {
     "": lambda *view: view,
     "rolled by 90°": turned,
     "rolled by 180°": lambda *view: turned(*turned(*view)),
     "half resolution": halved,
+    "holding a box": holding,
     "left hands": mirrored,
 }
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from senorita_lib.commands import command
 from senorita_lib.datasets import write_synthetic
-from senorita_lib.experiments.generalisation import measure, test_set
+from senorita_lib.experiments.generalisation import holding, measure, test_set
 from senorita_lib.files import atomic_write, project_path, read_json, user_path
 from senorita_lib.model import HandPoseNet
 from senorita_lib.predictor import Predictor
@@ -44,8 +44,10 @@ def recipe_of(trial: str) -> Recipe:
 def row(model: HandPoseNet, count: int) -> dict[str, float]:
     """Errors of a network in mm, by set of ``count`` frames and where fingers point."""
     predictor = Predictor(model)
-    splits, mesh = (measure(predictor, test_set(name, count)) for name in ("splits", "mesh"))
-    errors = {"splits": splits["initial_mm"].mean(), "mesh": mesh["initial_mm"].mean()}
+    views = {name: test_set(name, count) for name in ("splits", "mesh")}
+    views["holding a box"] = [holding(*view) for view in views["mesh"]]
+    found = {name: measure(predictor, some) for name, some in views.items()}
+    errors, mesh = {name: own["initial_mm"].mean() for name, own in found.items()}, found["mesh"]
     errors |= mesh.groupby("fingers")["initial_mm"].mean()
     return errors | {"other hand, %": 100 * (mesh["left"] > 0.5).mean()}
 

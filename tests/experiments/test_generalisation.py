@@ -21,7 +21,11 @@ def test_joints_stay_where_they_are_seen(condition):
         if condition == "half resolution":
             u0, v0 = 2 * u, 2 * v
         found, before = seen.depth[v, u].astype(int), frame.depth[v0, u0].astype(int)
-        assert (found == before).mean() > 0.9  # others are rounded to a neighbour
+        same = found == before
+        if condition == "holding a box":
+            assert 0.3 < same.mean() < 1 and (found <= before)[before > 0].all()
+            continue
+        assert same.mean() > 0.9  # others are rounded to a neighbour
         assert np.median(np.abs(found[found > 0] - seen.joints[found > 0, 2])) < 20
         x1, y1, x2, y2 = seen.box
         assert x1 <= u.min() + 1 and u.max() - 1 <= x2 and y1 <= v.min() + 1 and v.max() - 1 <= y2

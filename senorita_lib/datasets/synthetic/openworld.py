@@ -6,6 +6,7 @@ hands: walls, a person, a second hand, held things, thin things in front.
 
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,13 @@ from senorita_lib.datasets.synthetic.sensor import background, sense
 from senorita_lib.datasets.synthetic.spheremesh import Depth, render_depth
 
 OPEN_SHAPE = -1  # the number of every shape here
+Thing = tuple[np.ndarray, npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]  # as of render_depth
+# Corners of a box, and two triangles for each of its sides.
+_CORNERS = np.array([*product((-1, 1), repeat=3)])
+_SIDES = np.array([
+    [0, 1, 3], [0, 3, 2], [4, 5, 7], [4, 7, 6], [0, 1, 5], [0, 5, 4],
+    [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 3, 7], [1, 7, 5],
+])  # fmt: skip
 
 
 def draw_shape(rng: np.random.Generator) -> HandShape:
@@ -74,24 +82,52 @@ def surface(pose: HandPose, camera: Camera) -> Depth:
 def clutter(rng: np.random.Generator, camera: Camera, pose: HandPose) -> Depth | None:
     """Depth of things beside, in or before the hand; None mostly. ``inf`` where nothing is."""
     kind = rng.uniform()
-    if kind < 0.10:
+    if kind < 0.08:
         return _second_hand(rng, camera, pose)
-    if kind > 0.30:
-        return None
-    frame = pose.joints[2:6].mean(axis=0) - pose.joints[0]
-    axis = rng.normal(size=3)
-    axis /= np.linalg.norm(axis)
-    if kind < 0.22:  # held: within the curve of the fingers
-        radius, length = rng.uniform(8, 34), rng.uniform(0, 110)
-        normal = pose.rotation @ [0, 0, 1.0]
-        middle = pose.joints[0] + frame + normal * (radius + 12) + rng.normal(0, 12, 3)
-    else:  # a pen, a strap, a cable in front
-        radius, length = rng.uniform(2, 6), rng.uniform(100, 350)
+    if kind < 0.28:
+        thing = _held(rng, pose.joints)
+    elif kind < 0.36:  # a pen, a strap, a cable in front
+        way = rng.normal(size=3)
+        way *= rng.uniform(50, 175) / np.linalg.norm(way)
         middle = pose.joints[rng.integers(21)] - [0, 0, rng.uniform(10, 70)]
-    ends = np.stack([middle - axis * length / 2, middle + axis * length / 2])
-    if (ends[:, 2] - radius).min() < 100:
+        thing = middle + np.outer([-1, 1], way), np.full(2, rng.uniform(2, 6)), [[0, 1]], []
+    else:
         return None
-    return render_depth(ends, [radius, radius * rng.uniform(0.7, 1.3)], [[0, 1]], [], camera)
+    if (thing[0][:, 2] - thing[1]).min() < 100:
+        return None
+    return render_depth(*thing, camera)
+
+
+def grip(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Where a hand (21, 3) holds things: a point (3,), the palm's axes (3, 3), and the room, mm.
+
+    Axes are as of :func:`.palm_frame`; the room is half of what lies between palm and fingertips,
+    without their flesh.
+    """
+    axes, knuckles = handmodel.palm_frame(joints), joints[2:6].mean(axis=0)
+    apart = float((joints[11::3].mean(axis=0) - knuckles) @ axes[:, 2])
+    middle = knuckles + 0.25 * (joints[0] - knuckles) + max(apart / 2, 16.0) * axes[:, 2]
+    return middle, axes, max(apart / 2 - 9, 5.0)
+
+
+def _held(rng: np.random.Generator, joints: np.ndarray) -> Thing:
+    """What a hand holds: a ball, a bar, or a box with round edges."""
+    middle, axes, room = grip(joints)
+    middle = middle + rng.normal(0, 8, 3)
+    way = axes @ np.linalg.qr(np.eye(3) + rng.normal(0, 0.25, (3, 3)))[0]
+    thick = room * rng.uniform(0.7, 1.4)
+    if (kind := rng.uniform()) < 0.2:
+        return middle[None], [rng.uniform(1, 1.5) * thick], [], []
+    if kind < 0.5:
+        ends = middle + np.outer([-1, 1], way[:, 0] * rng.uniform(20, 90))
+        return ends, thick * rng.uniform(0.8, 1.2, 2), [[0, 1]], []
+    half = np.array([*rng.uniform([20, 15], [75, 70]), thick])
+    return box_spheres(middle, way, half, rng.uniform(0.1, 0.6) * half.min())
+
+
+def box_spheres(middle: np.ndarray, way: np.ndarray, half: np.ndarray, edge: float) -> Thing:
+    """A box about a point, of half sides along the columns of ``way``; ``edge`` rounds it, mm."""
+    return middle + _CORNERS * (half - edge) @ way.T, np.full(8, edge), [], _SIDES
 
 
 def _second_hand(rng: np.random.Generator, camera: Camera, pose: HandPose) -> Depth | None:
