@@ -27,8 +27,8 @@ class Draws(NamedTuple):
 def draw(batch: int, generator: torch.Generator, recipe: Recipe) -> Draws:
     """Draw a batch of augmentations, with a generator on the CPU whatever the device.
 
-    The recipe's ``rotation`` is the largest one, degrees, ``shift`` the largest translation along u
-    and v, px of 256, either way; ``scale`` is the range of the scaling, of probability
+    The recipe's ``rotation`` is the largest rotation, degrees, ``shift`` the largest translation
+    along u and v, px of 256, either way; ``scale`` is the range of the scaling, of probability
     ``scale_probability``.
     """
     unit, (least, most) = torch.rand(batch, 5, generator=generator), recipe.scale

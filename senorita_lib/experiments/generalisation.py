@@ -18,7 +18,7 @@ from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic.frames import SyntheticTest
 from senorita_lib.datasets.synthetic.handmodel import palm_frame
 from senorita_lib.datasets.synthetic.meshtest import TESTS
-from senorita_lib.datasets.synthetic.openworld import box_spheres, grip
+from senorita_lib.datasets.synthetic.openworld import Block, grip, rests
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.predictor import Predictor
@@ -55,11 +55,21 @@ def halved(frame: Frame, camera: Camera) -> View:
 
 
 def holding(frame: Frame, camera: Camera) -> View:
-    """The hand holds a box with sharp edges, 100 x 70 mm, that fills its grip."""
-    middle, axes, room = grip(np.asarray(frame.joints, float))
-    box = render_depth(*box_spheres(middle, axes, np.array([50, 35, room]), 0.5), camera)
-    seen = np.minimum(np.where(frame.depth > 0, frame.depth, np.inf), box)
-    return replace(frame, depth=np.where(seen < 65535, seen, 0).astype(np.uint16)), camera
+    """The hand holds a box with sharp edges, without noise: the largest that fits its grip.
+
+    It is 100 x 70 mm at most; as it is, where none of 20 x 14 mm fits.
+    """
+    joints = np.asarray(frame.joints, float)
+    middle, axes, room = grip(joints)
+    for size in (1.0, 0.8, 0.6, 0.4, 0.2):
+        half = np.array([50 * size, 35 * size, min(room, 35 * size)])
+        box, fits = rests(Block(middle, axes, half, 0.5), joints)
+        if fits:
+            near = render_depth(*box.spheres(), camera)
+            near = np.where(near < 65535, np.rint(near), 0).astype(np.uint16)
+            seen = (near > 0) & ((near < frame.depth) | (frame.depth == 0))
+            return replace(frame, depth=np.where(seen, near, frame.depth)), camera
+    return frame, camera
 
 
 CONDITIONS: dict[str, Callable[[Frame, Camera], View]] = {

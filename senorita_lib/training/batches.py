@@ -35,7 +35,7 @@ class Batches:
         self._order = Shuffled(rows, recipe.seed)
         # Stage, step and batch at which the stream stands, and the stream.
         self._stream: tuple[tuple[int, int, int], Iterator[Batch]] | None = None
-        self._last: Batch | None = None
+        self._last: Batch | None = None  # the open world's, of which the next batch has half
         for name in ("batch", "volume_batch", "refine_batch"):  # not only when its stage begins
             size = getattr(recipe, name)
             processes.rank_slice(size // 2 if recipe.source == "open" else size, name)
@@ -71,19 +71,21 @@ class Batches:
         is_open = recipe.source == "open"
         if self._stream is None or self._stream[0] != place:
             made = batch // 2 if is_open else batch
+            # Windows take as long to draw as to learn from: also of two cores one draws.
+            workers = max((os.cpu_count() or 1) - 2, int(is_open))
             stream = SyntheticStream(
                 made, seed=recipe.seed, split="open" if is_open else "train",
                 size=recipe.image_size, foreground=recipe.foreground, centre=recipe.centre,
-                workers=max((os.cpu_count() or 1) - 2, int(is_open)), start=(stage << 40) + step,
-                part=processes.rank_slice(made), without=recipe.without,
+                start=(stage << 40) + step, part=processes.rank_slice(made), workers=workers,
+                without=recipe.without,
             )  # fmt: skip
             self._stream = place, iter(stream)
             self._last = next(self._stream[1]) if is_open else None
         batches, before = self._stream[1], self._last
-        crops, joints_mm = self._last = next(batches)
+        crops, joints_mm = new = next(batches)
         self._stream = (stage, step + 1, batch), batches
-        if is_open and before is not None:
-            both = zip(_parts(before), _parts(self._last), strict=True)
+        if before is not None:
+            self._last, both = new, zip(_parts(before), _parts(new), strict=True)
             image, box, centre, joints_mm = map(torch.cat, both)
             crops = CropBatch(image, box, centre, crops.camera)
         return crops.to(self.device), joints_mm.to(self.device)

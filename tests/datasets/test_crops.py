@@ -227,7 +227,7 @@ def test_dead_worker_is_told():
     assert sorted(workers.run_tasks(abs, [(-1,), (2,), (-3,)], 2)) == [1, 2, 3]
 
 
-def test_disk_without_room(root, monkeypatch):
+def test_disk_without_room(root, wanted, monkeypatch):
     (root / "crops").write_text("a file where the folder would be")
     with pytest.raises(OSError, match=r"mass cannot be written \(.*\), wanted a folder for crops"):
         load(root)
@@ -238,6 +238,19 @@ def test_disk_without_room(root, monkeypatch):
     with pytest.raises(OSError, match=r"mass has 0.1 MB free, wanted 0.1 MB for 30 crops of 48"):
         load(root)
     assert shards(root) == []
+    room += 1
+
+    def fill_up(path, data):
+        if path.name.startswith("00002"):
+            raise OSError(28, "No space left on device")
+        path.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crops, "atomic_write", fill_up)
+        with pytest.raises(OSError, match="No space left on device"):
+            load(root, workers=1)
+    assert len(shards(root)) == 2  # what was done is kept
+    check(load(root, workers=1), wanted)
 
 
 def test_command_line(root, capsys):

@@ -1,6 +1,9 @@
 import json
+import multiprocessing
 import os
 import shutil
+import time
+from contextlib import suppress
 from itertools import product
 
 import numpy as np
@@ -76,19 +79,28 @@ def test_log_is_watched_and_keeps_poses_of_sample_frames(whole, small_data, tmp_
     np.testing.assert_allclose(weights(run.folder)["refiner.bone_lengths"], bones, rtol=1e-5)
 
 
-def test_precise_norms_are_of_the_last_weights_and_change_nothing_else(whole, small_data, tmp_path):
-    recipe = QUICK.override(precise_bn=True)
+@pytest.mark.parametrize(
+    "changes", [{}, {"source": "open", "handedness": True, "refine_images": 0}]
+)
+def test_precise_norms_are_of_the_last_weights_and_change_nothing_else(
+    whole, small_data, tmp_path, changes
+):
+    recipe = QUICK.override(**changes)
+    if changes:
+        whole = train(recipe, small_data, tmp_path / "whole", progress=False)
+    recipe = recipe.override(precise_bn=True)
     model = train(recipe, small_data, tmp_path / "run", progress=False).model
     for (name, own), other in zip(
         model.state_dict().items(), whole.model.state_dict().values(), strict=True
     ):
         counted = name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        counted &= not changes or name.startswith("estimator.")
         assert torch.equal(own, other) != counted, name
     crops = load_crops(Hands19(small_data, "train"), size=recipe.image_size, progress=False)
     trainer, stem = Trainer(recipe, crops, tmp_path, "cpu"), model.estimator.backbone.conv1
     seen = trainer.precise_batches(recipe.refine_batch)
     with torch.no_grad():
-        features = torch.stack([stem(build_input(crop, 1)) for crop in seen])
+        features = torch.stack([stem(build_input(trainer.mirrored(c)[0], 1)) for c in seen])
     norm = model.estimator.backbone.bn1
     mean, variance = features.mean((0, 1, 3, 4)), features.var((1, 3, 4)).mean(0)
     torch.testing.assert_close(norm.running_mean, mean, rtol=1e-4, atol=1e-5)
@@ -118,6 +130,38 @@ def test_tiny_beats_the_best_constant_pose_on_every_split(trained):
     errors = trained.result["errors"]
     for split, pose in product(SPLITS, ("initial", "refined")):
         assert errors[pose][split] < 0.75 * errors["constant"][split], (split, pose)
+
+
+def test_killed_run_ends_like_an_uninterrupted_one(small_data, tmp_path):
+    """SIGKILL from outside in each of the three stages, then the same call again."""
+    recipe = QUICK.override(pose_images=160, volume_images=160, refine_images=160)
+    whole = train(recipe, small_data, tmp_path / "whole", progress=False)
+    folder, often = tmp_path / "killed", {"progress": False, "checkpoint_seconds": 0}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["senorita_lib.training.stages"])  # which takes seconds, once
+
+    def stage_reached():
+        for name in ("checkpoint.pt", "checkpoint.before.pt"):  # the first is away for an instant
+            with suppress(FileNotFoundError):
+                return torch.load(folder / name)["stage"]
+        return -1
+
+    killed = []
+    for stage in range(3):
+        process = context.Process(target=train, args=(recipe, small_data, folder), kwargs=often)
+        process.start()
+        deadline = time.monotonic() + 600
+        while stage_reached() < stage:
+            assert process.is_alive(), "the run ended before it was killed"
+            assert time.monotonic() < deadline, f"stage {stage} was not reached"
+            time.sleep(0.01)
+        process.kill()
+        process.join()
+        killed.append(stage_reached())
+    assert killed == [0, 1, 2]
+    run = train(recipe, small_data, folder, progress=False)
+    assert same(weights(folder), weights(tmp_path / "whole"))
+    assert run.log == whole.log and run.result == whole.result
 
 
 @pytest.mark.parametrize("changes", [{}, {"precision": "bfloat16", "precise_bn": True}])

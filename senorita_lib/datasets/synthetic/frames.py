@@ -30,7 +30,7 @@ from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.files import PathLike, atomic_write, folder_lock, read_json, user_path
 
-GENERATOR = 2  # raise it when the same seed no longer gives the same frames
+GENERATOR = 2  # of written data sets: raise it when their frames change
 STAMP = "synthetic.json"
 # "open" holds nothing back (:mod:`.openworld`): for weights that people use, not for tables.
 SPLITS = ("train", *TEST_SPLITS, "open")

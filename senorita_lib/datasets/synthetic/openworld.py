@@ -7,6 +7,7 @@ hands: walls, a person, a second hand, held things, thin things in front.
 from collections.abc import Collection
 from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,12 @@ from senorita_lib.datasets.synthetic.handmodel import MEDIAN_BONES, N_SPHERES, H
 from senorita_lib.datasets.synthetic.posing import HandPose, pose_spheres
 from senorita_lib.datasets.synthetic.sensor import background, sense
 from senorita_lib.datasets.synthetic.spheremesh import Depth, render_depth
+from senorita_lib.hand import BONES
 
 OPEN_SHAPE = -1  # the number of every shape here
-Thing = tuple[np.ndarray, npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]  # as of render_depth
+_FLESH_MM = 9.0  # between bones and skin
+# Centres, radii, pills and wedges, for render_depth.
+Thing = tuple[np.ndarray, npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 # Corners of a box, and two triangles for each of its sides.
 _CORNERS = np.array([*product((-1, 1), repeat=3)])
 _SIDES = np.array([
@@ -82,52 +86,86 @@ def surface(pose: HandPose, camera: Camera) -> Depth:
 def clutter(rng: np.random.Generator, camera: Camera, pose: HandPose) -> Depth | None:
     """Depth of things beside, in or before the hand; None mostly. ``inf`` where nothing is."""
     kind = rng.uniform()
-    if kind < 0.08:
+    if kind < 0.10:
         return _second_hand(rng, camera, pose)
-    if kind < 0.28:
+    if kind < 0.30:
         thing = _held(rng, pose.joints)
-    elif kind < 0.36:  # a pen, a strap, a cable in front
+    elif kind < 0.38:  # a pen, a strap, a cable in front
         way = rng.normal(size=3)
         way *= rng.uniform(50, 175) / np.linalg.norm(way)
         middle = pose.joints[rng.integers(21)] - [0, 0, rng.uniform(10, 70)]
         thing = middle + np.outer([-1, 1], way), np.full(2, rng.uniform(2, 6)), [[0, 1]], []
     else:
         return None
-    if (thing[0][:, 2] - thing[1]).min() < 100:
+    if thing is None or (thing[0][:, 2] - thing[1]).min() < 100:
         return None
     return render_depth(*thing, camera)
+
+
+class Block(NamedTuple):
+    """A box with round edges; a ball or a bar, if they are as round as it is thick."""
+
+    middle: np.ndarray  # (3,), camera frame, mm
+    axes: np.ndarray  # (3, 3), orthogonal: the columns run along its sides
+    half: np.ndarray  # (3,): half its sides, mm
+    edge: float  # radius of its edges, mm
+
+    def spheres(self) -> Thing:
+        """The hull of spheres at its corners."""
+        corners = self.middle + _CORNERS * (self.half - self.edge) @ self.axes.T
+        return corners, np.full(8, self.edge), [], _SIDES
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """From points (n, 3) to its surface, mm, negative inside: (n,)."""
+        out = np.abs((points - self.middle) @ self.axes) - self.half + self.edge
+        beyond = np.linalg.norm(np.maximum(out, 0), axis=1)
+        return beyond + np.minimum(out.max(axis=1), 0) - self.edge
 
 
 def grip(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Where a hand (21, 3) holds things: a point (3,), the palm's axes (3, 3), and the room, mm.
 
-    Axes are as of :func:`.palm_frame`; the room is half of what lies between palm and fingertips,
-    without their flesh.
+    Axes are those of :func:`.palm_frame`. The room is half of what lies between palm and
+    fingertips, without their flesh; it is 5 mm at least, for what lies on an open hand.
     """
     axes, knuckles = handmodel.palm_frame(joints), joints[2:6].mean(axis=0)
     apart = float((joints[11::3].mean(axis=0) - knuckles) @ axes[:, 2])
-    middle = knuckles + 0.25 * (joints[0] - knuckles) + max(apart / 2, 16.0) * axes[:, 2]
-    return middle, axes, max(apart / 2 - 9, 5.0)
+    palm = knuckles + 0.25 * (joints[0] - knuckles)
+    return palm + max(apart / 2, _FLESH_MM + 5) * axes[:, 2], axes, max(apart / 2 - _FLESH_MM, 5.0)
 
 
-def _held(rng: np.random.Generator, joints: np.ndarray) -> Thing:
-    """What a hand holds: a ball, a bar, or a box with round edges."""
+def rests(block: Block, joints: np.ndarray) -> tuple[Block, bool]:
+    """A held block, moved out of the palm, and whether hardly a bone goes through it.
+
+    One in ten may: fingers here are not bent about what they hold, and a thumb is often in its way.
+    """
+    axes, knuckles = handmodel.palm_frame(joints), joints[2:6].mean(axis=0)
+    below = np.abs(axes[:, 2] @ block.axes) @ (block.half - block.edge) + block.edge
+    lift = _FLESH_MM + below - (block.middle - knuckles) @ axes[:, 2]
+    block = block._replace(middle=block.middle + max(lift, 0) * axes[:, 2])
+    child, parent = (joints[list(ends)] for ends in zip(*BONES, strict=True))
+    within = block.distance(np.concatenate([joints, (child + parent) / 2])) < 0
+    return block, bool(within.mean() < 0.1)
+
+
+def _held(rng: np.random.Generator, joints: np.ndarray) -> Thing | None:
+    """What a hand holds: a ball, a bar, or a box; None if what was drawn does not fit."""
     middle, axes, room = grip(joints)
-    middle = middle + rng.normal(0, 8, 3)
-    way = axes @ np.linalg.qr(np.eye(3) + rng.normal(0, 0.25, (3, 3)))[0]
-    thick = room * rng.uniform(0.7, 1.4)
-    if (kind := rng.uniform()) < 0.2:
-        return middle[None], [rng.uniform(1, 1.5) * thick], [], []
-    if kind < 0.5:
-        ends = middle + np.outer([-1, 1], way[:, 0] * rng.uniform(20, 90))
-        return ends, thick * rng.uniform(0.8, 1.2, 2), [[0, 1]], []
-    half = np.array([*rng.uniform([20, 15], [75, 70]), thick])
-    return box_spheres(middle, way, half, rng.uniform(0.1, 0.6) * half.min())
-
-
-def box_spheres(middle: np.ndarray, way: np.ndarray, half: np.ndarray, edge: float) -> Thing:
-    """A box about a point, of half sides along the columns of ``way``; ``edge`` rounds it, mm."""
-    return middle + _CORNERS * (half - edge) @ way.T, np.full(8, edge), [], _SIDES
+    for _ in range(20):
+        # Its axes may come out reversed, of which nobody can tell.
+        way = axes @ np.linalg.qr(np.eye(3) + rng.normal(0, 0.25, (3, 3)))[0]
+        thick, kind = room * rng.uniform(0.6, 1.3), rng.uniform()
+        half = np.full(3, thick)
+        if kind > 0.2:  # a bar
+            half[0] += rng.uniform(10, 80)
+        if kind > 0.5:  # a box
+            half[:2] = rng.uniform([15, 12], [75, 70])
+        edge = half.min() * (1 if kind < 0.5 else rng.uniform(0.1, 0.6))
+        block = Block(middle + axes @ rng.normal(0, [10, 12, 4]), way, half, edge)
+        block, fits = rests(block, joints)
+        if fits:
+            return block.spheres()
+    return None
 
 
 def _second_hand(rng: np.random.Generator, camera: Camera, pose: HandPose) -> Depth | None:

@@ -10,6 +10,8 @@ from senorita_lib.camera import SR300
 from senorita_lib.datasets import SyntheticHand, SyntheticStream
 from senorita_lib.datasets.synthetic import openworld, posing
 from senorita_lib.datasets.synthetic.handmodel import MEDIAN_BONES, palm_frame
+from senorita_lib.datasets.synthetic.openworld import Block, rests
+from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.datasets.synthetic.stream import WINDOW_MM, WINDOW_PX
 
 COUNT = 300
@@ -82,3 +84,34 @@ def test_joints_lie_in_the_flesh(poses):
         centres, radii = posing.pose_spheres(pose)
         gap = np.linalg.norm(pose.joints[:, None] - centres, axis=-1) - radii
         assert (gap.min(axis=1)[1:] < 0.5).all()
+
+
+def test_a_block_is_drawn_where_it_is_and_knows_what_is_in_it():
+    block = Block(np.array([10.0, -5, 400]), np.eye(3), np.array([30.0, 20, 10]), 0.5)
+    depth = render_depth(*block.spheres(), SR300)
+    seen, (wide, tall) = np.isfinite(depth), (2 * SR300.fx * half / 390 for half in (30, 20))
+    assert seen.sum() == pytest.approx(wide * tall, rel=0.03)
+    assert depth[seen].min() == pytest.approx(390, abs=0.1)
+    assert (depth[seen] < 390.1).mean() > 0.9 and depth[seen].max() <= 410
+    points = block.middle + [[0, 0, 0], [0, 0, -10], [0, 0, -15], [33.5, 23.5, 0], [29, 0, 0]]
+    rounding = 0.5 * (np.sqrt(2) - 1)
+    wanted = [-10, 0, 5, 3.5 * np.sqrt(2) + rounding, -1]
+    np.testing.assert_allclose(block.distance(points), wanted, atol=1e-6)
+
+
+def test_what_is_held_lies_out_of_the_palm_and_hardly_in_bones(poses):
+    rng, sizes = np.random.default_rng(0), []
+    for pose in poses[:80]:
+        axes, knuckles = palm_frame(pose.joints), pose.joints[2:6].mean(axis=0)
+        middle, _, room = openworld.grip(pose.joints)
+        apart = (pose.joints[11::3].mean(axis=0) - knuckles) @ axes[:, 2]
+        if apart > 30:  # fingers are bent: the grip lies halfway to their tips
+            assert (middle - knuckles) @ axes[:, 2] == pytest.approx(apart / 2, abs=3)
+            assert 2 * (room + 9) == pytest.approx(apart)
+        centres, radii, *_ = openworld._held(rng, pose.joints)
+        assert (((centres - knuckles) @ axes[:, 2] - radii) > 9 - 1e-6).all()
+        sizes.append(np.ptp(centres, axis=0).max() + 2 * radii.max())
+        block, fits = rests(Block(middle, axes, np.full(3, 60.0), 1.0), pose.joints)
+        within = block.distance(pose.joints) < 0
+        assert not fits or within.mean() < 0.2
+    assert np.min(sizes) < 30 and np.max(sizes) > 120
