@@ -117,7 +117,7 @@ def test_docs_tell_the_effects():
     assert set(others["start"]) >= {"direct regression", "A2J", "AWR"}
     for table in (
         regimes.effects_table(found),
-        regimes.anatomy_table(regimes.REGIMES[0]),
+        regimes.anatomy_table(regimes.REGIMES[-1]),
         regimes.search_tables()[1],
         regimes.heads_table(regimes.measured(regimes.COMPARED)),
         regimes.effects_table(others),
