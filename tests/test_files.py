@@ -1,10 +1,12 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and folders that one process at a time writes."""
 
+import multiprocessing
 import os
+import time
 
 import pytest
 
-from senorita_lib.files import atomic_write
+from senorita_lib.files import atomic_write, folder_lock
 
 
 def test_text_bytes_and_a_failed_write_that_leaves_what_was_there(tmp_path, monkeypatch):
@@ -20,3 +22,22 @@ def test_text_bytes_and_a_failed_write_that_leaves_what_was_there(tmp_path, monk
         atomic_write(tmp_path / "a", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text(encoding="utf-8") == "γ"
+
+
+def hold(folder, held):
+    with folder_lock(folder):
+        held.set()
+        time.sleep(0.5)
+        (folder / "done").touch()
+
+
+def test_one_process_at_a_time(tmp_path, capsys):
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    other = context.Process(target=hold, args=(tmp_path, held))
+    other.start()
+    assert held.wait(60)
+    with folder_lock(tmp_path, waiting="Waiting for another process."):
+        assert (tmp_path / "done").exists()
+    other.join()
+    assert capsys.readouterr().out == "Waiting for another process.\n"

@@ -49,6 +49,7 @@ def test_pretrains_where_the_recipe_says_so(capsys, small_data, tmp_path, monkey
     nowhere = "tiny", "--data", "nowhere", "--folder", "x/y", "--set", *given
     assert "nowhere" in fail(capsys, *nowhere)
     assert not (tmp_path / "x").exists()  # nothing is made before all is found
+    assert "recipe is 'teeny', wanted one of" in fail(capsys, "teeny")
     assert "recipe 'tiny' has no 'seeds', the nearest" in fail(capsys, "tiny", "--set", "seeds=1")
     assert "override is 'batch', wanted NAME=VALUE" in fail(capsys, "tiny", "--set", "batch")
     arguments = ["tiny", "--data", small_data, "--people", "some"]

@@ -55,9 +55,9 @@ def halved(frame: Frame, camera: Camera) -> View:
 
 
 def holding(frame: Frame, camera: Camera) -> View:
-    """The hand holds a box with sharp edges, without noise: the largest that fits its grip.
+    """The hand holds a box with sharp edges: the largest that fits its grip, 100 x 70 mm at most.
 
-    It is 100 x 70 mm at most; as it is, where none of 20 x 14 mm fits.
+    The box has no noise. Where not even one of 20 x 14 mm fits, the frame stays as it is.
     """
     joints = np.asarray(frame.joints, float)
     middle, axes, room = grip(joints)

@@ -276,7 +276,7 @@ class Trainer(Loop):
         if STAGES[self.stage] != "refine":
             trained, inputs = self.model.estimator, self.model.inputs
             seen = (build_input(crops, *inputs) for crops in seen)
-        with torch.no_grad(), self.autocast():
+        with self.autocast():
             update_bn(seen, trained)
 
     def precise_batches(self, batch: int) -> list[CropBatch]:

@@ -13,6 +13,7 @@ from senorita_lib.datasets.synthetic.handmodel import MEDIAN_BONES, palm_frame
 from senorita_lib.datasets.synthetic.openworld import Block, rests
 from senorita_lib.datasets.synthetic.spheremesh import render_depth
 from senorita_lib.datasets.synthetic.stream import WINDOW_MM, WINDOW_PX
+from senorita_lib.hand import BONES
 
 COUNT = 300
 
@@ -100,7 +101,7 @@ def test_a_block_is_drawn_where_it_is_and_knows_what_is_in_it():
 
 
 def test_what_is_held_lies_out_of_the_palm_and_hardly_in_bones(poses):
-    rng, sizes = np.random.default_rng(0), []
+    rng, sizes, fitted = np.random.default_rng(0), [], []
     for pose in poses[:80]:
         axes, knuckles = palm_frame(pose.joints), pose.joints[2:6].mean(axis=0)
         middle, _, room = openworld.grip(pose.joints)
@@ -111,7 +112,10 @@ def test_what_is_held_lies_out_of_the_palm_and_hardly_in_bones(poses):
         centres, radii, *_ = openworld._held(rng, pose.joints)
         assert (((centres - knuckles) @ axes[:, 2] - radii) > 9 - 1e-6).all()
         sizes.append(np.ptp(centres, axis=0).max() + 2 * radii.max())
-        block, fits = rests(Block(middle, axes, np.full(3, 60.0), 1.0), pose.joints)
-        within = block.distance(pose.joints) < 0
-        assert not fits or within.mean() < 0.2
-    assert np.min(sizes) < 30 and np.max(sizes) > 120
+        for half in (10.0, 25.0, 40.0):
+            block, fits = rests(Block(middle, axes, np.full(3, half), 0.01), pose.joints)
+            midpoints = pose.joints[np.array(BONES)].mean(axis=1)
+            points = np.concatenate([pose.joints, midpoints]) - block.middle
+            assert fits == ((np.abs(points @ axes) < half).all(axis=1).mean() < 0.1)
+            fitted.append(fits)
+    assert np.min(sizes) < 30 and np.max(sizes) > 120 and 0.1 < np.mean(fitted) < 0.9
