@@ -2,12 +2,14 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from senorita_lib.commands import command, process_number
 from senorita_lib.datasets.hands19 import Hands19
 from senorita_lib.evaluation import POSES, format_table
 from senorita_lib.files import user_path
 from senorita_lib.people.pretraining import SYNTHETIC, starting_weights
+from senorita_lib.predictor import weights_path
 from senorita_lib.recipes import RECIPES, find_recipe, read_overrides, run_folder
 from senorita_lib.training import processes
 from senorita_lib.training.stages import train
@@ -24,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     option("--cache", help="folder for crops (default: crops in the folder of --data)")
     people = "for recipes with pretrain: folder with MPII and Human3.6M (default: synthetic)"
     option("--people", default=SYNTHETIC, help=people)
+    option("--start", help="weights to go on from, of equal networks: small, or model.safetensors")
     option("--folder", help="folder for the run (default: runs/RECIPE/model_MODEL)")
     option(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
@@ -37,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if first:
         print(recipe.to_json(), flush=True)
     with processes.process_group() as device:
-        start = starting_weights(recipe, folder.parent, chosen.people, device=device)
+        if chosen.start:
+            start: Path | None = weights_path(chosen.start)
+        else:
+            start = starting_weights(recipe, folder.parent, chosen.people, device=device)
         run = train(recipe, data, folder, device=device, start=start, cache=chosen.cache)
     if first and not run.result["frames"]:
         print(f"No test frames in {data}, so no test result; {folder} holds the network.")

@@ -23,6 +23,7 @@ from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.cropping import CropBatch
 from senorita_lib.datasets.crops import CropSet, load_crops
 from senorita_lib.datasets.hands19 import Hands19
+from senorita_lib.datasets.synthetic.openworld import WORLD
 from senorita_lib.evaluation import mean_joint_error
 from senorita_lib.files import PathLike, atomic_write, read_json, user_path
 from senorita_lib.hand import joints_to_bones
@@ -140,6 +141,8 @@ def train(
     crops, *rest = (load_crops(part, **options) for part in (hands, *tests))
     labels = "".join(part.identity for part in (crops, *rest))
     identity = hashlib.sha256(labels.encode()).hexdigest()
+    if recipe.source == "open":
+        identity += f" and open world {WORLD}"
     if start is not None:
         identity += " from " + weights_digest(start)
 

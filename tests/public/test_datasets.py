@@ -17,6 +17,7 @@ from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.crops import main as crop
 from senorita_lib.datasets.files import encode_depth, read_depth
 from senorita_lib.experiments.tables import load_results
+from senorita_lib.model import weights_digest
 from senorita_lib.tables import read_table
 from senorita_lib.training.stages import train
 
@@ -165,8 +166,8 @@ def test_blanks_in_names_and_a_zip_are_named(root):
             call(archive)
 
 
-def train_by_command(root, folder, *options):
-    given = "tiny", "--data", root, "--folder", folder, *options, "--set", *as_settings(QUICK)
+def train_by_command(root, folder, *options, recipe=QUICK):
+    given = "tiny", "--data", root, "--folder", folder, *options, "--set", *as_settings(recipe)
     main([str(word) for word in given])
 
 
@@ -195,6 +196,16 @@ def test_without_a_test_part_there_is_no_test_result(root, tmp_path, capsys):
     assert not [*folder.glob("*.zip"), *folder.glob("*.npz")]
     with pytest.raises(ValueError, match="without test frames"):
         load_results(folder)
+
+
+@hands19
+def test_command_line_goes_on_from_weights(root, tmp_path):
+    """Given as a run's folder; a recipe without images takes them over as they are."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    none = QUICK.override(pose_images=0, volume_images=0, refine_images=0)
+    train_by_command(root, first)
+    train_by_command(root, second, "--start", first, recipe=none)
+    assert len({weights_digest(run / "model.safetensors") for run in (first, second)}) == 1
 
 
 def test_default_collate_takes_tensors_and_a_slice_is_a_data_set(root):

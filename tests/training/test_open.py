@@ -42,6 +42,12 @@ def test_batches_depend_on_stage_and_step_alone(small_data):
     assert not torch.equal(seen[0][0].image[4:], seen[1][0].image[:4])
 
 
+def test_a_run_of_another_open_world_is_refused(run, small_data, monkeypatch):
+    monkeypatch.setattr(stages, "WORLD", stages.WORLD + 1)
+    with pytest.raises(ValueError, match=r"result.json is of another data set"):
+        stages.train(OPEN, small_data, run.folder, progress=False)
+
+
 def test_joints_lie_in_most_crops():
     held = open_crops(64, 64, seed=5)
     uvd = held.batch(np.arange(64))[0].to_uvd(torch.from_numpy(held.joints))
