@@ -38,7 +38,7 @@ def read_depth(path: PathLike, scale: float = 1.0) -> np.ndarray:
     if kind not in KINDS:
         raise ValueError(f"{path} is no file of a known kind, wanted {', '.join(KINDS)}")
     if kind == ".png":
-        depth = files.read_depth(path, size=None)
+        depth = files.read_depth(path, camera=None)
     elif not path.is_file():
         raise FileNotFoundError(f"{path} is missing, wanted a depth image")
     else:

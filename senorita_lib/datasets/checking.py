@@ -15,10 +15,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_flags
-from senorita_lib.camera import SR300
 from senorita_lib.commands import command
 from senorita_lib.datasets import files
-from senorita_lib.datasets.files import HEIGHT, WIDTH
 from senorita_lib.datasets.hands19 import Hands19, UnitsError, is_empty
 from senorita_lib.files import PathLike
 
@@ -27,7 +25,7 @@ FATAL = {
     "missing": "images missing",
     "truncated": "images unreadable: truncated or damaged",
     "bits": "images unreadable: not one channel of 16 bits",
-    "size": f"images unreadable: not {WIDTH}x{HEIGHT}",
+    "size": "images unreadable: not of the camera's size",
     "closed": "images unreadable: cannot be opened",
 }
 ODD = {
@@ -94,7 +92,8 @@ def check(root: PathLike, quick: bool = False, progress: bool = True) -> Report:
     check_flags(quick=quick, progress=progress)
     folder, layout = files.find_layout(root)
     splits = {split: _check_split(root, split, quick, progress) for split in ("train", "test")}
-    return Report(f"{folder}, laid out as {layout}", splits)
+    seen = files.CAMERA_FILE if (folder / files.CAMERA_FILE).is_file() else "SR300"
+    return Report(f"{folder}, laid out as {layout}, camera: {seen}", splits)
 
 
 def _check_split(root: PathLike, split: str, quick: bool, bar: bool) -> SplitReport:
@@ -126,9 +125,9 @@ def _trouble(data: Hands19, index: int, quick: bool) -> str | None:
     path = data.path(data.names[index])
     try:
         if quick:
-            files.probe_depth(path)
+            files.probe_depth(path, data.camera)
             return None
-        depth = files.read_depth(path)
+        depth = files.read_depth(path, data.camera)
     except files.DepthImageError as error:
         return error.kind
     except FileNotFoundError:
@@ -142,12 +141,12 @@ def _trouble(data: Hands19, index: int, quick: bool) -> str | None:
 def _odd(data: Hands19) -> dict[str, npt.NDArray[np.bool_]]:
     """Which frames have odd boxes and labels."""
     empty, corner = is_empty(data.boxes), data.boxes.reshape(-1, 2, 2)
-    before, after = corner[:, 0] <= 0, corner[:, 1] >= [WIDTH, HEIGHT]
+    before, after = corner[:, 0] <= 0, corner[:, 1] >= [data.camera.width, data.camera.height]
     odd = {"empty": empty, "cut": (before | after).any(axis=1) & ~empty}
     if data.joints is None:
         return odd
     behind = np.asarray((data.joints[..., 2] <= 0).any(axis=1))
-    uv = SR300.project(np.where(behind[:, None, None], 1, data.joints))[..., :2]
+    uv = data.camera.project(np.where(behind[:, None, None], 1, data.joints))[..., :2]
     # Where the border cuts a box, a joint may lie beyond.
     low = np.where(before, -np.inf, corner[:, 0] - _TOLERANCE)
     high = np.where(after, np.inf, corner[:, 1] + _TOLERANCE)

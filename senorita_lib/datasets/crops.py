@@ -75,6 +75,7 @@ class CropSet:
     joints: npt.NDArray[np.float32]  # (N, 21, 3), camera frame, mm; NaN without labels
     found: npt.NDArray[np.bool_]  # (N,); False, and zeros, where no hand is in the box
     identity: str = ""  # digest of names, boxes and labels: tells data sets apart
+    camera: Camera = SR300
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,7 +83,8 @@ class CropSet:
     def take(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> "CropSet":
         """The crops at ``indices`` as a set of their own, in memory."""
         names, splits = ([values[i] for i in indices] for values in (self.names, self.splits))
-        return CropSet(names, splits, **{name: getattr(self, name)[indices] for name in _ARRAYS})
+        arrays = {name: getattr(self, name)[indices] for name in _ARRAYS}
+        return CropSet(names, splits, **arrays, camera=self.camera)
 
     def batch(
         self, indices: Sequence[int] | npt.NDArray[np.int64], device: str | torch.device = "cpu"
@@ -91,7 +93,9 @@ class CropSet:
         indices = np.asarray(indices)
         rows = (getattr(self, name)[indices].astype(np.float32) for name in _ARRAYS[:4])
         image, box, cube_centre, joints = map(torch.from_numpy, rows)
-        return CropBatch(image[:, None], box, cube_centre, SR300).to(device), joints.to(device)
+        return CropBatch(image[:, None], box, cube_centre, self.camera).to(device), joints.to(
+            device
+        )
 
 
 def load_crops(
@@ -109,6 +113,7 @@ def load_crops(
     dataset.check_depth()
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())
+    labels.update(_told(dataset.camera))
     joints = dataset.joints
     if joints is None:
         joints = np.full((len(dataset), 21, 3), np.nan, np.float32)
@@ -132,7 +137,7 @@ def load_crops(
         np.concatenate([rows[name] for rows in shards]) for name in ("box", "cube_centre", "found")
     )
     about = list(dataset.names), list(dataset.splits), images
-    return CropSet(*about, boxes, cube_centres, joints, found, labels.hexdigest())
+    return CropSet(*about, boxes, cube_centres, joints, found, labels.hexdigest(), dataset.camera)
 
 
 def _shard_names(dataset: Hands19, options: dict[str, Any]) -> list[str]:
@@ -141,12 +146,18 @@ def _shard_names(dataset: Hands19, options: dict[str, Any]) -> list[str]:
     for number, start in enumerate(range(0, max(len(dataset), 1), _SHARD)):
         rows = slice(start, start + _SHARD)
         digest = hashlib.sha256(repr((CROPS, options)).encode() + dataset.boxes[rows].tobytes())
+        digest.update(_told(dataset.camera))
         for name in dataset.names[rows]:
             with suppress(FileNotFoundError):  # reading it will say so
                 status = os.stat(dataset.path(name))
                 digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
         names.append(f"{number:05d}_{digest.hexdigest()[:12]}.npy")
     return names
+
+
+def _told(camera: Camera) -> bytes:
+    """What digests take of a camera: nothing of the SR300, which all data sets once had."""
+    return b"" if camera == SR300 else repr(camera).encode()
 
 
 def _open(path: Path, size: int) -> np.ndarray | None:
@@ -164,11 +175,12 @@ def _make_missing(
 ) -> None:  # fmt: skip
     size = options["size"]
     frames = zip(map(dataset.path, dataset.names), dataset.boxes, strict=True)
-    tasks = [(path, list(islice(frames, _SHARD)), options) for path in paths]
+    camera = dataset.camera
+    tasks = [(path, list(islice(frames, _SHARD)), camera, options) for path in paths]
     tasks = [task for task in tasks if _open(task[0], size) is None]
     if not tasks:  # another process has made them
         return
-    left = sum(len(frames) for _, frames, _ in tasks)
+    left = sum(len(frames) for _, frames, *_ in tasks)
     folder, need = paths[0].parent, left * _row_type(size).itemsize
     if need > (free := shutil.disk_usage(folder).free):
         wanted = f"{_show_bytes(need)} for {left:,} crops of {size}x{size}"
@@ -191,13 +203,15 @@ def crop_frame(
         return None
 
 
-def _make_shard(path: Path, frames: list[tuple[Path, np.ndarray]], options: dict[str, Any]) -> int:
+def _make_shard(
+    path: Path, frames: list[tuple[Path, np.ndarray]], camera: Camera, options: dict[str, Any]
+) -> int:
     """Crop a shard's frames and write it; returns how many they are."""
     rows = np.zeros(len(frames), _row_type(options["size"]))
     for i, (image, box) in enumerate(frames):
-        depth = read_depth(image)
+        depth = read_depth(image, camera)
         try:
-            hand = crop_frame(depth, box, SR300, **options)
+            hand = crop_frame(depth, box, camera, **options)
         except ValueError as error:
             raise ValueError(f"{image}: {error}") from None
         if hand is not None:

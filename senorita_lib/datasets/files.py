@@ -8,12 +8,14 @@
     ROOT/Task 1/training_bbs.txt, test_bbs.txt        name x1 y1 x2 y2, px
     ROOT/Task 1/test_joint_annotation.txt             optional; the challenge keeps its own
     ROOT/Task 1/test_splits.txt                       optional; name and split
+    ROOT/Task 1/camera.json                           optional; fx, fy, cx, cy, width, height, px
 
     ROOT/training/images/image_D00000001.png          HANDS17, as HANDS19 but for these names
     ROOT/training/Training_Annotation.txt             joints; there are no boxes for training
     ROOT/frame/images, ROOT/frame/BoundingBox.txt     its test frames
 """
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,10 +26,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from senorita_lib.files import PathLike, atomic_write, user_path
+from senorita_lib.camera import SR300, Camera
+from senorita_lib.files import PathLike, atomic_write, read_text, user_path
 
-HEIGHT, WIDTH = 480, 640
-SPLITS_FILE = "test_splits.txt"
+SPLITS_FILE, CAMERA_FILE = "test_splits.txt", "camera.json"
 _TASK_FOLDERS = ("Task 1", "Task1", "Task_1")
 # Runs suit depth images: 20 % smaller than the default, in the same time.
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -95,12 +97,22 @@ def image_name(number: int) -> str:
     return f"image_D{number:08d}.png"
 
 
-def read_depth(
-    path: PathLike, size: tuple[int, int] | None = (WIDTH, HEIGHT)
-) -> npt.NDArray[np.uint16]:
-    """Read a depth image, (height, width) of a ``size`` or of any, mm, 0 where nothing returned.
+def read_camera(folder: Path) -> Camera:
+    """The camera of a data set's ``camera.json``; the SR300 without that file."""
+    path = folder / CAMERA_FILE
+    if not path.is_file():
+        return SR300
+    try:
+        return Camera(**json.loads(read_text(path)))
+    except (TypeError, ValueError) as error:
+        wanted = "wanted fx, fy, cx, cy, width and height"
+        raise ValueError(f"{path} holds no camera ({error}), {wanted}") from None
 
-    A :class:`DepthImageError` says what is not a whole 16-bit image of one channel and that size.
+
+def read_depth(path: PathLike, camera: Camera | None = SR300) -> npt.NDArray[np.uint16]:
+    """Read a depth image (height, width) of a camera, or of any, mm, 0 where nothing returned.
+
+    A :class:`DepthImageError` says what is not a whole 16-bit image of one channel and its size.
     """
     path = user_path(path)
     try:
@@ -108,26 +120,25 @@ def read_depth(
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing, wanted a depth image") from None
     # OpenCV decodes a truncated PNG without a word, as zeros: look at its ends first.
-    _check_ends(path, data[:_HEAD], data[-8:], len(data), size)
+    _check_ends(path, data[:_HEAD], data[-8:], len(data), camera)
     depth = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if depth is None:
         raise DepthImageError(f"{path} is damaged, wanted a whole PNG", "truncated")
     return np.asarray(depth, np.uint16)
 
 
-def probe_depth(path: PathLike) -> None:
+def probe_depth(path: PathLike, camera: Camera = SR300) -> None:
     """Check both ends of a depth image only, with the errors of :func:`read_depth`."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
         length = file.seek(0, os.SEEK_END)
         file.seek(max(length - 8, 0))
-        _check_ends(path, head, file.read(), length, (WIDTH, HEIGHT))
+        _check_ends(path, head, file.read(), length, camera)
 
 
 def _check_ends(
-    path: PathLike, head: bytes, tail: bytes, length: int,
-    size: tuple[int, int] | None,
-) -> None:  # fmt: skip
+    path: PathLike, head: bytes, tail: bytes, length: int, camera: Camera | None
+) -> None:
     if len(head) < _HEAD or head[:8] != b"\x89PNG\r\n\x1a\n" or tail[:4] != b"IEND":
         what = f"{path} is truncated or no PNG ({length} bytes), wanted a whole one"
         raise DepthImageError(what, "truncated")
@@ -136,13 +147,13 @@ def _check_ends(
     if (bits, channels) != (16, 1):
         what = f"{path} has {bits} bits and {channels} channels"
         raise DepthImageError(f"{what}, wanted 16 bits and one channel, depth in mm", "bits")
-    if size and (width, height) != size:
-        wanted = f"wanted {size[0]}x{size[1]} pixels"
+    if camera and (width, height) != (camera.width, camera.height):
+        wanted = f"wanted {camera.width}x{camera.height} pixels"
         raise DepthImageError(f"{path} is {width}x{height}, {wanted}", "size")
 
 
 def encode_depth(depth: npt.NDArray[np.uint16]) -> bytes:
-    """PNG bytes of a depth image (480, 640), uint16."""
+    """PNG bytes of a depth image (height, width), uint16."""
     return cv2.imencode(".png", depth, _PNG)[1].tobytes()
 
 

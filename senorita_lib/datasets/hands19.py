@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from senorita_lib._arguments import check_flags
 from senorita_lib._arrays import plain
-from senorita_lib.camera import SR300, Camera
+from senorita_lib.camera import Camera
 from senorita_lib.cropping import box_corners
 from senorita_lib.datasets import files
 from senorita_lib.evaluation import TEST_SPLITS
@@ -59,7 +59,7 @@ class Frame:
     """One depth image and its labels."""
 
     name: str  # of the image's file
-    depth: np.ndarray  # (480, 640), uint16, mm, 0 where nothing returned
+    depth: np.ndarray  # (height, width), uint16, mm, 0 where nothing returned
     box: np.ndarray  # (4,), x1, y1, x2, y2 of the hand, pixel frame, clipped to the image
     joints: np.ndarray | None = None  # (21, 3), float32, camera frame, mm; None without labels
     split: str = "train"  # or a test split, or ``test`` where the test split is not known
@@ -90,6 +90,8 @@ class Hands19:
         :func:`senorita_lib.cropping.box_corners`), or ``drawn around the joints``.
     joints
         (N, 21, 3), float32, camera frame, mm; None without labels.
+    camera
+        The SR300, or that of ``camera.json`` in the data set's folder.
     splits
         Split of each frame; ``test`` where the test split is not known.
     """
@@ -102,6 +104,7 @@ class Hands19:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         self.split, self.root = split, user_path(root)
         self.folder, layout = files.find_layout(self.root)
+        self.camera = files.read_camera(self.folder)
         listed = files.LAYOUTS[layout]["train" if split == "train" else "test"]
         self.images = self.folder / listed.images
         if not self.images.is_dir():
@@ -128,7 +131,7 @@ class Hands19:
                 unit = "metres" if abs(middle) < 10 else "centimetres" if middle > 0 else "-z"
                 has = f"joints at a median depth of {middle:.3g}, which looks like {unit}"
                 raise UnitsError(f"{path} has {has}, wanted millimetres in front of the camera")
-            drawn = hand_box(joints, SR300).astype(np.float32)
+            drawn = hand_box(joints, self.camera).astype(np.float32)
             if not of.boxes:
                 self.box_form = "drawn around the joints"
                 return labelled, drawn, joints
@@ -161,7 +164,7 @@ class Hands19:
         near, seen, labelled = [], [], []
         for row in np.linspace(0, len(self) - 1, min(_LOOK, len(self))).astype(int):
             try:
-                depth = files.read_depth(self.path(self.names[row]))
+                depth = files.read_depth(self.path(self.names[row]), self.camera)
             except (OSError, ValueError):  # the checkup says so, and cropping
                 continue
             x1, y1, x2, y2 = self.boxes[row].clip(0).astype(int)
@@ -169,8 +172,8 @@ class Hands19:
             if not inside.any():
                 continue
             joints = self.joints[row]
-            u, v, z = SR300.project(joints[joints[:, 2] > 0]).T
-            shown = (u >= 0) & (v >= 0) & (u < files.WIDTH) & (v < files.HEIGHT)
+            u, v, z = self.camera.project(joints[joints[:, 2] > 0]).T
+            shown = (u >= 0) & (v >= 0) & (u < depth.shape[1]) & (v < depth.shape[0])
             there = depth[v[shown].astype(int), u[shown].astype(int)]
             near.append((np.abs(z[shown] - there) < _DEEP).sum() > shown.sum() / 2)
             seen.append(np.median(inside[inside > 0]))
@@ -207,7 +210,7 @@ class Hands19:
                     setattr(part, each, values[index])
             return part
         joints = None if self.joints is None else self.joints[index]
-        depth = files.read_depth(self.path(self.names[index]))
+        depth = files.read_depth(self.path(self.names[index]), self.camera)
         return Frame(self.names[index], depth, self.boxes[index], joints, self.splits[index])
 
     def tensors(self) -> "TensorView":
@@ -219,7 +222,7 @@ class Hands19:
 class TensorView(Dataset[dict[str, Any]]):
     """A data set's frames as dicts that torch's default collate puts into batches.
 
-    ``depth`` (480, 640), float32, mm, 0 where nothing returned; ``box`` (4,), pixel frame;
+    ``depth`` (height, width), float32, mm, 0 where nothing returned; ``box`` (4,), pixel frame;
     ``joints`` (21, 3), camera frame, mm, NaN without labels; ``name`` and ``split``, texts.
     """
 

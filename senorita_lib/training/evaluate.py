@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from senorita_lib.camera import SR300
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets.crops import CropSet
 from senorita_lib.datasets.hands19 import Hands19
@@ -50,7 +49,7 @@ def _predict_frames(
     for row in tqdm(np.flatnonzero(found), "predicting", disable=not progress, mininterval=1.0):
         frame = frames[row]
         with suppress(HandNotFoundError):
-            pose = predictor.predict(frame.depth, SR300, frame.box, left=False)
+            pose = predictor.predict(frame.depth, frames.camera, frame.box, left=False)
             poses[:, row] = pose.initial_mm, pose.joints_mm
     return poses[0], poses[1]
 

@@ -75,7 +75,7 @@ def check(made, wanted):
 def made_frames(monkeypatch):
     """Names of the images that are read in this process."""
     names, read = [], crops.read_depth
-    monkeypatch.setattr(crops, "read_depth", lambda path: names.append(path.name) or read(path))
+    monkeypatch.setattr(crops, "read_depth", lambda path, *_: names.append(path.name) or read(path))
     return names
 
 
@@ -169,7 +169,7 @@ SLOW = """
 import sys, time
 from senorita_lib.datasets import Hands19, crops
 crops._SHARD, read = 2, crops.read_depth
-crops.read_depth = lambda path: time.sleep(0.05) or read(path)
+crops.read_depth = lambda path, *_: time.sleep(0.05) or read(path)
 data = Hands19(sys.argv[1], skip_degenerate=False)
 crops.load_crops(data, size=48, workers=1, progress=False)
 """

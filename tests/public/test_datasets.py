@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
 from conftest import QUICK, as_settings, told
 from torch.utils.data import DataLoader, Subset
 
@@ -15,7 +17,7 @@ from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.checking import check
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.crops import main as crop
-from senorita_lib.datasets.files import encode_depth, read_depth
+from senorita_lib.datasets.files import DepthImageError, encode_depth, read_depth
 from senorita_lib.experiments.tables import load_results
 from senorita_lib.model import weights_digest
 from senorita_lib.tables import read_table
@@ -164,6 +166,47 @@ def test_blanks_in_names_and_a_zip_are_named(root):
     for call in (Hands19, check, write_synthetic):
         with pytest.raises(OSError, match="HANDS19.zip is a file, wanted HANDS19's folder"):
             call(archive)
+
+
+def write_camera(root, camera):
+    place = root / "Task 1"
+    path = (place if place.is_dir() else root) / "camera.json"
+    path.write_text(json.dumps(asdict(camera)))
+    return path
+
+
+def test_frames_of_another_camera_give_the_same_crops(root, tmp_path):
+    """Its images are larger than the SR300's by a border."""
+    options = {"size": 32, "progress": False, "cache": tmp_path / "crops"}
+    one = load_crops(Hands19(root), **options)
+    for path in root.rglob("*.png"):
+        path.write_bytes(encode_depth(np.pad(read_depth(path), ((20, 10), (30, 5)))))
+    change_boxes(root, lambda boxes: boxes + [30, 20, 30, 20])
+    camera = replace(SR300, cx=SR300.cx + 30, cy=SR300.cy + 20, width=675, height=510)
+    write_camera(root, camera)
+    report = check(root, progress=False)
+    assert report.usable and report.title.endswith("camera: camera.json")
+    other = load_crops(Hands19(root), **options)
+    assert one.identity != other.identity and other.take(range(4)).camera == camera
+    (crops, joints), (seen, again) = (part.batch(range(len(one))) for part in (one, other))
+    assert torch.equal(joints, again)
+    same = (crops.image == seen.image).flatten(1).all(dim=1)
+    assert same.float().mean() > 0.8  # not of hands that the old border cut
+    torch.testing.assert_close(seen.to_uvd(joints)[same], crops.to_uvd(joints)[same])
+    train_by_command(root, tmp_path / "run", "--cache", options["cache"])
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["without_hand"] == 0
+
+
+def test_cameras_that_do_not_fit_are_named(root):
+    path = write_camera(root, SR300.resized(320, 240))
+    with pytest.raises(DepthImageError, match="is 640x480, wanted 320x240 pixels"):
+        Hands19(root)[0]
+    for text in ("{", "[1]", '{"fx": 1}', path.read_text().replace("320", "-320")):
+        path.write_text(text)
+        wanted = r"camera.json holds no camera \(.*\), wanted fx, fy, cx, cy, width and height"
+        with pytest.raises(ValueError, match=wanted):
+            Hands19(root)
 
 
 def train_by_command(root, folder, *options, recipe=QUICK):

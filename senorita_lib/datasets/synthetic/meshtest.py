@@ -4,22 +4,23 @@
 for testing only; ``third`` is not for choosing between networks either.
 """
 
+import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.datasets.files import image_name, write_annotations
+from senorita_lib.datasets.files import CAMERA_FILE, image_name, write_annotations
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic import handmodel, meshhand, posing
 from senorita_lib.datasets.synthetic.frames import labelled, make_images, want_whole
 from senorita_lib.datasets.synthetic.handmodel import HandShape
 from senorita_lib.datasets.synthetic.sensor import Stereo, background
-from senorita_lib.files import PathLike, folder_lock, user_path
+from senorita_lib.files import PathLike, atomic_write, folder_lock, user_path
 
 _NEAREST = 180.0  # mm: no flesh is nearer to the camera
 _TOWARDS = -0.5  # z of a forearm's direction that points to the camera as much as it may
@@ -100,10 +101,17 @@ def write_mesh_test(root: PathLike, name: str = "mesh", count: int = 1000) -> Pa
     images = root / "Task 1" / "test_images"
     with folder_lock(root, f"another process is writing {root}: waiting for it"):
         for held in (*root.glob("*"), *images.parent.glob("*")):
-            if held.name not in (".lock", "Task 1", "test_images"):  # of an interrupted call
+            if held.name not in (
+                ".lock",
+                "Task 1",
+                "test_images",
+                CAMERA_FILE,
+            ):  # of an interrupted call
                 raise ValueError(f"{held.parent} holds {held.name}, wanted an empty folder")
         images.mkdir(parents=True, exist_ok=True)
         jobs = [(images / image_name(i), (i,)) for i in range(count)]
+        text = json.dumps(asdict(TESTS[name].camera), indent=1) + "\n"
+        atomic_write(images.parent / CAMERA_FILE, text)
         names, labels = [path.name for path, _ in jobs], make_images(TESTS[name], jobs)
         write_annotations(images.parent, "test", names, labels["box"], labels["joints"])
     return root

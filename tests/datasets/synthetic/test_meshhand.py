@@ -112,7 +112,7 @@ def test_stereo_sees_steps_of_disparity_and_a_shadow_on_one_side():
 def test_the_set_on_disk_is_the_frames_and_is_not_overwritten(tmp_path, capsys):
     root = write_mesh_test(tmp_path / "a", "third", count=3)
     read, made = Hands19(root, "test")[2:], TESTS["third"].frame(2)
-    assert read.names == [made.name]
+    assert read.names == [made.name] and read.camera == TESTS["third"].camera
     for name in ("depth", "box", "joints"):
         np.testing.assert_allclose(getattr(read[0], name), getattr(made, name), atol=1e-4)
     with pytest.raises(ValueError, match=r"holds test_.*\.txt, wanted an empty folder"):
