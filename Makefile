@@ -86,7 +86,7 @@ rivals: env ## A2J, AWR and direct regression on the same images, and the add-on
 	$(PY) -m senorita_lib.experiments.regimes --heads $(ARGS)
 
 small: env data ## make the weights that come with the package anew (hours on two cores)
-	$(PY) -m senorita_lib small --set source=open handedness=True validation_share=0.1 --data $(DATA) --folder runs/open
+	$(PY) -m senorita_lib small --set source=open handedness=True validation_share=0.1 seed=1 --data $(DATA) --folder runs/open
 	$(PY) -m senorita_lib.weights runs/open small
 	$(PY) -m senorita_lib.experiments.confidence small --calibrate
 

@@ -134,7 +134,7 @@ def check(arguments: Sequence[str]) -> None:
         from senorita_lib import submission
 
         submission.main([chosen.path, *filter(None, [chosen.boxes])])
-    elif Path(chosen.path).expanduser().is_file():
+    elif (path := Path(chosen.path).expanduser()).is_file() or (path.suffix and not path.is_dir()):
         from senorita_lib import Predictor, camera, recordings
 
         depth = recordings.read_depth(chosen.path, chosen.scale)

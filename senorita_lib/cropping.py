@@ -379,6 +379,18 @@ def in_mirror(depth: np.ndarray, camera: Camera, box: Box) -> tuple[np.ndarray, 
     return depth[:, ::-1], camera.mirrored(), turned
 
 
+def with_square_pixels(
+    depth: np.ndarray, camera: Camera, box: np.ndarray | None
+) -> tuple[np.ndarray, Camera, np.ndarray | None]:
+    """A depth image, its camera and a box, resized so that the focal lengths are equal."""
+    ratio = camera.fx / camera.fy
+    across, down = max(1 / ratio, 1), max(ratio, 1)
+    seen_by = camera.resized(round(camera.width * across), round(camera.height * down))
+    size = seen_by.width, seen_by.height
+    scaled = None if box is None else box * [across, down, across, down]
+    return cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), seen_by, scaled
+
+
 def cut_square(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
     """A square window, 0 outside the image."""
     window = np.zeros((side, side), depth.dtype)

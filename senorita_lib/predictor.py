@@ -28,6 +28,7 @@ _SURE = 0.65  # of a left hand: least error if two in three hands are right
 _BESIDE = torch.tensor([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]) * 15.0  # mm
 _BORDER_MM, _CUT = 8.0, 2  # a cut hand has so many joints so close to the image's border
 _MOST_MM = 200.0  # expected error: all that is known then is that there is no pose
+_SQUARE = 0.02  # so far from 1 the ratio of focal lengths may be: networks saw square pixels
 _LOST = 1.3  # times the spread after the search: with more the hand is not where it was
 
 
@@ -70,8 +71,8 @@ class Predictor:
 
     def __init__(self, model: HandPoseNet, device: str | torch.device = "cpu") -> None:
         check_device(device)
-        self.model, self.device = model.to(device).eval(), device
-        self._net = self.model.folded()
+        self.model, self.device = model, device
+        self._net = model.folded().to(device)
 
     @classmethod
     def load(cls, checkpoint: PathLike = "small", device: str | torch.device = "cpu") -> Self:
@@ -152,11 +153,23 @@ class Predictor:
         self, depth_mm: np.ndarray, camera: Camera, box: Box | None, left: bool | str,
         last: HandPose | None,
     ) -> HandPose:  # fmt: skip
-        recipe = self.model.recipe
         hand = is_left(left)
-        if hand is None and not recipe.handedness:
+        if hand is None and not self.model.recipe.handedness:
             hand = False
         depth = cropping.checked_depth(depth_mm, camera)
+        corners = None if box is None else cropping.checked_box(box, camera)
+        if abs(camera.fx / camera.fy - 1) > _SQUARE:
+            square = cropping.with_square_pixels(depth, camera, corners)
+            pose = self._predict_square(*square, hand, last)
+            return replace(pose, pixels=camera.project(pose.joints_mm)[:, :2])
+        return self._predict_square(depth, camera, corners, hand, last)
+
+    def _predict_square(
+        self, depth: np.ndarray, camera: Camera, corners: np.ndarray | None, hand: bool | None,
+        last: HandPose | None,
+    ) -> HandPose:  # fmt: skip
+        """What :meth:`predict` does with checked arguments."""
+        recipe = self.model.recipe
         searches = recipe.source == "open"
         if searches and last is not None:
             followed = last.left if hand is None else hand
@@ -166,7 +179,6 @@ class Predictor:
                 if pose.spread_mm < _LOST * last.searched_mm:
                     told = last.left_probability if hand is None else None
                     return replace(pose, left_probability=told, searched_mm=last.searched_mm)
-        corners = None if box is None else cropping.checked_box(box, camera)
         diagnosis.refuse_scale(depth, camera, corners)
         if searches:
             if corners is None:
@@ -182,7 +194,10 @@ class Predictor:
         crop = cropping.crop_checked(depth, box, seen_by, *how)
         crops, turn = CropBatch.stack([crop]), Turn(torch.zeros(1), torch.tensor([bool(hand)]))
         if hand:
-            crop = replace(crop, turned=turn.matrix()[0].numpy())
+            # The turned camera's own box: its axis, unlike the mirror's, is where it was.
+            aside = np.float32(camera.cx - seen_by.cx)
+            seen, turned = crop.box + [aside, 0, aside, 0], turn.matrix()[0].numpy()
+            crop = replace(crop, camera=camera, box=seen.astype(np.float32), turned=turned)
         return self._pose(self._predict(crops), crops, turn, camera, crop)
 
     def _search(

@@ -26,12 +26,18 @@ def realsense_frames(
     except RuntimeError as error:  # its own message is short: No device connected
         wanted = f"wanted a RealSense with depth of {width}x{height}"
         raise OSError(f"no camera can be read ({error}), {wanted}") from None
+
+    def one() -> np.ndarray:
+        try:
+            return np.asanyarray(pipeline.wait_for_frames().get_depth_frame().get_data())
+        except RuntimeError as error:
+            raise OSError(f"the camera gives no frame ({error}), wanted depth") from None
+
     try:
         scale = np.float32(1000 * profile.get_device().first_depth_sensor().get_depth_scale())
         lens = profile.get_stream(rs.stream.depth).as_video_stream_profile().get_intrinsics()
         camera = Camera(lens.fx, lens.fy, lens.ppx, lens.ppy, lens.width, lens.height)
         for _ in range(count):
-            depth = pipeline.wait_for_frames().get_depth_frame()
-            yield np.asanyarray(depth.get_data()) * scale, camera
+            yield one() * scale, camera
     finally:
         pipeline.stop()

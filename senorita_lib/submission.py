@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from senorita_lib._arrays import plain
-from senorita_lib.camera import SR300
+from senorita_lib.camera import Camera
 from senorita_lib.commands import command
 from senorita_lib.cropping import CORNERS, box_corners
+from senorita_lib.datasets.files import read_camera
 from senorita_lib.files import PathLike, atomic_write, user_path
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.tables import read_table
@@ -69,12 +70,14 @@ def check_submission(path: PathLike, boxes_file: PathLike) -> int:
     A line may end with a TAB, as in some of the data set's own files, and with ``\r\n``. A frame
     without a hand is 63 zeros; in any other all joints lie in front of the camera, in mm. Half
     of the hands must have bones of a hand's size, and three quarters must lie where their boxes
-    are. ``boxes_file`` is ``test_bbs.txt``, which gives the frames, their order and the boxes.
+    are. ``boxes_file`` is ``test_bbs.txt``, which gives the frames, their order and the boxes; a
+    ``camera.json`` beside it, or in the folder above, is that of another camera than the SR300.
     Returns the number of frames. The ``ValueError`` tells the number of the first wrong line.
     """
     path, boxes_file = user_path(path), user_path(boxes_file)
     names, boxes = read_table(boxes_file, 4, CORNERS)
-    boxes = box_corners(boxes, boxes_file)[0]
+    camera = read_camera(boxes_file.parent, boxes_file.parent.parent)
+    boxes = box_corners(boxes, boxes_file, camera)[0]
     lines = _read_member(path).removesuffix(b"\n").split(b"\n")
     joints = np.empty((len(names), 63))
     for number, (line, name) in enumerate(zip(lines, names, strict=False), 1):
@@ -108,16 +111,18 @@ def check_submission(path: PathLike, boxes_file: PathLike) -> int:
         has = f"all bones of a hand have {middle:.0f} mm together (median)"
         wanted = f"{least} to {most} and joints in HANDS19's order"
         raise ValueError(f"{path}: {has}, wanted {wanted}")
-    _check_places(f"{path}: line {{}} of {MEMBER} has", joints.reshape(-1, 21, 3), boxes)
+    _check_places(f"{path}: line {{}} of {MEMBER} has", joints.reshape(-1, 21, 3), boxes, camera)
     return len(names)
 
 
-def _check_places(line: str, joints: Floats, boxes: npt.NDArray[np.float32]) -> None:
+def _check_places(
+    line: str, joints: Floats, boxes: npt.NDArray[np.float32], camera: Camera
+) -> None:
     """Refuse poses (N, 21, 3), mm, of which many are not the hands in the boxes (N, 4), px.
 
     ``line`` begins the sentence and takes a line's number.
     """
-    image = SR300.width, SR300.height
+    image = camera.width, camera.height
     corners = boxes.reshape(-1, 2, 2).clip(0, image)
     boxed = (corners[:, 0] < corners[:, 1]).all(axis=1)
     zeros = boxed & ~joints.any(axis=(1, 2))
@@ -125,10 +130,10 @@ def _check_places(line: str, joints: Floats, boxes: npt.NDArray[np.float32]) -> 
         has = f"zeros, as have {zeros.sum():,} of {boxed.sum():,} frames with a box"
         raise ValueError(f"{line.format(1 + zeros.argmax())} {has}, wanted hands")
     rows = np.flatnonzero(boxed & ~zeros)
-    corners, uvz = corners[rows], SR300.project(joints[rows])
+    corners, uvz = corners[rows], camera.project(joints[rows])
     uv = uvz[..., :2].clip(0, image)  # the image's border cuts hands as it cuts boxes
     hand, box = (uv.min(axis=1) + uv.max(axis=1)) / 2, corners.mean(axis=1)
-    beside = np.abs(hand - box) - _BESIDE * SR300.fx / uvz[..., 2].mean(axis=1)[:, None]
+    beside = np.abs(hand - box) - _BESIDE * camera.fx / uvz[..., 2].mean(axis=1)[:, None]
     outside = (beside > (corners[:, 1] - corners[:, 0]) / 2).any(axis=1)
     if outside.sum() > _MOST_OUTSIDE * len(rows):
         first = outside.argmax()

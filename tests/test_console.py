@@ -107,6 +107,7 @@ def test_a_clip_in_natural_order_as_json_csv_and_pictures(folder, capsys):
 def test_check_diagnoses_a_frame(folder, capsys):
     frame = "clip/f2.png", "--box", *BOX
     assert "wanted its --camera" in fail(capsys, "check", *frame)
+    assert "none.png is missing, wanted a depth image" in fail(capsys, "check", "none.png")
     for scale, status, word in ((1, 0, ""), (0.001, 1, "units"), (8, 1, "units")):
         with pytest.raises(SystemExit) as stopped:
             console.main(["check", *frame, "--camera", "sr300", "--scale", str(scale)])

@@ -33,6 +33,7 @@ def test_predicts_a_frame_as_the_evaluation_did(predictor, trained):
 def test_a_left_hands_crop_knows_that_it_is_mirrored(predictor):
     frame = Hands19(ROOT / "data" / "hands19_synthetic", "test")[0]
     right, left = (predictor.predict(frame.depth, SR300, frame.box, left=x) for x in (False, True))
+    assert left.crop.camera == SR300
     uvd = left.crop.to_uvd(left.initial_mm)
     assert ((uvd > 0) & (uvd < 1)).all()  # it is a right one: seen wrongly, but in its crop
     np.testing.assert_allclose(left.crop.to_camera(uvd), left.initial_mm, atol=1e-3)
@@ -66,16 +67,25 @@ def test_strays_do_not_move_the_search_and_a_far_wall_is_no_hand():
     lost = replace(plain, joints_mm=np.full((21, 3), [0.0, 0.0, 2.0]))
     found = predictor.predict(frame.depth, SR300, frame.box, left=False, last=lost)
     np.testing.assert_array_equal(found.joints_mm, plain.joints_mm)
+    with pytest.raises(ValueError, match="is empty, wanted x1 < x2"):
+        predictor.predict(frame.depth, SR300, (5, 5, 3, 3), left=False, last=plain)
+
+
+def test_a_network_in_training_stays_so(predictor):
+    model = predictor.model.train()
+    assert Predictor(model).model.training
+    model.eval()
 
 
 def test_a_camera_of_oblong_pixels_finds_the_hand():
-    camera = replace(SR300, fy=0.8 * SR300.fy)
+    camera = replace(SR300, fy=0.6 * SR300.fy)
     predictor, errors = Predictor.load("small"), []
     for index in range(4):
         frame = SyntheticHand(5, camera=camera).frame(index, "interp")
         pose = predictor.predict(frame.depth, camera, frame.box, left=False)
         errors.append(np.linalg.norm(pose.joints_mm - frame.joints, axis=1).mean())
-    assert np.mean(errors) < 20
+        np.testing.assert_allclose(pose.pixels, camera.project(pose.joints_mm)[:, :2], rtol=1e-5)
+    assert np.mean(errors) < 12
 
 
 def test_real_frames_come_out_as_labelled_by_eye(real_frames, request):

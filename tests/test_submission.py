@@ -1,5 +1,7 @@
+import json
 import re
 import zipfile
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senorita_lib import evaluation
+from senorita_lib.camera import Camera
+from senorita_lib.datasets import SyntheticHand
 from senorita_lib.datasets.files import image_name
+from senorita_lib.datasets.hands19 import hand_box
 from senorita_lib.submission import check_submission, main, write_submission
 
 RUNS = sorted((ROOT / "results" / "tiny").glob("model_*/predictions.npz"))
@@ -70,6 +75,19 @@ def test_form(tmp_path, hands):
     assert lines[7] == image_name(7) + 63 * "\t0.0000"
     assert {p.name for p in tmp_path.iterdir()} == {"result.zip", "test_bbs.txt"}
     assert evaluation.check_submission is check_submission  # the docs name it there
+
+
+def test_of_another_camera_it_is_judged_by_that(tmp_path):
+    """As ``camera.json`` beside the list, or in the folder above, has it."""
+    camera = Camera(900.0, 900.0, 600.0, 400.0, 1280, 960)
+    joints = np.stack([SyntheticHand(1).pose(i, "interp").joints for i in range(40)])
+    path, boxes = put(tmp_path, joints)
+    rows = zip(read(path), hand_box(joints, camera), strict=True)
+    boxes.write_text("".join(f"{line.split()[0]} {' '.join(map(str, b))}\n" for line, b in rows))
+    with pytest.raises(ValueError, match="boxes"):
+        check_submission(path, boxes)
+    (tmp_path / "camera.json").write_text(json.dumps(asdict(camera)))
+    assert check_submission(path, boxes) == 40
 
 
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from([np.float32, np.float64]))

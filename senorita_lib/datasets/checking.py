@@ -15,10 +15,11 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_flags
+from senorita_lib.camera import SR300
 from senorita_lib.commands import command
 from senorita_lib.datasets import files
 from senorita_lib.datasets.hands19 import Hands19, UnitsError, is_empty
-from senorita_lib.files import PathLike
+from senorita_lib.files import PathLike, user_path
 
 # Findings that make an image unusable, and odd ones.
 FATAL = {
@@ -30,7 +31,7 @@ FATAL = {
 }
 ODD = {
     "unlisted": "images without a line",
-    "empty": "boxes that are empty (x1 >= x2 or y1 >= y2)",
+    "empty": "boxes that are empty or outside the image",
     "cut": "boxes cut by the image's border",
     "bare": "boxes without depth in them",
     "outside": "labels outside their box",
@@ -92,8 +93,10 @@ def check(root: PathLike, quick: bool = False, progress: bool = True) -> Report:
     check_flags(quick=quick, progress=progress)
     folder, layout = files.find_layout(root)
     splits = {split: _check_split(root, split, quick, progress) for split in ("train", "test")}
-    seen = files.CAMERA_FILE if (folder / files.CAMERA_FILE).is_file() else "SR300"
-    return Report(f"{folder}, laid out as {layout}, camera: {seen}", splits)
+    camera = files.read_camera(folder, user_path(root))
+    seen = f"{camera.width}x{camera.height}, fx {camera.fx:g}"
+    title = f"{folder}, laid out as {layout}, camera: {'SR300' if camera == SR300 else seen}"
+    return Report(title, splits)
 
 
 def _check_split(root: PathLike, split: str, quick: bool, bar: bool) -> SplitReport:
@@ -140,8 +143,9 @@ def _trouble(data: Hands19, index: int, quick: bool) -> str | None:
 
 def _odd(data: Hands19) -> dict[str, npt.NDArray[np.bool_]]:
     """Which frames have odd boxes and labels."""
-    empty, corner = is_empty(data.boxes), data.boxes.reshape(-1, 2, 2)
-    before, after = corner[:, 0] <= 0, corner[:, 1] >= [data.camera.width, data.camera.height]
+    size, corner = np.array([data.camera.width, data.camera.height]), data.boxes.reshape(-1, 2, 2)
+    empty = is_empty(corner.clip(0, size).reshape(-1, 4))
+    before, after = corner[:, 0] <= 0, corner[:, 1] >= size
     odd = {"empty": empty, "cut": (before | after).any(axis=1) & ~empty}
     if data.joints is None:
         return odd

@@ -28,9 +28,16 @@ from tqdm.auto import tqdm
 
 from senorita_lib.camera import SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.cropping import CropBatch, HandCrop, HandNotFoundError, check_options, crop_hand
+from senorita_lib.cropping import (
+    CropBatch,
+    HandCrop,
+    HandNotFoundError,
+    check_options,
+    checked_box,
+    crop_hand,
+)
 from senorita_lib.datasets.files import read_depth
-from senorita_lib.datasets.hands19 import SPLITS, Hands19, is_empty
+from senorita_lib.datasets.hands19 import SPLITS, Hands19
 from senorita_lib.datasets.workers import run_tasks
 from senorita_lib.files import PathLike, atomic_write, folder_lock, user_path
 
@@ -196,9 +203,13 @@ def _make_missing(
 def crop_frame(
     depth: np.ndarray, box: np.ndarray, camera: Camera, **options: Any
 ) -> HandCrop | None:
-    """A frame's crop by :func:`.crop_hand`; None if no hand is in its box."""
+    """A frame's crop by :func:`.crop_hand`; None if there is no hand in its box, or no such box."""
     try:
-        return None if is_empty(box) else crop_hand(depth, box, camera, **options)
+        checked_box(box, camera)
+    except ValueError:  # empty, or beside the image
+        return None
+    try:
+        return crop_hand(depth, box, camera, **options)
     except HandNotFoundError:
         return None
 

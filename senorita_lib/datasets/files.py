@@ -8,7 +8,7 @@
     ROOT/Task 1/training_bbs.txt, test_bbs.txt        name x1 y1 x2 y2, px
     ROOT/Task 1/test_joint_annotation.txt             optional; the challenge keeps its own
     ROOT/Task 1/test_splits.txt                       optional; name and split
-    ROOT/Task 1/camera.json                           optional; fx, fy, cx, cy, width, height, px
+    ROOT/Task 1/camera.json, or ROOT/camera.json      optional; fx, fy, cx, cy, width, height, px
 
     ROOT/training/images/image_D00000001.png          HANDS17, as HANDS19 but for these names
     ROOT/training/Training_Annotation.txt             joints; there are no boxes for training
@@ -97,10 +97,11 @@ def image_name(number: int) -> str:
     return f"image_D{number:08d}.png"
 
 
-def read_camera(folder: Path) -> Camera:
-    """The camera of a data set's ``camera.json``; the SR300 without that file."""
-    path = folder / CAMERA_FILE
-    if not path.is_file():
+def read_camera(*folders: Path) -> Camera:
+    """The camera of the first ``camera.json`` in these folders; the SR300 without that file."""
+    paths = [folder / CAMERA_FILE for folder in folders]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
         return SR300
     try:
         return Camera(**json.loads(read_text(path)))

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from senorita_lib._arguments import check_flags
 from senorita_lib._arrays import plain
-from senorita_lib.camera import Camera
+from senorita_lib.camera import SR300, Camera
 from senorita_lib.cropping import box_corners
 from senorita_lib.datasets import files
 from senorita_lib.evaluation import TEST_SPLITS
@@ -63,6 +63,7 @@ class Frame:
     box: np.ndarray  # (4,), x1, y1, x2, y2 of the hand, pixel frame, clipped to the image
     joints: np.ndarray | None = None  # (21, 3), float32, camera frame, mm; None without labels
     split: str = "train"  # or a test split, or ``test`` where the test split is not known
+    camera: Camera = SR300
     shape: int | None = None  # bins of a synthetic frame: hand shape, viewpoint, articulation
     view: int | None = None
     pattern: int | None = None
@@ -104,7 +105,7 @@ class Hands19:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         self.split, self.root = split, user_path(root)
         self.folder, layout = files.find_layout(self.root)
-        self.camera = files.read_camera(self.folder)
+        self.camera = files.read_camera(self.folder, self.root)
         listed = files.LAYOUTS[layout]["train" if split == "train" else "test"]
         self.images = self.folder / listed.images
         if not self.images.is_dir():
@@ -136,7 +137,9 @@ class Hands19:
                 self.box_form = "drawn around the joints"
                 return labelled, drawn, joints
             check_same_names(path, labelled, listed, names)
-        boxes, self.box_form = box_corners(boxes, listed, drawn=None if joints is None else drawn)
+        boxes, self.box_form = box_corners(
+            boxes, listed, self.camera, None if joints is None else drawn
+        )
         return names, boxes, joints
 
     def _splits(self, listed: Path, names: list[str]) -> list[str]:
@@ -211,7 +214,8 @@ class Hands19:
             return part
         joints = None if self.joints is None else self.joints[index]
         depth = files.read_depth(self.path(self.names[index]), self.camera)
-        return Frame(self.names[index], depth, self.boxes[index], joints, self.splits[index])
+        about = self.boxes[index], joints, self.splits[index]
+        return Frame(self.names[index], depth, *about, self.camera)
 
     def tensors(self) -> "TensorView":
         """The frames as dicts of tensors, for a ``DataLoader``."""

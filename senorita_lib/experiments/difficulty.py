@@ -41,8 +41,8 @@ def anatomy(poses: np.ndarray, true: np.ndarray, initial: np.ndarray) -> dict[st
     ``length`` of the bones, true = 1; the error of a bone's far end from its near end ``along`` the
     true bone (signed, mm) and ``across`` it; errors of ``palm`` and ``tips``, mm; the ``angle``
     between bone and true bone, degrees; the share of bones ``towards`` the truth: turned nearer to
-    it than in the initial pose; and the share of true bones that lie ``in_patch``: within the
-    rectangle that the refiner cuts out around the bone of the initial pose.
+    it than in the initial pose; and the share of true bones that lie ``in_patch``: within about the
+    rectangle that the refiner cuts out around the initial pose's bone, without perspective.
     """
     bones, wanted = joints_to_bones(poses), joints_to_bones(true)
     length = np.linalg.norm(wanted, axis=-1)

@@ -44,8 +44,8 @@ def table() -> pd.DataFrame:
     """The long table of :mod:`.tables`: the models, and ensembles of each seed that they allow.
 
     "four models" of a seed are Models 1 to 4; "four seeds" of Model 1 are that seed and the next
-    three, in rotation: with no more than four seeds, always the same. Raises ValueError where no
-    poses are kept.
+    three, of every fourth seed, so that no two share a network. Raises ValueError where no poses
+    are kept.
     """
     if not (_folder() / "truth.npz").is_file():
         raise ValueError(f"{_folder()} holds no poses, wanted networks that were trained")
@@ -59,13 +59,12 @@ def table() -> pd.DataFrame:
     }
     runs = {(f"Model {model}", seed): [pose] for (model, seed), pose in poses.items()}
     own = [seed for model, seed in poses if model == 1]
-    for place, seed in enumerate(own):
+    for seed in own:
         four = [(model, seed) for model in regimes.MODELS]
         if set(four) <= poses.keys():
             runs["four models", seed] = [poses[run] for run in four]
-        if len(own) > 3:
-            turn = (own[(place + shift) % len(own)] for shift in range(4))
-            runs["four seeds", seed] = [poses[1, other] for other in turn]
+    for place in range(0, len(own) - 3, 4):
+        runs["four seeds", own[place]] = [poses[1, other] for other in own[place : place + 4]]
     return pd.concat(
         long_table(trial, 0, seed, truth, {"initial": ensemble(members)})
         for (trial, seed), members in runs.items()
@@ -75,17 +74,21 @@ def table() -> pd.DataFrame:
 def rows(found: pd.DataFrame) -> Rows:
     """Mean errors of each kind, and what four models gain over one, and over four seeds of one.
 
-    Of the seeds that all kinds have; no gain where a model is missing. Raises ValueError if no seed
-    is common.
+    In brackets, of how many seeds; gains are of those that both have.
     """
-    seeds = found.groupby("seed")["trial"].nunique()
-    whole = found[found["seed"].isin(seeds.index[seeds == found["trial"].nunique()])]
-    if whole.empty:
-        raise ValueError("no seed is kept of all models, wanted one at least")
-    means = {trial: row for (trial, _), row in estimates(whole).items()}
-    for other in [n for n in means if n != "four models" and "four models" in means]:
-        gains = {split: means["four models"][split] - means[other][split] for split in SPLITS}
-        means[f"four models − {other}"] = gains
+
+    def of(seeds: set[int], *kinds: str) -> Rows:
+        some = found[found["trial"].isin(kinds) & found["seed"].isin(seeds)]
+        return {trial: row for (trial, _), row in estimates(some).items()}
+
+    first = "four models"
+    seeds = {str(kind): set(own) for kind, own in found.groupby("trial")["seed"]}
+    means = {f"{kind} ({len(own)})": of(own, kind)[kind] for kind, own in seeds.items()}
+    for other, own in seeds.items():
+        if other != first and (shared := seeds.get(first, set()) & own):
+            both = of(shared, first, other)
+            gains = {split: both[first][split] - both[other][split] for split in SPLITS}
+            means[f"{first} − {other} ({len(shared)})"] = gains
     return means
 
 
@@ -124,7 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = write_synthetic(project_path(chosen.data), regimes.FRAMES, test_per_split=200)
         regimes.train_regimes(list(regimes.MODELS.values()), chosen.seeds, data, trials=[])
     keep_poses()
-    print(format_table(rows(table()), "Mean joint error of the initial pose, mm"))
+    print(
+        format_table(rows(table()), "Mean joint error of the initial pose, mm, of how many seeds")
+    )
 
 
 if __name__ == "__main__":

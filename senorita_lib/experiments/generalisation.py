@@ -138,7 +138,7 @@ def table(predictor: Predictor, name: str, views: Sequence[View]) -> pd.DataFram
         means = errors.drop(columns=["split", "fingers", "arm", "left"], errors="ignore").mean()
         counts = {"frames": float(len(errors)), "missing": errors["error_mm"].isna().sum()}
         if "left" in errors:  # hands that look more like the other one
-            counts["other, %"] = 100 * ((errors["left"] > 0.5) != left).mean()
+            counts["other, %"] = 100 * ((errors["left"].dropna() > 0.5) != left).mean()
         counts["outside, %"] = 100 * means.pop("outside")
         return pd.concat([pd.Series(counts), means])
 

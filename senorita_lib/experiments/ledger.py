@@ -65,6 +65,8 @@ def ledger(data: PathLike = "data/hands19_synthetic") -> dict[Kind, list[Row]]:
         if add_ons := row.pop("add_ons", None):
             row["comparisons"] += _of_heads(add_ons)
         row["verdict"] = verdict(row["comparisons"], words)
+        for found in row["comparisons"]:  # what is written down, once it has been judged
+            found |= {name: round(found[name], 2) for name in ("difference", "low", "high")}
         if most := row.pop("costs_at_most", None):
             row["costs"] = {k: round(v, 3) for k, v in added_costs(find_recipe("paper")).items()}
             row["verdict"] = VERDICTS[max(row["costs"].values()) > most]
@@ -79,7 +81,7 @@ def _compare(pair: Row, measured: dict[tuple[str, str], dict[str, Estimate]]) ->
         low, high = difference.interval()
         yield {
             "one": ", ".join(one), "other": ", ".join(other), "split": split,
-            "difference": round(difference.mean, 2), "low": round(low, 2), "high": round(high, 2),
+            "difference": difference.mean, "low": low, "high": high,
             "decides": split in (SPLITS if decides == "each" else decides),
             "label": pair.get("label", "all splits"),
         }  # fmt: skip

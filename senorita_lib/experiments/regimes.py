@@ -52,7 +52,6 @@ MOST_SEEDS = 8
 _WIDE = 0.3  # half of an interval, mm, that wants more seeds
 _SEARCH = "regimes_search.csv"
 NETWORK = "network itself"  # the trial that is a start's own network
-_DRAWS = 10_000  # of the bootstrap: p values as small as Holm's method needs
 _LOGGED = ["L_jt", "L_3dske"]  # eq. 3 and 4
 
 
@@ -286,14 +285,14 @@ def measured(starts: Sequence[str]) -> dict[str, dict[tuple[str, str], dict[str,
     table = pd.read_csv(results_file("regimes.csv.gz", "regimes"), dtype={"mm": np.float32})
     own = ((start, table[table["start"] == start]) for start in starts)
     seen = {start: rows for start, rows in own if rows["seed"].nunique() > 1}
-    return {start: estimates(rows, draws=_DRAWS) for start, rows in seen.items()}
+    return {start: estimates(rows) for start, rows in seen.items()}
 
 
 def of_tiny() -> dict[tuple[str, str], dict[str, Estimate]]:
     """Mean errors of the studies' trials that comparisons name, from ``results/trials.csv.gz``."""
     wanted = {trial for pair in _OF_TINY.values() for trial, _ in pair}
     table = load_trials()
-    return estimates(table[table["trial"].isin(wanted)], draws=_DRAWS)
+    return estimates(table[table["trial"].isin(wanted)])
 
 
 def effects(starts: Sequence[str] = REGIMES) -> pd.DataFrame:

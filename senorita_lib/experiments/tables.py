@@ -25,6 +25,7 @@ from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame
 from senorita_lib.experiments.trials import STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import Estimate, bootstrap
 from senorita_lib.files import PathLike, atomic_write, project_path, read_json, user_path
+from senorita_lib.recipes import RECIPES, find_recipe
 
 COLUMNS = ["trial", "model", "seed", "split", "frame", "pose", "mm"]
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -94,7 +95,7 @@ def save_trials(table: pd.DataFrame, notes: Mapping[str, Any]) -> None:
     atomic_write(folder / "trials.json", text)
 
 
-def estimates(table: pd.DataFrame, draws: int = 1000) -> dict[tuple[str, str], dict[str, Estimate]]:
+def estimates(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, Estimate]]:
     """Means and intervals: (trial, pose) to {split: Estimate}, all resampled together.
 
     Raises ValueError if some trials were tested on other frames than the others.
@@ -106,7 +107,16 @@ def estimates(table: pd.DataFrame, draws: int = 1000) -> dict[tuple[str, str], d
         key: wide[list(columns)].to_numpy().T
         for key, columns in wide.columns.to_series().groupby(level=["trial", "pose"])
     }
-    return bootstrap(rows, wide.index.get_level_values("split").to_numpy(str), draws=draws)
+    return bootstrap(rows, wide.index.get_level_values("split").to_numpy(str))
+
+
+def _changes(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A stored recipe without what its named one has, which may have rates for each model."""
+    if recipe["name"] not in RECIPES:
+        return recipe
+    usual = json.loads(find_recipe(recipe["name"], model=recipe["model"]).to_json())
+    changed = {key: value for key, value in recipe.items() if usual.get(key) != value}
+    return changed | {"name": recipe["name"]}
 
 
 def load_results(folder: PathLike) -> Results:
@@ -127,8 +137,9 @@ def load_results(folder: PathLike) -> Results:
         if not result["errors"]["refined"]:
             wanted = "wanted labelled ones: its submission.zip is for the challenge's server"
             raise ValueError(f"{path} was tested on frames without labels, {wanted}")
-        for name in (recipe.keys() | other.keys()) - {"model", "seed"}:
-            if recipe.get(name) != other.get(name):
+        one, two = _changes(recipe), _changes(other)
+        for name in (one.keys() | two.keys()) - {"model", "seed"}:
+            if one.get(name) != two.get(name):
                 raise ValueError(f"{path} has another {name} than {first}, wanted one recipe")
         if not np.array_equal(arrays["names"], known["names"]):
             raise ValueError(f"{path} was tested on other frames than {first}, wanted the same")

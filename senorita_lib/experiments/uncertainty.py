@@ -38,7 +38,7 @@ class Estimate:
 
 
 def bootstrap(
-    rows: Mapping[Key, npt.ArrayLike], splits: npt.ArrayLike, *, draws: int = 1000, seed: int = 0
+    rows: Mapping[Key, npt.ArrayLike], splits: npt.ArrayLike, *, draws: int = 10_000, seed: int = 0
 ) -> dict[Key, dict[str, Estimate]]:
     """Mean errors of each split, and how much they vary with frames and seeds.
 

@@ -68,7 +68,7 @@ def follow(model: HandPoseNet, frame: Frame) -> Flow:
         raise ValueError(f"model has a {model.recipe.head!r} head, wanted 'integral'")
     if frame.joints is None:
         raise ValueError(f"{frame.name} has no labels, wanted a frame with joints")
-    crop = crop_hand(frame.depth, frame.box, **crop_options(model.recipe))
+    crop = crop_hand(frame.depth, frame.box, frame.camera, **crop_options(model.recipe))
     crops = CropBatch.stack([crop]).to(next(model.parameters()).device)
     calls: dict[str, Call] = {}
 

@@ -19,6 +19,8 @@ from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 from senorita_lib.training.views import look
 
+_BEYOND = 1 << 50  # where streams begin: data sets have the first frames, to validate on
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -76,8 +78,8 @@ class Batches:
             stream = SyntheticStream(
                 made, seed=recipe.seed, split="open" if is_open else "train",
                 size=recipe.image_size, foreground=recipe.foreground, centre=recipe.centre,
-                start=(stage << 40) + step, part=processes.rank_slice(made), workers=workers,
-                without=recipe.without,
+                start=(stage << 40) + step + _BEYOND * (not is_open),
+                part=processes.rank_slice(made), workers=workers, without=recipe.without,
             )  # fmt: skip
             self._stream = place, iter(stream)
             self._last = next(self._stream[1]) if is_open else None

@@ -171,7 +171,10 @@ def train(
 def with_left(crops: CropBatch, count: int) -> CropBatch:
     """The crops, and behind them the first ``count`` of them in a mirror: left hands."""
     image = torch.cat([crops.image, crops.image[:count].flip(-1)])
-    box, centre = (torch.cat([x, x[:count]]) for x in (crops.box, crops.cube_centre))
+    mirror, (x1, y1, x2, y2) = crops.cube_centre.new_tensor([-1, 1, 1]), crops.box[:count].unbind(1)
+    axis = 2 * crops.camera.cx  # about the camera's axis
+    box = torch.cat([crops.box, torch.stack([axis - x2, y1, axis - x1, y2], dim=1)])
+    centre = torch.cat([crops.cube_centre, crops.cube_centre[:count] * mirror])
     return replace(crops, image=image, box=box, cube_centre=centre)
 
 

@@ -9,6 +9,7 @@ from senorita_lib.experiments import tables
 from senorita_lib.experiments.tables import load_notes, load_results, load_trials, results_table
 from senorita_lib.experiments.trials import RECIPE as STUDIED
 from senorita_lib.experiments.trials import SEEDS, STUDIES, TRIALS
+from senorita_lib.recipes import find_recipe
 
 RECIPE = {"name": "tiny", "model": 1, "seed": 0, "batch": 16}
 CONSTANT = dict.fromkeys(SPLITS, 50.0)
@@ -61,6 +62,13 @@ def test_runs_that_cannot_stand_in_one_table_are_refused(tmp_path):
     table = load_trials()
     with pytest.raises(ValueError, match="trials were tested on different frames, wanted the same"):
         tables.estimates(table[(table["trial"] == "Model 1") | (table["frame"] < 400)])
+
+
+def test_a_recipe_with_rates_of_each_model_stands_in_one_table(tmp_path):
+    for model in (1, 2):
+        own = json.loads(find_recipe("released", model=model).to_json())
+        write_run(tmp_path / str(model), offset=10, **own | {"seed": 0})
+    assert list(load_results(tmp_path)) == [1, 2]
 
 
 def test_the_kept_table_has_every_trial_and_seed():

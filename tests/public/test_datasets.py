@@ -17,7 +17,7 @@ from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.checking import check
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.datasets.crops import main as crop
-from senorita_lib.datasets.files import DepthImageError, encode_depth, read_depth
+from senorita_lib.datasets.files import DepthImageError, encode_depth, image_name, read_depth
 from senorita_lib.experiments.tables import load_results
 from senorita_lib.model import weights_digest
 from senorita_lib.tables import read_table
@@ -168,9 +168,20 @@ def test_blanks_in_names_and_a_zip_are_named(root):
             call(archive)
 
 
+@hands19
+def test_a_box_beside_the_image_is_a_frame_without_a_hand(root):
+    def move(boxes):
+        boxes[3] = [-60, 100, -5, 200]
+        return boxes
+
+    change(root, move, "training_bbs.txt")
+    assert image_name(3) in check(root, progress=False).splits["train"].names["empty"]
+    crops = load_crops(Hands19(root), size=32, progress=False)
+    assert not crops.found[3] and crops.found.sum() == len(crops) - 1
+
+
 def write_camera(root, camera):
-    place = root / "Task 1"
-    path = (place if place.is_dir() else root) / "camera.json"
+    path = root / "camera.json"
     path.write_text(json.dumps(asdict(camera)))
     return path
 
@@ -180,12 +191,12 @@ def test_frames_of_another_camera_give_the_same_crops(root, tmp_path):
     options = {"size": 32, "progress": False, "cache": tmp_path / "crops"}
     one = load_crops(Hands19(root), **options)
     for path in root.rglob("*.png"):
-        path.write_bytes(encode_depth(np.pad(read_depth(path), ((20, 10), (30, 5)))))
-    change_boxes(root, lambda boxes: boxes + [30, 20, 30, 20])
-    camera = replace(SR300, cx=SR300.cx + 30, cy=SR300.cy + 20, width=675, height=510)
+        path.write_bytes(encode_depth(np.pad(read_depth(path), ((20, 10), (300, 5)))))
+    change_boxes(root, lambda boxes: boxes + [300, 20, 300, 20])
+    camera = replace(SR300, cx=SR300.cx + 300, cy=SR300.cy + 20, width=945, height=510)
     write_camera(root, camera)
     report = check(root, progress=False)
-    assert report.usable and report.title.endswith("camera: camera.json")
+    assert report.usable and report.title.endswith("camera: 945x510, fx 475.066")
     other = load_crops(Hands19(root), **options)
     assert one.identity != other.identity and other.take(range(4)).camera == camera
     (crops, joints), (seen, again) = (part.batch(range(len(one))) for part in (one, other))
@@ -199,10 +210,10 @@ def test_frames_of_another_camera_give_the_same_crops(root, tmp_path):
 
 
 def test_cameras_that_do_not_fit_are_named(root):
-    path = write_camera(root, SR300.resized(320, 240))
-    with pytest.raises(DepthImageError, match="is 640x480, wanted 320x240 pixels"):
+    path = write_camera(root, SR300.resized(800, 600))
+    with pytest.raises(DepthImageError, match="is 640x480, wanted 800x600 pixels"):
         Hands19(root)[0]
-    for text in ("{", "[1]", '{"fx": 1}', path.read_text().replace("320", "-320")):
+    for text in ("{", "[1]", '{"fx": 1}', path.read_text().replace("800", "-800")):
         path.write_text(text)
         wanted = r"camera.json holds no camera \(.*\), wanted fx, fy, cx, cy, width and height"
         with pytest.raises(ValueError, match=wanted):

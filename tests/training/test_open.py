@@ -48,6 +48,25 @@ def test_a_run_of_another_open_world_is_refused(run, small_data, monkeypatch):
         stages.train(OPEN, small_data, run.folder, progress=False)
 
 
+def test_left_hands_lie_where_a_mirror_shows_them():
+    crops, joints = open_crops(6, 32, seed=5).batch(np.arange(6))
+    both, mirror = stages.with_left(crops, 6), torch.tensor([-1.0, 1, 1])
+    uvd = both.to_uvd(torch.cat([joints, joints * mirror]))
+    flipped = torch.tensor([1.0, 0, 0]) + uvd[:6] * mirror
+    torch.testing.assert_close(uvd[6:], flipped, atol=1e-5, rtol=0)
+    assert torch.equal(both.image[6:], crops.image.flip(-1))
+
+
+def test_a_stream_does_not_show_the_frames_to_validate_on(small_data):
+    """Data set and stream have seed 0 by default."""
+    recipe = QUICK.override(source="stream")
+    crops = load_crops(Hands19(small_data, "train"), progress=False, **stages.crop_options(recipe))
+    _, joints = Batches(recipe, crops, np.arange(40), "cpu")(0, 0, 8)
+    apart = (np.linalg.norm(j[:, 11::3] - j[:, 8:18:3], axis=-1) for j in (joints, crops.joints))
+    one, other = apart  # from fingertip to fingertip, (frames, 4), mm
+    assert not np.isclose(one[:, None], other, rtol=1e-4).all(axis=-1).any()
+
+
 def test_joints_lie_in_most_crops():
     held = open_crops(64, 64, seed=5)
     uvd = held.batch(np.arange(64))[0].to_uvd(torch.from_numpy(held.joints))

@@ -49,7 +49,8 @@ def labelled(
     name: str, depth: np.ndarray, joints: np.ndarray, camera: Camera, split: str, *bins: int
 ) -> Frame:
     """A frame with its box; ``bins`` are those of a pose."""
-    return Frame(name, depth, hand_box(joints, camera), joints.astype(np.float32), split, *bins)
+    box = hand_box(joints, camera)
+    return Frame(name, depth, box, joints.astype(np.float32), split, camera, *bins)
 
 
 class SyntheticHand:
@@ -231,6 +232,8 @@ def _is_finished(root: Path, settings: dict[str, int]) -> bool:
         try:
             other, _ = files.find_layout(root)
         except FileNotFoundError:
+            if held := next((path for path in folder.rglob("*") if path.is_file()), None):
+                raise ValueError(f"{folder} holds {held.name}, wanted an empty folder") from None
             return False
         raise ValueError(f"{other} holds a data set that is not synthetic, wanted an empty folder")
     try:

@@ -15,7 +15,7 @@ from conftest import ROOT, shared
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets import Hands19, SyntheticHand, write_synthetic
-from senorita_lib.datasets.files import image_name
+from senorita_lib.datasets.files import encode_depth, image_name
 from senorita_lib.datasets.hands19 import hand_box
 from senorita_lib.datasets.synthetic import frames as synthetic
 from senorita_lib.datasets.synthetic import handmodel, posing
@@ -346,6 +346,15 @@ def test_a_data_set_of_another_name_is_not_shadowed(tmp_path, folder):
     with pytest.raises(ValueError, match="not synthetic, wanted an empty folder"):
         write_synthetic(tmp_path, train=2, test_per_split=1, progress=False)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_images_of_another_data_set_are_not_taken_up(tmp_path):
+    """Its lists may not be there yet; its images have the same names."""
+    image = tmp_path / "Task 1" / "training_images" / image_name(0)
+    image.parent.mkdir(parents=True)
+    image.write_bytes(encode_depth(np.full((480, 640), 777, np.uint16)))
+    with pytest.raises(ValueError, match="holds image_D00000000.png, wanted an empty folder"):
+        write_synthetic(tmp_path, train=2, test_per_split=1, progress=False)
 
 
 def test_other_cameras():
