@@ -86,7 +86,7 @@ def golden():
 
 @pytest.fixture(scope="session")
 def real_frames():
-    """19 frames of an SR305, labelled by eye: their camera, raw images and frames."""
+    """19 frames of an SR305, labelled by eye: raw images and frames."""
     folder = shared("real/sr305")
     values = json.loads((folder / "intrinsics.json").read_text())
     camera = Camera(*(values[k] for k in ("fx", "fy", "cx", "cy", "width", "height")))
@@ -100,9 +100,9 @@ def real_frames():
     frames = []
     for (name, box), raw in zip(boxes.items(), raws, strict=True):
         depth = np.rint(raw * values["depth_unit_mm"]).astype(np.uint16)
-        frames.append(Frame(name, depth, box, labels[name].reshape(21, 3)))
+        frames.append(Frame(name, depth, box, labels[name].reshape(21, 3), camera=camera))
     assert len(frames) == len(labels) == 19
-    return camera, raws, frames
+    return raws, frames
 
 
 @pytest.fixture(scope="session")

@@ -89,11 +89,11 @@ def test_a_camera_of_oblong_pixels_finds_the_hand():
 
 
 def test_real_frames_come_out_as_labelled_by_eye(real_frames, request):
-    camera, _, frames = real_frames
+    _, frames = real_frames
     predictor = Predictor.load(request.config.getoption("--weights"))
-    errors = measure(predictor, [(frame, camera) for frame in frames])
+    errors = measure(predictor, frames)
     errors["sideways or down"] = errors["fingers"] != "up"
-    reports = [predictor.check(frame.depth, camera, frame.box) for frame in frames]
+    reports = [predictor.check(frame.depth, frame.camera, frame.box) for frame in frames]
     told = ["; ".join(finding.name for finding in report.findings) for report in reports]
     names = [frame.name for frame in frames]
     shown = errors[["fingers", "error_mm", "left"]].assign(frame=names, told=told)

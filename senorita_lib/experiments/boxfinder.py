@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from senorita_lib.boxes import find_hand_box
-from senorita_lib.camera import SR300
 from senorita_lib.commands import command
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
@@ -29,20 +28,21 @@ def distances(predictor: Predictor, name: str, count: int) -> pd.DataFrame:
     Of about ``count`` frames of one of ``SETS``: persons and walls stand behind in all.
     """
     if name in ("splits", *TESTS):
-        views = test_set(name, count)
+        frames = test_set(name, count)
     else:
         hands = SyntheticHand(901, without=("things",) if name == SETS[1] else ())
-        views = [(hands.frame(index, "open"), SR300) for index in range(count)]
+        frames = [hands.frame(index, "open") for index in range(count)]
     rows = []
-    for frame, camera in views:
+    for frame in frames:
         middle = np.asarray(frame.joints, float).mean(axis=0)
         row = {"box": np.inf, "pose": np.inf}
         rows.append(row)
         with suppress(HandNotFoundError):
-            box = find_hand_box(frame.depth, camera)
-            off = (box[:2] + box[2:]) / 2 - camera.project(middle)[:2]
-            row["box"] = float(np.linalg.norm(off) * middle[2] / camera.fx)
-            found = predictor.predict(frame.depth, camera, left=False).joints_mm.mean(axis=0)
+            box = find_hand_box(frame.depth, frame.camera)
+            off = (box[:2] + box[2:]) / 2 - frame.camera.project(middle)[:2]
+            row["box"] = float(np.linalg.norm(off) * middle[2] / frame.camera.fx)
+            pose = predictor.predict(frame.depth, frame.camera, left=False)
+            found = pose.joints_mm.mean(axis=0)
             row["pose"] = float(np.linalg.norm((found - middle)[:2]))
     return pd.DataFrame(rows)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from senorita_lib.camera import SR300, Camera
+from senorita_lib.camera import Camera
 from senorita_lib.commands import command
 from senorita_lib.cropping import HandNotFoundError, in_mirror
 from senorita_lib.datasets.hands19 import Frame
@@ -27,34 +27,34 @@ _AWAY = 0.5  # least part of a palm's direction along the optical axis
 _DIRECTIONS = {"up": 45.0, "sideways": 135.0, "down": 181.0}  # fingers' angle to up, at most
 
 SETS = "splits", *TESTS
-View = tuple[Frame, Camera]
 
 
-def turned(frame: Frame, camera: Camera) -> View:
+def turned(frame: Frame) -> Frame:
     """A frame of a camera that is rolled by 90 degrees: what was right is up."""
+    camera, (x1, y1, x2, y2) = frame.camera, frame.box
     depth, last = np.rot90(frame.depth), camera.width - 1
-    x1, y1, x2, y2 = frame.box
     seen_by = Camera(camera.fy, camera.fx, camera.cy, last - camera.cx, camera.height, camera.width)
     joints = np.asarray(frame.joints)[:, [1, 0, 2]] * np.array([1, -1, 1], np.float32)
     box = np.array([y1, last - x2 + 1, y2, last - x1 + 1])
-    return replace(frame, depth=depth, box=box, joints=joints), seen_by
+    return replace(frame, depth=depth, box=box, joints=joints, camera=seen_by)
 
 
-def mirrored(frame: Frame, camera: Camera) -> View:
+def mirrored(frame: Frame) -> Frame:
     """A frame of a right hand as one of a left hand."""
-    depth, seen_by, box = in_mirror(frame.depth, camera, frame.box)
+    depth, seen_by, box = in_mirror(frame.depth, frame.camera, frame.box)
     joints = np.asarray(frame.joints) * np.array([-1, 1, 1], np.float32)
-    return replace(frame, depth=depth, box=box, joints=joints), seen_by
+    return replace(frame, depth=depth, box=box, joints=joints, camera=seen_by)
 
 
-def halved(frame: Frame, camera: Camera) -> View:
+def halved(frame: Frame) -> Frame:
     """A frame of a camera with half as many pixels a side."""
+    camera = frame.camera
     parts = camera.fx / 2, camera.fy / 2, camera.cx / 2, camera.cy / 2
     seen_by = Camera(*parts, camera.width // 2, camera.height // 2)
-    return replace(frame, depth=frame.depth[::2, ::2], box=frame.box / 2), seen_by
+    return replace(frame, depth=frame.depth[::2, ::2], box=frame.box / 2, camera=seen_by)
 
 
-def holding(frame: Frame, camera: Camera) -> View:
+def holding(frame: Frame) -> Frame:
     """The hand holds a box with sharp edges: the largest that fits its grip, 100 x 70 mm at most.
 
     The box has no noise. Where not even one of 20 x 14 mm fits, the frame stays as it is.
@@ -65,24 +65,24 @@ def holding(frame: Frame, camera: Camera) -> View:
         half = np.array([50 * size, 35 * size, min(room, 35 * size)])
         box, fits = rests(Block(middle, axes, half, 0.5), joints)
         if fits:
-            near = render_depth(*box.spheres(), camera)
+            near = render_depth(*box.spheres(), frame.camera)
             near = np.where(near < 65535, np.rint(near), 0).astype(np.uint16)
             seen = (near > 0) & ((near < frame.depth) | (frame.depth == 0))
-            return replace(frame, depth=np.where(seen, near, frame.depth)), camera
-    return frame, camera
+            return replace(frame, depth=np.where(seen, near, frame.depth))
+    return frame
 
 
-CONDITIONS: dict[str, Callable[[Frame, Camera], View]] = {
-    "": lambda *view: view,
+CONDITIONS: dict[str, Callable[[Frame], Frame]] = {
+    "": lambda frame: frame,
     "rolled by 90°": turned,
-    "rolled by 180°": lambda *view: turned(*turned(*view)),
+    "rolled by 180°": lambda frame: turned(turned(frame)),
     "half resolution": halved,
     "holding a box": holding,
     "left hands": mirrored,
 }
 
 
-def measure(predictor: Predictor, views: Sequence[View], left: bool = False) -> pd.DataFrame:
+def measure(predictor: Predictor, frames: Sequence[Frame], left: bool = False) -> pd.DataFrame:
     """Errors of labelled frames, all of right or all of ``left`` hands, one row each.
 
     Columns: ``split``; ``fingers``, where they point: up, sideways or down; ``arm``, whether it
@@ -97,7 +97,7 @@ def measure(predictor: Predictor, views: Sequence[View], left: bool = False) -> 
         return float(np.linalg.norm(found - joints, axis=1).mean())
 
     rows = []
-    for frame, camera in views:
+    for frame in frames:
         joints = np.asarray(frame.joints, float)
         axes = palm_frame(joints)
         angle = np.degrees(np.arccos(np.clip(-axes[1, 1], -1, 1)))
@@ -107,7 +107,7 @@ def measure(predictor: Predictor, views: Sequence[View], left: bool = False) -> 
         row: dict[str, str | float] = {"split": frame.split, "fingers": fingers, "arm": arm}
         rows.append(row)
         with suppress(HandNotFoundError):
-            pose = predictor.predict(frame.depth, camera, frame.box, left=left)
+            pose = predictor.predict(frame.depth, frame.camera, frame.box, left=left)
             uvd, middle = pose.crop.to_uvd(joints), pose.crop.to_camera(np.full(3, 0.5))
             row |= {
                 "error_mm": error(pose.joints_mm, joints),
@@ -116,22 +116,21 @@ def measure(predictor: Predictor, views: Sequence[View], left: bool = False) -> 
                 "centre_mm": float(np.linalg.norm(middle - joints.mean(axis=0))),
             }
             if predictor.model.recipe.handedness:
-                pose = predictor.predict(frame.depth, camera, frame.box)
+                pose = predictor.predict(frame.depth, frame.camera, frame.box)
                 assert pose.left_probability is not None
                 row |= {"left": pose.left_probability, "own_mm": error(pose.joints_mm, joints)}
     return pd.DataFrame(rows)
 
 
-def test_set(name: str, count: int) -> list[View]:
+def test_set(name: str, count: int) -> list[Frame]:
     """About ``count`` frames of ``splits``, all five, or of a set of the mesh hand."""
     if name == "splits":
         frames = SyntheticTest(-(-count // len(TEST_SPLITS)))
-        return [(frames[i], SR300) for i in range(len(frames))]
-    test = TESTS[name]
-    return [(test.frame(i), test.camera) for i in range(count)]
+        return [frames[i] for i in range(len(frames))]
+    return [TESTS[name].frame(i) for i in range(count)]
 
 
-def table(predictor: Predictor, name: str, views: Sequence[View]) -> pd.DataFrame:
+def table(predictor: Predictor, name: str, frames: Sequence[Frame]) -> pd.DataFrame:
     """Means of :func:`measure` by condition, and of the plain frames by split and direction."""
 
     def summary(errors: pd.DataFrame, left: bool) -> pd.Series:
@@ -145,7 +144,7 @@ def table(predictor: Predictor, name: str, views: Sequence[View]) -> pd.DataFram
     rows: dict[str, pd.Series] = {}
     for condition, change in CONDITIONS.items():
         left = condition == "left hands"
-        errors = measure(predictor, [change(*view) for view in views], left)
+        errors = measure(predictor, [*map(change, frames)], left)
         rows[f"{name} {condition}".strip()] = summary(errors, left)
         if not condition:
             for column, before in ("split", ""), ("fingers", "fingers "), ("arm", "arm "):

@@ -44,9 +44,9 @@ def recipe_of(trial: str) -> Recipe:
 def row(model: HandPoseNet, count: int) -> dict[str, float]:
     """Errors of a network in mm, by set of ``count`` frames and where fingers point."""
     predictor = Predictor(model)
-    views = {name: test_set(name, count) for name in ("splits", "mesh")}
-    views["holding a box"] = [holding(*view) for view in views["mesh"]]
-    found = {name: measure(predictor, some) for name, some in views.items()}
+    frames = {name: test_set(name, count) for name in ("splits", "mesh")}
+    frames["holding a box"] = [*map(holding, frames["mesh"])]
+    found = {name: measure(predictor, some) for name, some in frames.items()}
     errors, mesh = {name: own["initial_mm"].mean() for name, own in found.items()}, found["mesh"]
     errors |= mesh.groupby("fingers")["initial_mm"].mean()
     return errors | {"other hand, %": 100 * (mesh["left"] > 0.5).mean()}

@@ -14,7 +14,8 @@ FRAMES = [SyntheticHand(3).frame(i, "interp") for i in range(3)]
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_joints_stay_where_they_are_seen(condition):
     for frame in FRAMES:
-        seen, camera = CONDITIONS[condition](frame, SR300)
+        seen = CONDITIONS[condition](frame)
+        camera = seen.camera
         assert seen.depth.shape == (camera.height, camera.width)
         u, v = np.rint(camera.project(seen.joints)[:, :2].astype(float).T).astype(int)
         u0, v0 = np.rint(SR300.project(frame.joints)[:, :2].astype(float).T).astype(int)
@@ -32,9 +33,8 @@ def test_joints_stay_where_they_are_seen(condition):
 
 
 def test_the_table_sums_up_the_frames():
-    predictor, views = Predictor.load("small"), [(frame, SR300) for frame in FRAMES]
-    errors = measure(predictor, views)
-    rows = table(predictor, "some", views)
+    predictor = Predictor.load("small")
+    errors, rows = measure(predictor, FRAMES), table(predictor, "some", FRAMES)
     assert rows.loc["some", "error_mm"] == pytest.approx(errors["error_mm"].mean())
     assert rows.loc["some", "frames"] == 3 and rows.loc["some", "missing"] == 0
     # A left hand is the mirror of a right one.
