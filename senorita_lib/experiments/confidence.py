@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: print the reliability of some weights, or calibrate them first."""
     parser = ArgumentParser("python -m senorita_lib.experiments.confidence", description=__doc__)
     parser.add_argument("weights", help="as for Predictor.load")
-    parser.add_argument("--count", type=int, default=300, help="frames of each seed")
+    parser.add_argument("--count", type=int, default=900, help="frames of each seed")
     parser.add_argument("--calibrate", action="store_true", help="fit, and write into the file")
     chosen = parser.parse_args(arguments)
     path = weights_path(chosen.weights)
