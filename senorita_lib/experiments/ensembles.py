@@ -17,6 +17,7 @@ from senorita_lib.datasets import write_synthetic
 from senorita_lib.evaluation import SPLITS, ensemble, format_table
 from senorita_lib.experiments import regimes
 from senorita_lib.experiments.tables import Rows, estimates, long_table, read_run
+from senorita_lib.experiments.uncertainty import Estimate
 from senorita_lib.files import project_path, whole_file
 
 _TENTHS = 10  # poses are kept as whole tenths of a millimetre
@@ -72,24 +73,25 @@ def table() -> pd.DataFrame:
 
 
 def rows(found: pd.DataFrame) -> Rows:
-    """Mean errors of each kind, and what four models gain over one, and over four seeds of one.
+    """Mean errors of each kind, and :func:`gains`; in brackets, of how many seeds."""
+    seeds = found.groupby("trial")["seed"].nunique()
+    means = {f"{trial} ({seeds[trial]})": row for (trial, _), row in estimates(found).items()}
+    return means | {f"four models − {n} ({s})": row for n, (s, row) in gains(found).items()}
 
-    In brackets, of how many seeds; gains are of those that both have.
+
+def gains(found: pd.DataFrame) -> dict[str, tuple[int, dict[str, Estimate]]]:
+    """The error of four models minus that of each other kind, by split; first, of how many seeds.
+
+    Those that both have; kinds without one are left out. One seed: only frames are resampled.
     """
-
-    def of(seeds: set[int], *kinds: str) -> Rows:
-        some = found[found["trial"].isin(kinds) & found["seed"].isin(seeds)]
-        return {trial: row for (trial, _), row in estimates(some).items()}
-
-    first = "four models"
-    seeds = {str(kind): set(own) for kind, own in found.groupby("trial")["seed"]}
-    means = {f"{kind} ({len(own)})": of(own, kind)[kind] for kind, own in seeds.items()}
+    seeds = {str(trial): set(own) for trial, own in found.groupby("trial")["seed"]}
+    merged, differences = seeds.pop("four models", set()), {}
     for other, own in seeds.items():
-        if other != first and (shared := seeds.get(first, set()) & own):
-            both = of(shared, first, other)
-            gains = {split: both[first][split] - both[other][split] for split in SPLITS}
-            means[f"{first} − {other} ({len(shared)})"] = gains
-    return means
+        if shared := merged & own:
+            pair = found["trial"].isin(["four models", other]) & found["seed"].isin(shared)
+            one, two = (estimates(found[pair])[n, "initial"] for n in ("four models", other))
+            differences[other] = len(shared), {split: one[split] - two[split] for split in SPLITS}
+    return differences
 
 
 def _folder() -> Path:

@@ -19,7 +19,7 @@ from senorita_lib.commands import command
 from senorita_lib.datasets import Hands19, write_synthetic
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS
-from senorita_lib.experiments import regimes, tables
+from senorita_lib.experiments import ensembles, regimes, tables
 from senorita_lib.experiments.sizing import added_costs
 from senorita_lib.experiments.studies import run_study
 from senorita_lib.experiments.trials import STUDIES
@@ -55,6 +55,7 @@ def ledger(data: PathLike = "data/hands19_synthetic") -> dict[Kind, list[Row]]:
     rows, near = load_claims(), regimes.effects()
     for row in rows["claims"]:
         row["nearer"] = _nearer(row.pop("regimes", []), near)
+        row["nearer"] += _merged() if row.pop("merged", False) else []
     for row in (row for kind in rows.values() for row in kind):
         words, pairs = VERDICTS, row.pop("compare", [])
         if "matter" in row:
@@ -108,6 +109,16 @@ def _nearer(names: Sequence[str], found: pd.DataFrame) -> list[Row]:
         }
         for _, rows in own.groupby("start", sort=False)
     ]  # fmt: skip
+
+
+def _merged() -> list[Row]:
+    """The verdict of four models against each of them, of recipe ``small``."""
+    found = ensembles.table()
+    gains = {name: gain for name, gain in ensembles.gains(found).items() if name != "four seeds"}
+    ends = [gain.interval() for _, row in gains.values() for gain in row.values()]
+    error = found["mm"][found["trial"].isin(gains)].mean()
+    said = verdict([{"low": low, "high": high, "decides": True} for low, high in ends])
+    return [{"error": round(error, 1), "seeds": min(n for n, _ in gains.values()), "verdict": said}]
 
 
 def verdict(comparisons: Sequence[Row], words: Sequence[str] = VERDICTS) -> str:
@@ -188,7 +199,8 @@ def ledger_text(rows: Sequence[Row]) -> str:
 
 
 def _near_text(row: Row) -> str:
-    return f"at {row['error']:.1f} mm {row['verdict']}"
+    seeds = "" if row["seeds"] > 1 else " (one seed)"
+    return f"at {row['error']:.1f} mm {row['verdict']}{seeds}"
 
 
 def _hung(name: str, text: str) -> list[str]:

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from senorita_lib.evaluation import TEST_SPLITS
 from senorita_lib.experiments import ensembles, regimes
@@ -9,7 +10,9 @@ from senorita_lib.experiments import ensembles, regimes
 
 def test_what_is_kept_can_be_read(capsys):
     ensembles.main(["--kept"])
-    assert "\nModel 1 (" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "\nModel 1 (" in printed
+    assert f"```\n{printed}```" in (ROOT / "docs" / "results.md").read_text()
 
 
 def test_four_models_and_four_seeds_are_merged_and_compared(tmp_path, monkeypatch, capsys):
