@@ -48,12 +48,10 @@ def augment(crops: CropBatch, joints_mm: Tensor, draws: Draws) -> tuple[CropBatc
     image = crops.image
     angle, scale, shift = (values.to(image) for values in draws)
     turn = Turn(angle)
-    # The plane is turned in mm, where pixels are not square in pixels: x = u / fx.
-    focal = image.new_tensor([crops.camera.fx, crops.camera.fy])
-    roll, inverse = turn.matrix() * focal / focal[:, None], turn.matrix() / focal * focal[:, None]
+    roll = turn.matrix()
 
     # uv' = 1/2 + scale * roll(uv - 1/2) + shift, read backwards by the sampler in [-1, 1].
-    back = inverse / scale[:, None, None]
+    back = roll / scale[:, None, None]
     offset = -2 * (back @ shift[:, :, None])
     grid = F.affine_grid(torch.cat([back, offset], dim=2), list(image.shape), align_corners=False)
     # As in the crop: between the hand's pixels only, or silhouettes get depths of their own.

@@ -3,13 +3,18 @@
 Pixel frame: u right, v down, whole numbers at pixel centres; u = fx x / z + cx, v = fy y / z + cy.
 """
 
+import json
 import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 from senorita_lib._arguments import number, show
 from senorita_lib._arrays import Array, given, plain, stack_last
+from senorita_lib.files import read_text
+
+CAMERA_FILE = "camera.json"  # of a data set: fx, fy, cx, cy, width and height
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,11 @@ class Camera:
             wanted = f"whole x1, y1, x2, y2 within {self.width}x{self.height} pixels"
             raise ValueError(f"crop is {show(tuple(corners))}, wanted {wanted}")
         return replace(self, cx=self.cx - x1, cy=self.cy - y1, width=x2 - x1, height=y2 - y1)
+
+    @property
+    def square(self) -> bool:
+        """Whether its pixels are about square, as those that networks see."""
+        return abs(self.fx / self.fy - 1) <= 0.01
 
     def mirrored(self) -> Self:
         """The camera of the image ``[:, ::-1]``."""
@@ -138,3 +148,23 @@ def find_camera(text: str) -> Camera:
         known = f"fx,fy,cx,cy,width,height or one of {', '.join(CAMERAS)}"
         raise ValueError(f"camera is {show(text)}, wanted {known}")
     return Camera(*numbers)  # type: ignore[arg-type] # it takes whole numbers of any kind
+
+
+def read_camera(*folders: Path) -> Camera:
+    """The camera of the first ``camera.json`` in these folders; the SR300 without that file.
+
+    Raises ValueError if it holds no camera, or one whose pixels are not square.
+    """
+    paths = [folder / CAMERA_FILE for folder in folders]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        return SR300
+    try:
+        camera = Camera(**json.loads(read_text(path)))
+    except (TypeError, ValueError) as error:
+        wanted = "wanted fx, fy, cx, cy, width and height"
+        raise ValueError(f"{path} holds no camera ({error}), {wanted}") from None
+    if not camera.square:
+        has = f"fx = {camera.fx:g} and fy = {camera.fy:g}"
+        raise ValueError(f"{path} has {has}, wanted square pixels: resize images and boxes")
+    return camera

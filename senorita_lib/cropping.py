@@ -388,7 +388,7 @@ def with_square_pixels(
     seen_by = camera.resized(round(camera.width * across), round(camera.height * down))
     size = seen_by.width, seen_by.height
     scaled = None if box is None else box * [across, down, across, down]
-    return cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), seen_by, scaled
+    return cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT), seen_by, scaled
 
 
 def cut_square(depth: np.ndarray, x: int, y: int, side: int) -> np.ndarray:

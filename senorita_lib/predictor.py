@@ -28,7 +28,6 @@ _SURE = 0.65  # of a left hand: least error if two in three hands are right
 _BESIDE = torch.tensor([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]) * 15.0  # mm
 _BORDER_MM, _CUT = 8.0, 2  # a cut hand has so many joints so close to the image's border
 _MOST_MM = 200.0  # expected error: all that is known then is that there is no pose
-_SQUARE = 0.02  # so far from 1 the ratio of focal lengths may be: networks saw square pixels
 _LOST = 1.3  # times the spread after the search: with more the hand is not where it was
 
 
@@ -158,7 +157,7 @@ class Predictor:
             hand = False
         depth = cropping.checked_depth(depth_mm, camera)
         corners = None if box is None else cropping.checked_box(box, camera)
-        if abs(camera.fx / camera.fy - 1) > _SQUARE:
+        if not camera.square:
             square = cropping.with_square_pixels(depth, camera, corners)
             pose = self._predict_square(*square, hand, last)
             return replace(pose, pixels=camera.project(pose.joints_mm)[:, :2])

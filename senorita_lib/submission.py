@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from senorita_lib._arrays import plain
-from senorita_lib.camera import Camera
+from senorita_lib.camera import Camera, read_camera
 from senorita_lib.commands import command
 from senorita_lib.cropping import CORNERS, box_corners
-from senorita_lib.datasets.files import read_camera
 from senorita_lib.files import PathLike, atomic_write, user_path
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.tables import read_table

@@ -9,6 +9,7 @@ from senorita_lib.camera import SR300
 from senorita_lib.cropping import HandNotFoundError
 from senorita_lib.datasets import Hands19, SyntheticHand
 from senorita_lib.experiments.generalisation import measure
+from senorita_lib.figures.ownframes import overlay_figure
 from senorita_lib.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -85,6 +86,8 @@ def test_a_camera_of_oblong_pixels_finds_the_hand():
         pose = predictor.predict(frame.depth, camera, frame.box, left=False)
         errors.append(np.linalg.norm(pose.joints_mm - frame.joints, axis=1).mean())
         np.testing.assert_allclose(pose.pixels, camera.project(pose.joints_mm)[:, :2], rtol=1e-5)
+        outline = overlay_figure(frame.depth, pose).axes[0].lines[0].get_xydata()[:4].mean(axis=0)
+        assert np.abs(outline - pose.pixels.mean(axis=0)).max() < 25
     assert np.mean(errors) < 12
 
 

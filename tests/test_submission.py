@@ -81,12 +81,15 @@ def test_of_another_camera_it_is_judged_by_that(tmp_path):
     """As ``camera.json`` beside the list, or in the folder above, has it."""
     camera = Camera(900.0, 900.0, 600.0, 400.0, 1280, 960)
     joints = np.stack([SyntheticHand(1).pose(i, "interp").joints for i in range(40)])
-    path, boxes = put(tmp_path, joints)
+    (folder := tmp_path / "lists").mkdir()
+    path, boxes = put(folder, joints)
     rows = zip(read(path), hand_box(joints, camera), strict=True)
     boxes.write_text("".join(f"{line.split()[0]} {' '.join(map(str, b))}\n" for line, b in rows))
     with pytest.raises(ValueError, match="boxes"):
         check_submission(path, boxes)
     (tmp_path / "camera.json").write_text(json.dumps(asdict(camera)))
+    assert check_submission(path, boxes) == 40
+    (tmp_path / "camera.json").rename(folder / "camera.json")
     assert check_submission(path, boxes) == 40
 
 

@@ -93,7 +93,7 @@ def check(root: PathLike, quick: bool = False, progress: bool = True) -> Report:
     check_flags(quick=quick, progress=progress)
     folder, layout = files.find_layout(root)
     splits = {split: _check_split(root, split, quick, progress) for split in ("train", "test")}
-    camera = files.read_camera(folder, user_path(root))
+    camera = files.camera_of(folder, user_path(root))
     seen = f"{camera.width}x{camera.height}, fx {camera.fx:g}"
     title = f"{folder}, laid out as {layout}, camera: {'SR300' if camera == SR300 else seen}"
     return Report(title, splits)

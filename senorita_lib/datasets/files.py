@@ -15,7 +15,6 @@
     ROOT/frame/images, ROOT/frame/BoundingBox.txt     its test frames
 """
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,10 +25,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from senorita_lib.camera import SR300, Camera
-from senorita_lib.files import PathLike, atomic_write, read_text, user_path
+from senorita_lib.camera import SR300, Camera, read_camera
+from senorita_lib.files import PathLike, atomic_write, user_path
 
-SPLITS_FILE, CAMERA_FILE = "test_splits.txt", "camera.json"
+SPLITS_FILE = "test_splits.txt"
 _TASK_FOLDERS = ("Task 1", "Task1", "Task_1")
 # Runs suit depth images: 20 % smaller than the default, in the same time.
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -97,17 +96,10 @@ def image_name(number: int) -> str:
     return f"image_D{number:08d}.png"
 
 
-def read_camera(*folders: Path) -> Camera:
-    """The camera of the first ``camera.json`` in these folders; the SR300 without that file."""
-    paths = [folder / CAMERA_FILE for folder in folders]
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None:
-        return SR300
-    try:
-        return Camera(**json.loads(read_text(path)))
-    except (TypeError, ValueError) as error:
-        wanted = "wanted fx, fy, cx, cy, width and height"
-        raise ValueError(f"{path} holds no camera ({error}), {wanted}") from None
+def camera_of(folder: Path, root: Path) -> Camera:
+    """The camera of the files in a data set's folder; ``camera.json`` may lie above ``Task 1``."""
+    above = [folder.parent] if folder.name in _TASK_FOLDERS else []
+    return read_camera(folder, root, *above)
 
 
 def read_depth(path: PathLike, camera: Camera | None = SR300) -> npt.NDArray[np.uint16]:

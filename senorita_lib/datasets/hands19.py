@@ -105,7 +105,7 @@ class Hands19:
             raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
         self.split, self.root = split, user_path(root)
         self.folder, layout = files.find_layout(self.root)
-        self.camera = files.read_camera(self.folder, self.root)
+        self.camera = files.camera_of(self.folder, self.root)
         listed = files.LAYOUTS[layout]["train" if split == "train" else "test"]
         self.images = self.folder / listed.images
         if not self.images.is_dir():

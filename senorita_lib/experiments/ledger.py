@@ -115,8 +115,11 @@ def _merged() -> list[Row]:
     """The verdict of four models against each of them, of recipe ``small``."""
     found = ensembles.table()
     gains = {name: gain for name, gain in ensembles.gains(found).items() if name != "four seeds"}
+    if not gains:
+        return []
+    kept = found["seed"].isin(found["seed"][found["trial"] == "four models"])
     ends = [gain.interval() for _, row in gains.values() for gain in row.values()]
-    error = found["mm"][found["trial"].isin(gains)].mean()
+    error = found["mm"][kept & found["trial"].isin(gains)].mean()
     said = verdict([{"low": low, "high": high, "decides": True} for low, high in ends])
     return [{"error": round(error, 1), "seeds": min(n for n, _ in gains.values()), "verdict": said}]
 

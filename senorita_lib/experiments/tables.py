@@ -25,7 +25,7 @@ from senorita_lib.evaluation import PAPER, SPLITS, ensemble, format_table, frame
 from senorita_lib.experiments.trials import STUDIES, TRIALS
 from senorita_lib.experiments.uncertainty import Estimate, bootstrap
 from senorita_lib.files import PathLike, atomic_write, project_path, read_json, user_path
-from senorita_lib.recipes import RECIPES, find_recipe
+from senorita_lib.recipes import RECIPES, Recipe, find_recipe
 
 COLUMNS = ["trial", "model", "seed", "split", "frame", "pose", "mm"]
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -114,6 +114,7 @@ def _changes(recipe: dict[str, Any]) -> dict[str, Any]:
     """A stored recipe without what its named one has, which may have rates for each model."""
     if recipe["name"] not in RECIPES:
         return recipe
+    recipe = json.loads(Recipe().to_json()) | recipe  # an old one may lack some names
     usual = json.loads(find_recipe(recipe["name"], model=recipe["model"]).to_json())
     changed = {key: value for key, value in recipe.items() if usual.get(key) != value}
     return changed | {"name": recipe["name"]}

@@ -38,7 +38,9 @@ def overlay_figure(depth_mm: np.ndarray, pose: HandPose, box: ArrayLike | None =
     if box is not None:
         style.draw_box(axes, box)
     corners = np.array([[0, 0, 0.5], [1, 0, 0.5], [1, 1, 0.5], [0, 1, 0.5], [0, 0, 0.5]])
-    seen = pose.crop.camera.project(pose.crop.to_camera(corners))
+    lens = pose.crop.camera  # of a resized frame, where pixels are not square
+    seen = lens.project(pose.crop.to_camera(corners))[:, :2]
+    seen = (seen + 0.5) * [width / lens.width, height / lens.height] - 0.5
     axes.plot(seen[:, 0], seen[:, 1], "--", color="#ffffff", lw=1)
     style.draw_hand(axes, pose.pixels, halo=True)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))

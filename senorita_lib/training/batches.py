@@ -19,6 +19,7 @@ from senorita_lib.recipes import Recipe
 from senorita_lib.training import processes
 from senorita_lib.training.views import look
 
+WORLD = 2  # raise it when what sources other than files show changes
 _BEYOND = 1 << 50  # where streams begin: data sets have the first frames, to validate on
 
 Rows = npt.NDArray[np.int64]

@@ -23,7 +23,6 @@ from senorita_lib._arguments import check_device, check_flags
 from senorita_lib.cropping import CropBatch
 from senorita_lib.datasets.crops import CropSet, load_crops
 from senorita_lib.datasets.hands19 import Hands19
-from senorita_lib.datasets.synthetic.openworld import WORLD
 from senorita_lib.evaluation import mean_joint_error
 from senorita_lib.files import PathLike, atomic_write, read_json, user_path
 from senorita_lib.hand import joints_to_bones
@@ -34,7 +33,7 @@ from senorita_lib.release.losses import adaptive_step2_losses
 from senorita_lib.renderer import skeleton_volume_loss
 from senorita_lib.representations import build_input
 from senorita_lib.training import processes
-from senorita_lib.training.batches import Batches
+from senorita_lib.training.batches import WORLD, Batches
 from senorita_lib.training.evaluate import evaluate_run, predict_crops
 from senorita_lib.training.loop import STAGES, Loop, Losses, Row, images_seen, run_once, want_same
 from senorita_lib.training.loop import has_converged as has_converged
@@ -141,8 +140,8 @@ def train(
     crops, *rest = (load_crops(part, **options) for part in (hands, *tests))
     labels = "".join(part.identity for part in (crops, *rest))
     identity = hashlib.sha256(labels.encode()).hexdigest()
-    if recipe.source == "open":
-        identity += f" and open world {WORLD}"
+    if recipe.source != "files":
+        identity += f" and synthetic world {WORLD}"
     if start is not None:
         identity += " from " + weights_digest(start)
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from senorita_lib._arguments import check_flags
-from senorita_lib.camera import SR300, Camera
+from senorita_lib.camera import CAMERA_FILE, SR300, Camera
 from senorita_lib.commands import command
 from senorita_lib.datasets import files
 from senorita_lib.datasets.hands19 import Frame, hand_box
@@ -232,8 +232,10 @@ def _is_finished(root: Path, settings: dict[str, int]) -> bool:
         try:
             other, _ = files.find_layout(root)
         except FileNotFoundError:
-            if held := next((path for path in folder.rglob("*") if path.is_file()), None):
-                raise ValueError(f"{folder} holds {held.name}, wanted an empty folder") from None
+            there = (root / CAMERA_FILE, *folder.rglob("*"))
+            held = next((p for p in there if p.is_file() and p.suffix != ".part"), None)
+            if held:
+                raise ValueError(f"{root} holds {held.name}, wanted an empty folder") from None
             return False
         raise ValueError(f"{other} holds a data set that is not synthetic, wanted an empty folder")
     try:

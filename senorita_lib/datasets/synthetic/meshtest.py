@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from senorita_lib.camera import SR300, Camera
+from senorita_lib.camera import CAMERA_FILE, SR300, Camera
 from senorita_lib.commands import command
-from senorita_lib.datasets.files import CAMERA_FILE, image_name, write_annotations
+from senorita_lib.datasets.files import image_name, write_annotations
 from senorita_lib.datasets.hands19 import Frame
 from senorita_lib.datasets.synthetic import handmodel, meshhand, posing
 from senorita_lib.datasets.synthetic.frames import labelled, make_images, want_whole

@@ -20,7 +20,6 @@ from senorita_lib.datasets.synthetic.sensor import background, sense
 from senorita_lib.datasets.synthetic.spheremesh import Depth, render_depth
 from senorita_lib.hand import BONES
 
-WORLD = 2  # raise it when its frames change
 OPEN_SHAPE = -1  # the number of every shape here
 _FLESH_MM = 9.0  # between bones and skin
 # Centres, radii, pills and wedges, for render_depth.

@@ -355,6 +355,9 @@ def test_images_of_another_data_set_are_not_taken_up(tmp_path):
     image.write_bytes(encode_depth(np.full((480, 640), 777, np.uint16)))
     with pytest.raises(ValueError, match="holds image_D00000000.png, wanted an empty folder"):
         write_synthetic(tmp_path, train=2, test_per_split=1, progress=False)
+    image.rename(tmp_path / "camera.json")
+    with pytest.raises(ValueError, match="holds camera.json, wanted an empty folder"):
+        write_synthetic(tmp_path, train=2, test_per_split=1, progress=False)
 
 
 def test_other_cameras():
