@@ -49,7 +49,7 @@ class HandPose:
     joints_mm: np.ndarray  # (21, 3): refined pose, camera frame, mm
     initial_mm: np.ndarray  # (21, 3): the estimator's pose before refinement, camera frame, mm
     pixels: np.ndarray  # (21, 2): the refined joints in the image, pixel frame
-    crop: HandCrop  # what the network saw
+    crop: HandCrop  # what the network saw; of a resized frame where pixels are not square
     confidence_mm: np.ndarray  # (21,): expected error of each joint, mm; NaN if not calibrated
     evidence_mm: np.ndarray  # (2, 21): what that rests on: spread, and how far crops disagree, mm
     left: bool = False  # the hand that it was taken for

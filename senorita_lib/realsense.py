@@ -27,7 +27,7 @@ def realsense_frames(
         wanted = f"wanted a RealSense with depth of {width}x{height}"
         raise OSError(f"no camera can be read ({error}), {wanted}") from None
 
-    def one() -> np.ndarray:
+    def next_depth() -> np.ndarray:
         try:
             return np.asanyarray(pipeline.wait_for_frames().get_depth_frame().get_data())
         except RuntimeError as error:
@@ -38,6 +38,6 @@ def realsense_frames(
         lens = profile.get_stream(rs.stream.depth).as_video_stream_profile().get_intrinsics()
         camera = Camera(lens.fx, lens.fy, lens.ppx, lens.ppy, lens.width, lens.height)
         for _ in range(count):
-            yield one() * scale, camera
+            yield next_depth() * scale, camera
     finally:
         pipeline.stop()

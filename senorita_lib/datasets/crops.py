@@ -120,7 +120,7 @@ def load_crops(
     dataset.check_depth()
     options = {"size": size, "foreground": foreground, "centre": centre}
     labels = hashlib.sha256("\n".join(dataset.names).encode() + dataset.boxes.tobytes())
-    labels.update(_told(dataset.camera))
+    labels.update(_camera_bytes(dataset.camera))
     joints = dataset.joints
     if joints is None:
         joints = np.full((len(dataset), 21, 3), np.nan, np.float32)
@@ -153,7 +153,7 @@ def _shard_names(dataset: Hands19, options: dict[str, Any]) -> list[str]:
     for number, start in enumerate(range(0, max(len(dataset), 1), _SHARD)):
         rows = slice(start, start + _SHARD)
         digest = hashlib.sha256(repr((CROPS, options)).encode() + dataset.boxes[rows].tobytes())
-        digest.update(_told(dataset.camera))
+        digest.update(_camera_bytes(dataset.camera))
         for name in dataset.names[rows]:
             with suppress(FileNotFoundError):  # reading it will say so
                 status = os.stat(dataset.path(name))
@@ -162,7 +162,7 @@ def _shard_names(dataset: Hands19, options: dict[str, Any]) -> list[str]:
     return names
 
 
-def _told(camera: Camera) -> bytes:
+def _camera_bytes(camera: Camera) -> bytes:
     """What digests take of a camera: nothing of the SR300, which all data sets once had."""
     return b"" if camera == SR300 else repr(camera).encode()
 

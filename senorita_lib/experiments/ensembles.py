@@ -89,7 +89,8 @@ def gains(found: pd.DataFrame) -> dict[str, tuple[int, dict[str, Estimate]]]:
     for other, own in seeds.items():
         if shared := merged & own:
             pair = found["trial"].isin(["four models", other]) & found["seed"].isin(shared)
-            one, two = (estimates(found[pair])[n, "initial"] for n in ("four models", other))
+            both = estimates(found[pair])
+            one, two = (both[trial, "initial"] for trial in ("four models", other))
             differences[other] = len(shared), {split: one[split] - two[split] for split in SPLITS}
     return differences
 
