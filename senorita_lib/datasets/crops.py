@@ -100,9 +100,8 @@ class CropSet:
         indices = np.asarray(indices)
         rows = (getattr(self, name)[indices].astype(np.float32) for name in _ARRAYS[:4])
         image, box, cube_centre, joints = map(torch.from_numpy, rows)
-        return CropBatch(image[:, None], box, cube_centre, self.camera).to(device), joints.to(
-            device
-        )
+        crops = CropBatch(image[:, None], box, cube_centre, self.camera)
+        return crops.to(device), joints.to(device)
 
 
 def load_crops(

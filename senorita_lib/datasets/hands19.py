@@ -137,9 +137,8 @@ class Hands19:
                 self.box_form = "drawn around the joints"
                 return labelled, drawn, joints
             check_same_names(path, labelled, listed, names)
-        boxes, self.box_form = box_corners(
-            boxes, listed, self.camera, None if joints is None else drawn
-        )
+        around = None if joints is None else drawn
+        boxes, self.box_form = box_corners(boxes, listed, self.camera, around)
         return names, boxes, joints
 
     def _splits(self, listed: Path, names: list[str]) -> list[str]:

@@ -130,9 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = write_synthetic(project_path(chosen.data), regimes.FRAMES, test_per_split=200)
         regimes.train_regimes(list(regimes.MODELS.values()), chosen.seeds, data, trials=[])
     keep_poses()
-    print(
-        format_table(rows(table()), "Mean joint error of the initial pose, mm, of how many seeds")
-    )
+    title = "Mean joint error of the initial pose, mm, of how many seeds"
+    print(format_table(rows(table()), title))
 
 
 if __name__ == "__main__":

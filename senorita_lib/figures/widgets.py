@@ -92,9 +92,8 @@ def crop_explorer(frames: Sequence[Frame]) -> ipywidgets.VBox:
         frame = frames[number.value]
         options = {"foreground": foreground.value, "centre": centre.value}
         try:
-            steps = crop.crop_steps(
-                frame, crop_hand(frame.depth, frame.box, frame.camera, **options)
-            )
+            found = crop_hand(frame.depth, frame.box, frame.camera, **options)
+            steps = crop.crop_steps(frame, found)
         except ValueError as error:  # no hand there: an answer, too
             return crop.crop_step_plot(crop.uncropped(frame, str(error)), frame.name)
         return crop.crop_step_plot(steps[step.value], frame.name)

@@ -101,12 +101,8 @@ def write_mesh_test(root: PathLike, name: str = "mesh", count: int = 1000) -> Pa
     images = root / "Task 1" / "test_images"
     with folder_lock(root, f"another process is writing {root}: waiting for it"):
         for held in (*root.glob("*"), *images.parent.glob("*")):
-            if held.name not in (
-                ".lock",
-                "Task 1",
-                "test_images",
-                CAMERA_FILE,
-            ):  # of an interrupted call
+            # Of an interrupted call.
+            if held.name not in (".lock", "Task 1", "test_images", CAMERA_FILE):
                 raise ValueError(f"{held.parent} holds {held.name}, wanted an empty folder")
         images.mkdir(parents=True, exist_ok=True)
         jobs = [(images / image_name(i), (i,)) for i in range(count)]
