@@ -31,6 +31,7 @@ QUICK = find_recipe(
     patch_sizes=(16, 8, 8), hidden=8, patch_channels=1, volume_size=8, pose_images=48,
     volume_images=40, refine_images=48, batch=4, refine_batch=4, milestones=(24, 64),
 )  # fmt: skip
+SHORT = QUICK.override(pretrain_images=16, pose_images=8, volume_images=8, refine_images=8)
 
 
 def as_settings(recipe, **changes):

@@ -16,7 +16,7 @@ from senorita_lib.datasets import SyntheticHand
 from senorita_lib.figures.style import JOINT_COLOURS
 from senorita_lib.hand import JOINT_NAMES
 from senorita_lib.predictor import Predictor
-from senorita_lib.recordings import clip_files, predict_clip, read_depth
+from senorita_lib.recordings import clip_files, read_depth
 
 fail = partial(told, console.main)
 FRAME = SyntheticHand(seed=11).frame(1, "interp")
@@ -41,13 +41,6 @@ def predict(*arguments):
 @pytest.fixture(scope="module")
 def pose():
     return Predictor.load("small").predict(FRAME.depth, SR300, FRAME.box, left="right")
-
-
-def test_a_clip_is_searched_anew_after_a_frame_without_a_hand(folder):
-    depths = map(read_depth, clip_files("clip"))
-    first, gone, again = predict_clip(Predictor.load("small"), depths, SR300, FRAME.box, "right")
-    assert gone is None and first.confidence_mm.shape == (21,)
-    np.testing.assert_array_equal(first.joints_mm, again.joints_mm)
 
 
 def test_one_frame_as_a_table(folder, capsys, pose):

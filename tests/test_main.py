@@ -1,14 +1,13 @@
 import json
 from functools import partial
 
-from conftest import QUICK, as_settings, told
+from conftest import SHORT, as_settings, told
 
 from senorita_lib import __main__ as command_line
 from senorita_lib.people import pretraining
 from senorita_lib.people import synthetic as synthetic_body
 
 fail = partial(told, command_line.main)
-SHORT = QUICK.override(pretrain_images=16, pose_images=8, volume_images=8, refine_images=8)
 
 
 def test_prints_recipe_and_table(capsys, small_data, tmp_path, monkeypatch):

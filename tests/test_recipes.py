@@ -57,14 +57,6 @@ def test_released_is_each_models_own(model, rates, batches, weight):
     assert find_recipe("released", model=model, batch=9).batch == 9
 
 
-def test_scaled_recipe_is_the_same_schedule():
-    recipe = find_recipe("paper").scaled(0.1)
-    found = recipe.pose_images, recipe.volume_images, recipe.refine_images
-    assert found == (24_000, 18_000, 7_200)
-    assert recipe.milestones == (6_000, 20_400, 34_800) and recipe.validate_images == 500
-    assert recipe.pretrain_images == 42_000
-
-
 def test_overrides_are_checked():
     texts = ["model=2", "widths=[8, 8, 8, 8]", "source=stream", "refiner_gradient=false"]
     wanted = {"model": 2, "widths": [8, 8, 8, 8], "source": "stream", "refiner_gradient": False}

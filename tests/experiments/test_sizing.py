@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from senorita_lib.experiments import sizing
 from senorita_lib.experiments.sizing import Cost, estimator_costs, refiner_costs, total
 from senorita_lib.model import HandPoseNet
 from senorita_lib.recipes import find_recipe
@@ -74,7 +73,3 @@ def test_backward_pass_has_the_forwards_macs_twice_less_the_stems():
         network(torch.zeros(2, 3, 64, 64)).sum().backward()
     macs = 3 * total(costs.values()).macs - costs["stem"].macs
     assert counter.get_total_flops() == 2 * 2 * macs
-
-
-def test_bytes_of_training():
-    assert sizing.training_bytes(Cost(10, 0, 7, 5), 6) == 12 * 10 + 6 * 7 + 5

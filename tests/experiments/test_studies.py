@@ -14,6 +14,7 @@ from senorita_lib.model import HandPoseNet
 from senorita_lib.release.gradient import released_volume_loss
 
 SMALL = {"batch": 8, "volume_size": 8, "validation_share": 0.2, "refine_batch": 8}
+SMALL |= {"layers": (1, 1, 1, 1), "widths": (8, 8, 8, 8), "head_channels": 8}
 STEP_1 = SMALL | {"pose_images": 8, "volume_images": 8, "refine_images": 0}
 STEP_2 = SMALL | {"pose_images": 0, "volume_images": 0, "refine_images": 8}
 RUNS = Path("runs/studies/tiny")

@@ -18,7 +18,7 @@ from bodyfiles import (
 )
 
 from senorita_lib.people import Human36m, Mpii
-from senorita_lib.people.crops import cut_body, read_colour
+from senorita_lib.people.crops import read_colour
 from senorita_lib.people.keypoints import KEYPOINT_NAMES, PELVIS
 
 XY = np.random.default_rng(0).uniform(1, 400, (16, 2)).round(2)
@@ -108,20 +108,6 @@ def test_people_without_labels_are_left_out(root, strange):
     write_mpii(root, entries, [0, 1, 1])
     with pytest.raises(ValueError, match="holds no labelled person, wanted annopoints"):
         Mpii(root)
-
-
-def test_bright_dot_is_where_uvd_says(root):
-    """From MATLAB's pixel to the crop's; the image's pixels count from 0."""
-    image = np.zeros((480, 640, 3), np.uint8)
-    image[252, 352] = 255, 0, 0  # row 253 and column 353 in MATLAB
-    write_image(root / "images" / "a.png", image)
-    write_mpii(root, [entry("a.png", person([(3, 353.0, 253.0)]))], [1])
-    frame = Mpii(root)[0]
-    np.testing.assert_array_equal(frame.image, image)
-    crop, uvd = cut_body(frame, 375)  # the box's side: one pixel a pixel
-    v, u = np.argwhere(crop[0] > -0.5).mean(axis=0)
-    np.testing.assert_allclose((np.array([u, v]) + 0.5) / 375, uvd[3, :2], atol=1 / 375)
-    assert np.isnan(uvd[3, 2]) and np.isnan(uvd[:3]).all()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

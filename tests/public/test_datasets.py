@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, as_settings, told
+from conftest import SHORT, as_settings, told
 from torch.utils.data import DataLoader, Subset
 
 from senorita_lib.__main__ import main
@@ -112,7 +112,7 @@ def test_labels_in_another_unit_or_negated_are_refused(root, tmp_path, factor):
     assert not report.usable and report.splits["train"].absent in str(report)
     apart = "labels off their depth|which looks like .* wanted millimetres"
     with pytest.raises(ValueError, match=apart):
-        train(QUICK, root, tmp_path / "run", progress=False)
+        train(SHORT, root, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists() and not (root / "crops").exists()
 
 
@@ -144,12 +144,12 @@ def test_reader_and_checkup_find_the_same_files(root):
 
 @hands19
 def test_mark_of_windows_at_the_start_of_a_text(root, tmp_path):
-    names, run = Hands19(root).names, train(QUICK, root, tmp_path / "run", progress=False)
+    names, run = Hands19(root).names, train(SHORT, root, tmp_path / "run", progress=False)
     for path in [*root.glob("*/*.txt"), *root.glob("*/*.json"), *run.folder.glob("*.json")]:
         path.write_text("\ufeff" + path.read_text(encoding="utf-8"), encoding="utf-8")
     assert Hands19(root).names == names and len(Hands19(root, "shape")) == 4
     write_synthetic(root, train=48, test_per_split=4, progress=False)
-    assert train(QUICK, root, run.folder, progress=False).result == run.result
+    assert train(SHORT, root, run.folder, progress=False).result == run.result
     assert load_results(run.folder)
 
 
@@ -206,7 +206,7 @@ def test_frames_of_another_camera_give_the_same_crops(root, tmp_path):
     torch.testing.assert_close(seen.to_uvd(joints)[same], crops.to_uvd(joints)[same])
     if (root / "Task 1").is_dir():
         assert Hands19(root / "Task 1").camera == camera
-        recipe = QUICK.override(source="open", batch=4)
+        recipe = SHORT.override(source="open", batch=4)
         train_by_command(root, tmp_path / "run", "--cache", options["cache"], recipe=recipe)
         arrays = np.load(tmp_path / "run" / "predictions.npz")
         off = np.linalg.norm((arrays["initial"] - arrays["joints"]).mean(axis=1), axis=-1)
@@ -228,7 +228,7 @@ def test_cameras_that_do_not_fit_are_named(root):
             Hands19(root)
 
 
-def train_by_command(root, folder, *options, recipe=QUICK):
+def train_by_command(root, folder, *options, recipe=SHORT):
     given = "tiny", "--data", root, "--folder", folder, *options, "--set", *as_settings(recipe)
     main([str(word) for word in given])
 
@@ -264,7 +264,7 @@ def test_without_a_test_part_there_is_no_test_result(root, tmp_path, capsys):
 def test_command_line_goes_on_from_weights(root, tmp_path):
     """Given as a run's folder; a recipe without images takes them over as they are."""
     first, second = tmp_path / "first", tmp_path / "second"
-    none = QUICK.override(pose_images=0, volume_images=0, refine_images=0)
+    none = SHORT.override(pose_images=0, volume_images=0, refine_images=0)
     train_by_command(root, first)
     train_by_command(root, second, "--start", first, recipe=none)
     assert len({weights_digest(run / "model.safetensors") for run in (first, second)}) == 1

@@ -22,6 +22,7 @@ def test_recipe_is_scaled_until_it_fits(script):
     half = script["fit"](recipe, speeds, 200)
     assert (half.pose_images, half.volume_images, half.refine_images) == (7_200, 2_400, 3_200)
     assert half.milestones == (6_000, 9_600) and half.validate_images == 1_800
+    assert half.pretrain_images == recipe.pretrain_images / 2
     with pytest.raises(ValueError, match="10 s allow 480 images in Step 1, wanted"):
         script["fit"](recipe, speeds, 10)
 

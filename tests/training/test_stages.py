@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK
+from conftest import QUICK, SHORT
 
 from senorita_lib.datasets import Hands19
 from senorita_lib.datasets.crops import load_crops
@@ -45,10 +45,8 @@ def same(one, two):
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"model": 2}, {"model": 3}, {"model": 4, "fusion": "stems"}]
-)
-def test_all_stages_run_for_each_model(whole, small_data, tmp_path, changes):
+@pytest.mark.parametrize("changes", [{}, {"model": 4, "fusion": "stems"}])
+def test_all_stages_run(whole, small_data, tmp_path, changes):
     recipe = QUICK.override(**changes)
     run = whole if recipe == QUICK else train(recipe, small_data, tmp_path, progress=False)
     assert list(dict.fromkeys(row["stage"] for row in run.log)) == list(STAGES)
@@ -112,7 +110,7 @@ def test_frames_without_labels_give_a_submission(fresh, tmp_path):
     """As in HANDS19 itself, whose test joints and splits are not published."""
     for name in ("test_joint_annotation.txt", "test_splits.txt"):
         (fresh / "Task 1" / name).unlink()
-    run = train(QUICK, fresh, tmp_path / "run", progress=False)
+    run = train(SHORT, fresh, tmp_path / "run", progress=False)
     assert run.result["errors"]["refined"] == {}
     assert check_submission(run.folder / "submission.zip", fresh / "Task 1" / "test_bbs.txt") == 20
 
@@ -228,16 +226,12 @@ def test_kill_between_the_two_renamings_loses_nothing(tmp_path, monkeypatch):
     assert load_checkpoint(tmp_path) == {"images": 2}
 
 
-def test_eq_4_joins_when_validation_has_converged(whole, small_data, tmp_path):
-    """And Step 1 sees as many images as ever."""
+def test_eq_4_joins_when_validation_has_converged():
+    """That Step 1 sees as many images as ever, test_processes.py shows."""
     assert not loop.has_converged([30.0, 20, 19.9], 0.01, 3)
     assert not loop.has_converged([30.0, 20, 19.9, 19.8, 19.7], 0.01, 3)  # one and a half percent
     assert loop.has_converged([30.0, 20, 19.9, 19.95, 19.85], 0.01, 3)
     assert loop.has_converged([20.0, 25, 24, 23], 0.01, 3)  # from a rate too high
-    quick = QUICK.override(validate_images=4, converged=0.999, patience=1)
-    run = train(quick, small_data, tmp_path, progress=False)  # two validations after 24:
-    assert loop.images_seen(run.log) == {"pose": 32, "volume": 56, "refine": 48}
-    assert loop.images_seen(whole.log) == {"pose": 48, "volume": 40, "refine": 48}
 
 
 def test_precision_is_what_the_processor_computes(monkeypatch, tmp_path):
@@ -308,15 +302,6 @@ def test_other_recipes_and_data_sets_are_refused(whole, small_data, fresh, tmp_p
         path.unlink(missing_ok=True)
     with pytest.raises(ValueError, match=r"^volume_loss has .*'size', wanted a function of"):
         train(QUICK, tmp_path, tmp_path, volume_loss=lambda predicted, true: 0)
-
-
-def test_missing_data_is_refused_by_name(fresh, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        train(QUICK, tmp_path / "nowhere", tmp_path / "run", progress=False)
-    assert not (tmp_path / "run").exists()  # nothing is made before
-    (fresh / "Task 1" / "training_images" / "image_D00000007.png").unlink()
-    with pytest.raises(OSError, match=r"image_D00000007\.png is missing"):
-        train(QUICK, fresh, tmp_path / "run", progress=False)
 
 
 def test_bfloat16_does_not_round_the_geometry(crops):
