@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     chosen = parser.parse_args(arguments)
     recipe = find_recipe(chosen.recipe, **read_overrides(chosen.set))
+    if chosen.start and chosen.people != SYNTHETIC:
+        found = f"start is {chosen.start!r} and people is {chosen.people!r}"
+        raise ValueError(f"{found}, wanted one of the two: weights have seen their people")
     folder = user_path(chosen.folder or run_folder(recipe))
     data, first = user_path(chosen.data), process_number() == 0
     Hands19(data, "train")  # a missing data set is reported before hours of pretraining

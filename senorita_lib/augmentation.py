@@ -48,10 +48,12 @@ def augment(crops: CropBatch, joints_mm: Tensor, draws: Draws) -> tuple[CropBatc
     image = crops.image
     angle, scale, shift = (values.to(image) for values in draws)
     turn = Turn(angle)
-    roll = turn.matrix()
+    # The plane is turned in mm, as joints are. An SR300's pixels count as square, to the bit.
+    focal = image.new_tensor([1.0, round(crops.camera.fy / crops.camera.fx, 5)])
+    roll = turn.matrix() * focal / focal[:, None]
 
     # uv' = 1/2 + scale * roll(uv - 1/2) + shift, read backwards by the sampler in [-1, 1].
-    back = roll / scale[:, None, None]
+    back = turn.matrix() * focal[:, None] / focal / scale[:, None, None]
     offset = -2 * (back @ shift[:, :, None])
     grid = F.affine_grid(torch.cat([back, offset], dim=2), list(image.shape), align_corners=False)
     # As in the crop: between the hand's pixels only, or silhouettes get depths of their own.

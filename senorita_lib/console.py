@@ -79,7 +79,9 @@ def predict(arguments: Sequence[str]) -> None:
     for path in map(user_path, filter(None, (chosen.json, chosen.csv, chosen.draw))):
         if not path.parent.is_dir():
             raise FileNotFoundError(f"{path.parent} is missing, wanted a folder to write into")
+    made = {user_path(path).resolve() for path in (chosen.json, chosen.csv) if path}
     if pictures:
+        made |= {(pictures if alone else pictures / f"{f.stem}.png").resolve() for f in files}
         if len({file.stem for file in files}) < len(files):
             raise ValueError("frames have the same name in two folders, wanted one folder to draw")
         try:
@@ -88,21 +90,32 @@ def predict(arguments: Sequence[str]) -> None:
             raise ImportError(f"--draw needs {error.name}: {_EXTRA}") from None
         if not alone:
             pictures.mkdir(exist_ok=True)
-    predictor, records, last = Predictor.load(chosen.weights), [], None
+    for file in files:
+        if user_path(file).resolve() in made:
+            raise ValueError(f"{file} is a frame and an output, wanted another name or folder")
+    predictor, records, last, broken = Predictor.load(chosen.weights), [], None, None
     for file in tqdm(files, disable=alone):
-        depth = recordings.read_depth(file, chosen.scale)
         try:
-            last = predictor.predict(depth, camera, chosen.box, chosen.hand or "auto", last)
+            depth = recordings.read_depth(file, chosen.scale)
+        except (OSError, ValueError) as error:
+            broken = error
+            break
+        how = camera, chosen.box, chosen.hand or "auto"
+        try:
+            last = recordings.next_pose(predictor, depth, *how, last)
         except HandNotFoundError as error:
             last = None
             tqdm.write(f"{file} is left out: {error}", file=sys.stderr)
             continue
         except ValueError as error:
-            raise ValueError(f"{file}: {error}") from None
+            broken = ValueError(f"{file}: {error}")
+            break
         records.append(recordings.pose_record(str(file), last))
         if pictures:
             path = pictures if alone else pictures / f"{file.stem}.png"
             atomic_write(path, style.png(ownframes.overlay_figure(depth, last, chosen.box)))
+    if broken and not records:
+        raise broken
     if not records:
         raise HandNotFoundError(f"none of {len(files)} frames has a hand, wanted one at least")
     if chosen.json:
@@ -116,6 +129,8 @@ def predict(arguments: Sequence[str]) -> None:
             table = recordings.poses_table([record])
             shown = table[["joint", "x_mm", "y_mm", "z_mm", "u_px", "v_px"]].round(1)
             print(f"{record['file']}: {hand} hand{told}", shown.to_string(index=False), sep="\n")
+    if broken:
+        raise broken  # after what was found before it is kept
 
 
 def check(arguments: Sequence[str]) -> None:
@@ -128,16 +143,23 @@ def check(arguments: Sequence[str]) -> None:
     option("--quick", action="store_true", help="of a data set: read both ends of each image only")
     option("--camera", help="of a frame: as for senorita predict")
     option("--box", nargs=4, type=float, metavar=_BOX, help="of a frame: around the hand")
-    option("--scale", type=float, default=1.0, help="of a frame: mm of one unit (default: 1)")
+    option("--scale", type=float, help="of a frame: mm of one unit (default: 1)")
     chosen = parser.parse_args(arguments)
+
+    def want_none(kind: str, *names: str) -> None:
+        if given := [f"--{name}" for name in names if getattr(chosen, name) not in (None, False)]:
+            raise ValueError(f"{chosen.path} is a {kind}, wanted no {given[0]}")
+
     if chosen.boxes or chosen.path.endswith(".zip"):
         from senorita_lib import submission
 
+        want_none("submission", "quick", "camera", "box", "scale")
         submission.main([chosen.path, *filter(None, [chosen.boxes])])
     elif (path := Path(chosen.path).expanduser()).is_file() or (path.suffix and not path.is_dir()):
         from senorita_lib import Predictor, camera, recordings
 
-        depth = recordings.read_depth(chosen.path, chosen.scale)
+        want_none("frame", "quick")
+        depth = recordings.read_depth(chosen.path, 1.0 if chosen.scale is None else chosen.scale)
         if not chosen.camera:
             raise ValueError(f"{chosen.path} is a frame, wanted its --camera, too")
         lens = camera.find_camera(chosen.camera)
@@ -147,6 +169,7 @@ def check(arguments: Sequence[str]) -> None:
     else:
         from senorita_lib.datasets import checking
 
+        want_none("data set", "camera", "box", "scale")
         checking.main([chosen.path, *["--quick"] * chosen.quick])
 
 

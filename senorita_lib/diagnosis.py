@@ -124,7 +124,7 @@ def check_frame(depth_mm: np.ndarray, camera: Camera, box: Box | None = None) ->
 
 def no_hand(error: HandNotFoundError) -> Finding:
     """That no hand is found."""
-    advice = "hold the hand before the camera, as what is nearest to it, and the box around it"
+    advice = "hold the hand nearer to the camera than all else, and put the box around it"
     return Finding("no hand", str(error), advice)
 
 

@@ -115,10 +115,13 @@ def _stacked(predictions: Sequence[npt.ArrayLike]) -> npt.NDArray[Any]:
 def split_errors(
     predicted: npt.ArrayLike, true: npt.ArrayLike, splits: Sequence[str] | npt.NDArray[np.str_]
 ) -> dict[str, float]:
-    """Mean joint error, mm, of each test split that has frames, in the paper's order."""
+    """Mean joint error, mm, of each split that has frames: the paper's, in its order, then others.
+
+    Frames whose test split is not known are of the split ``TEST``.
+    """
     splits = np.char.upper(np.asarray(splits))
     predicted, true = plain("predicted", predicted), plain("true", true)
-    rows = {name: splits == name for name in SPLITS}
+    rows = {name: splits == name for name in dict.fromkeys((*SPLITS, *splits.tolist()))}
     seen = {name: row for name, row in rows.items() if row.any()}
     return {name: mean_joint_error(predicted[row], true[row]) for name, row in seen.items()}
 
@@ -132,11 +135,13 @@ def format_table(rows: Mapping[str, Mapping[str, Any]], title: str) -> str:
         low, high = value.interval()
         return f"{value.mean:9.2f} ±{(high - low) / 2:.1f}"
 
-    cells = {name: [show(row.get(split)) for split in SPLITS] for name, row in rows.items()}
+    found = tuple(dict.fromkeys(split for row in rows.values() for split in row))
+    splits = SPLITS if {*SPLITS} & {*found} else found or SPLITS
+    cells = {name: [show(row.get(split)) for split in splits] for name, row in rows.items()}
     wide = any("±" in cell for row in cells.values() for cell in row)
     width = max(map(len, rows), default=0)
     lines = [title]
-    for name, row in {"": [f"{split:>9}" for split in SPLITS], **cells}.items():
+    for name, row in {"": [f"{split:>9}" for split in splits], **cells}.items():
         padded = "".join(cell.ljust(14 if wide else 9) for cell in row)
         lines.append(f"{name:<{width}}{padded}".rstrip())
     return "\n".join(lines)

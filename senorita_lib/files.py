@@ -41,8 +41,15 @@ def _naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: PathLike) -> Iterator[BinaryIO]:
-    """A file to write that gets its name when all is written; else what was there still is."""
-    path = user_path(path)
+    """A file to write that gets its name when all is written; else what was there still is.
+
+    A link stays one, and what is no file, such as a pipe, is written to as it is.
+    """
+    path = user_path(path).resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with _naming(path), open(path, "wb") as stream:
+            yield stream
+        return
     part = Path(f"{path}.{os.getpid()}.part")
     with _naming(path):
         try:

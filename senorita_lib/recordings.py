@@ -84,10 +84,21 @@ def predict_clip(
     last = None
     for depth in depths:
         try:
-            last = predictor.predict(depth, camera, box, left, last)
+            last = next_pose(predictor, depth, camera, box, left, last)
         except HandNotFoundError:
             last = None
         yield last
+
+
+def next_pose(
+    predictor: Predictor, depth: np.ndarray, camera: Camera, box: Box | None, left: bool | str,
+    last: HandPose | None,
+) -> HandPose:  # fmt: skip
+    """:meth:`.Predictor.predict` in a clip: a hand may be followed out of the clip's box."""
+    if last is not None and box is not None:
+        middle, corners = last.pixels.mean(axis=0), np.asarray(box).reshape(2, 2)
+        box = box if (corners[0] <= middle).all() and (middle <= corners[1]).all() else None
+    return predictor.predict(depth, camera, box, left, last)
 
 
 def pose_record(name: str, pose: HandPose) -> dict[str, Any]:

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
 
 from senorita_lib.augmentation import Draws, augment, draw
+from senorita_lib.camera import SR300
 from senorita_lib.cropping import CropBatch
 from senorita_lib.hand import joints_to_bones
 from senorita_lib.recipes import Recipe
@@ -21,6 +24,20 @@ def test_nothing_drawn_changes_nothing_and_else_bones_keep_their_lengths(crops, 
     _, moved_joints = augment(crops, joints, draws(20.0, 1.2, (0.02, 0.0)))
     before, after = (joints_to_bones(j).norm(dim=-1) for j in (joints, moved_joints))
     np.testing.assert_allclose(after, before, rtol=1e-5)
+
+
+def test_image_and_joints_turn_alike_where_pixels_are_not_quite_square(hand):
+    """A dot stays at its joint, away from the camera's axis."""
+    camera = replace(SR300, fy=0.99 * SR300.fy)
+    joints = torch.from_numpy(hand) + torch.tensor([150.0, 60, 0])
+    uv = torch.from_numpy(camera.project(joints.numpy())[:, :1, :2])
+    box = torch.cat([uv[:, 0] - 100, uv[:, 0] + 110], dim=1)
+    crops = CropBatch(torch.full((4, 1, 210, 210), -1.0), box, joints.mean(dim=1), camera)
+    crops.image[:, :, 98:102, 98:102] = 0.0
+    moved, turned = augment(crops, joints, draws(30.0))
+    dots = [(image > -1).nonzero().float().mean(dim=0).flip(0) + 0.5 for image in moved.image[:, 0]]
+    uv = 210 * moved.to_uvd(turned)[:, 0, :2]
+    torch.testing.assert_close(torch.stack(dots), uv, atol=0.2, rtol=0)
 
 
 def test_draws_have_the_papers_ranges():

@@ -97,6 +97,15 @@ def test_a_clip_in_natural_order_as_json_csv_and_pictures(folder, capsys):
         assert (np.abs(drawn[..., ::-1].astype(int) - rgb).max(axis=-1) < 24).any()
 
 
+def test_poses_before_a_damaged_frame_are_kept(folder, capsys, pose):
+    (folder / "clip" / "f9.png").write_bytes((folder / "clip" / "f2.png").read_bytes()[:99])
+    with pytest.raises(SystemExit):
+        predict("clip", "--box", *BOX, "--json", "o.json")
+    assert "f9.png is truncated or no PNG" in capsys.readouterr().err
+    (found,) = json.loads((folder / "o.json").read_text())["frames"]
+    np.testing.assert_allclose(found["pixels"], pose.pixels, atol=0.01)
+
+
 def test_check_diagnoses_a_frame(folder, capsys):
     frame = "clip/f2.png", "--box", *BOX
     assert "wanted its --camera" in fail(capsys, "check", *frame)
@@ -131,6 +140,17 @@ def test_errors_are_one_sentence(folder, capsys):
         if "--camera" not in options:
             frame += "--camera", "sr300"
         assert sentence in fail(capsys, "predict", *frame)
+    before = (folder / "clip" / "f2.png").read_bytes()
+    for output in (["--draw", "clip/"], ["--json", "clip/f2.png"]):
+        said = fail(capsys, "predict", "clip", "--camera", "sr300", *output)
+        assert "clip/f2.png is a frame and an output, wanted another name or folder" in said
+    assert (folder / "clip" / "f2.png").read_bytes() == before
+    for given, kind, option in (
+        (["clip/f2.png", "--quick"], "frame", "quick"), (["clip", "--box", *"1234"], "data", "box"),
+        (["a.zip", "--scale", "2"], "submission", "scale"),
+    ):  # fmt: skip
+        said = fail(capsys, "check", *given)
+        assert f"{given[0]} is a {kind}" in said and f"wanted no --{option}" in said
     assert "command is 'predicts', wanted" in fail(capsys, "predicts")
     assert not {path.name for path in folder.iterdir()} & {"no", "d", "drawn"}
 

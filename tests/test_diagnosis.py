@@ -127,7 +127,7 @@ def test_the_predictor_says_what_is_wrong():
         predictor.predict(frame.depth.T, SR300, frame.box)
     with pytest.raises(ValueError, match=r"m or cm, wanted mm; .* scale, 1000 mm or so$"):
         predictor.predict(frame.depth / 1000, SR300, frame.box)
-    with pytest.raises(HandNotFoundError, match="wanted a hand; hold the hand before the camera"):
+    with pytest.raises(HandNotFoundError, match="wanted a hand; hold the hand nearer"):
         predictor.predict(np.zeros_like(frame.depth), SR300)
     with pytest.raises(ValueError, match="'left', 'right' or 'auto'$"):
         predictor.predict(frame.depth, SR300, frame.box, left="neither")

@@ -24,6 +24,17 @@ def test_text_bytes_and_a_failed_write_that_leaves_what_was_there(tmp_path, monk
     assert (tmp_path / "a").read_text(encoding="utf-8") == "γ"
 
 
+def test_links_stay_and_pipes_are_written_to(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    atomic_write(tmp_path / "link", "a")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == "a"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    atomic_write(tmp_path / "pipe", "b")
+    assert os.read(reader, 9) == b"b"
+    os.close(reader)
+
+
 def hold(folder, held):
     with folder_lock(folder):
         held.set()

@@ -48,6 +48,8 @@ def test_pretrains_where_the_recipe_says_so(capsys, small_data, tmp_path, monkey
     nowhere = "tiny", "--data", "nowhere", "--folder", "x/y", "--set", *given
     assert "nowhere" in fail(capsys, *nowhere)
     assert not (tmp_path / "x").exists()  # nothing is made before all is found
+    both = "tiny", "--start", "small", "--people", "some"
+    assert "start is 'small' and people is 'some', wanted one of" in fail(capsys, *both)
     assert "recipe is 'teeny', wanted one of" in fail(capsys, "teeny")
     assert "recipe 'tiny' has no 'seeds', the nearest" in fail(capsys, "tiny", "--set", "seeds=1")
     assert "override is 'batch', wanted NAME=VALUE" in fail(capsys, "tiny", "--set", "batch")

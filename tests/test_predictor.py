@@ -6,11 +6,13 @@ from conftest import ROOT
 
 from senorita_lib.boxes import find_hand_box
 from senorita_lib.camera import SR300
-from senorita_lib.cropping import HandNotFoundError
+from senorita_lib.cropping import HandNotFoundError, in_mirror
 from senorita_lib.datasets import Hands19, SyntheticHand
+from senorita_lib.datasets.synthetic.clip import moving_hand
 from senorita_lib.experiments.generalisation import measure
 from senorita_lib.figures.ownframes import overlay_figure
 from senorita_lib.predictor import Predictor
+from senorita_lib.recordings import predict_clip
 
 pytestmark = pytest.mark.slow
 
@@ -18,6 +20,11 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def predictor(trained):
     return Predictor.load(trained.folder)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Predictor.load("small")
 
 
 def test_predicts_a_frame_as_the_evaluation_did(predictor, trained):
@@ -70,6 +77,36 @@ def test_strays_do_not_move_the_search_and_a_far_wall_is_no_hand():
     np.testing.assert_array_equal(found.joints_mm, plain.joints_mm)
     with pytest.raises(ValueError, match="is empty, wanted x1 < x2"):
         predictor.predict(frame.depth, SR300, (5, 5, 3, 3), left=False, last=plain)
+
+
+def test_what_was_no_hand_and_the_other_hand_are_not_followed(small):
+    frame = SyntheticHand(seed=5).frame(0, "interp")
+    plain = small.predict(frame.depth, SR300, frame.box)
+    assert small.predict(frame.depth, SR300, last=plain).searched_mm == plain.searched_mm
+    with pytest.raises(HandNotFoundError):  # a blank frame
+        small.predict(0 * frame.depth, SR300, last=plain)
+    # A face, say, was taken for a hand, and its heat maps were wide.
+    face = replace(plain, joints_mm=plain.joints_mm + [0, -250, 0], searched_mm=72.0)
+    found = small.predict(frame.depth, SR300, last=face)
+    np.testing.assert_array_equal(found.joints_mm, small.predict(frame.depth, SR300).joints_mm)
+    depth, camera, box = in_mirror(frame.depth, SR300, frame.box)
+    wanted = small.predict(depth, camera, box)
+    other = replace(wanted, left=False, searched_mm=60.0)
+    found = small.predict(depth, camera, box, last=other)
+    assert wanted.left and found.left and found.left_probability == wanted.left_probability
+    np.testing.assert_array_equal(found.joints_mm, wanted.joints_mm)
+
+
+def test_a_hand_is_followed_out_of_the_clips_box(small):
+    frames = list(moving_hand(12))
+    first = small.predict(frames[0].depth, SR300, frames[0].box)
+    middle = first.pixels.mean(axis=0)
+    box = [*(middle - 60), *(middle + 60)]
+    poses = [*predict_clip(small, (f.depth for f in frames), SR300, box)]
+    for frame, pose in zip(frames, poses, strict=True):
+        assert np.linalg.norm(pose.joints_mm - frame.joints, axis=1).mean() < 30
+    away = np.abs([pose.pixels.mean(axis=0) - middle for pose in poses]).max(axis=1) > 60
+    assert away.sum() > 3 and len({pose.searched_mm for pose in poses}) < 4
 
 
 def test_a_network_in_training_stays_so(predictor):

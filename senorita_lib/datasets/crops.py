@@ -15,7 +15,6 @@ import os
 import shutil
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -81,7 +80,7 @@ class CropSet:
     cube_centres: npt.NDArray[np.float32]  # (N, 3), camera frame, mm
     joints: npt.NDArray[np.float32]  # (N, 21, 3), camera frame, mm; NaN without labels
     found: npt.NDArray[np.bool_]  # (N,); False, and zeros, where no hand is in the box
-    identity: str = ""  # digest of names, boxes and labels: tells data sets apart
+    identity: str = ""  # digest of names, images' sizes, boxes and labels: tells data sets apart
     camera: Camera = SR300
 
     def __len__(self) -> int:
@@ -127,7 +126,9 @@ def load_crops(
         labels.update(joints.tobytes())
     folder = user_path(cache or dataset.root / "crops")
     folder = folder / f"{dataset.split}_{size}_{foreground}_{centre}"
-    paths = [folder / name for name in _shard_names(dataset, options)]
+    files = _files(dataset)
+    labels.update(repr((CROPS, [size for size, _ in files])).encode())
+    paths = [folder / name for name in _shard_names(dataset, options, files)]
     if any(_open(path, size) is None for path in paths):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -146,17 +147,29 @@ def load_crops(
     return CropSet(*about, boxes, cube_centres, joints, found, labels.hexdigest(), dataset.camera)
 
 
-def _shard_names(dataset: Hands19, options: dict[str, Any]) -> list[str]:
+def _files(dataset: Hands19) -> list[tuple[int, int]]:
+    """Size, bytes, and time of each image; both 0 where it is missing, as reading it will say."""
+    found = []
+    for name in dataset.names:
+        try:
+            status = os.stat(dataset.path(name))
+            found.append((status.st_size, status.st_mtime_ns))
+        except FileNotFoundError:
+            found.append((0, 0))
+    return found
+
+
+def _shard_names(
+    dataset: Hands19, options: dict[str, Any], files: list[tuple[int, int]]
+) -> list[str]:
     """Name of each shard, with a digest of its images' names, boxes, sizes and times."""
     names = []
     for number, start in enumerate(range(0, max(len(dataset), 1), _SHARD)):
         rows = slice(start, start + _SHARD)
         digest = hashlib.sha256(repr((CROPS, options)).encode() + dataset.boxes[rows].tobytes())
         digest.update(_camera_bytes(dataset.camera))
-        for name in dataset.names[rows]:
-            with suppress(FileNotFoundError):  # reading it will say so
-                status = os.stat(dataset.path(name))
-                digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        for name, (length, time) in zip(dataset.names[rows], files[rows], strict=True):
+            digest.update(f"{name} {length} {time}\n".encode() if length else b"")
         names.append(f"{number:05d}_{digest.hexdigest()[:12]}.npy")
     return names
 

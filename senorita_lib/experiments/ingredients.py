@@ -5,7 +5,6 @@ each, under ``runs/ingredients`` and prints mean joint errors of the initial pos
 mesh hand and of the splits, hand told. Killed, it goes on where it was. Short runs rank, no more.
 """
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -15,7 +14,7 @@ import pandas as pd
 from senorita_lib.commands import command
 from senorita_lib.datasets import write_synthetic
 from senorita_lib.experiments.generalisation import holding, measure, test_set
-from senorita_lib.files import atomic_write, project_path, read_json, user_path
+from senorita_lib.files import project_path, user_path
 from senorita_lib.model import HandPoseNet
 from senorita_lib.predictor import Predictor
 from senorita_lib.recipes import Ingredient, Recipe, find_recipe
@@ -65,10 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for trial in chosen.trials:
         folder = project_path("runs/ingredients") / trial
         run = train(recipe_of(trial), data, folder, start=start, checkpoint_seconds=60)
-        kept = folder / f"errors_{chosen.count}.json"
-        if not kept.exists():
-            atomic_write(kept, json.dumps(row(run.model, chosen.count)))
-        rows[trial] = read_json(kept)
+        rows[trial] = row(run.model, chosen.count)
         print(pd.DataFrame(rows).T.round(1).to_string(), flush=True)
 
 

@@ -156,7 +156,7 @@ def ledger_table(rows: dict[Kind, list[Row]], kind: Kind = "claims") -> str:
         _TITLE[kind],
         "difference, mm",
         "verdict",
-        *["nearer to the truth"] * (kind == "claims"),
+        *["at lower errors"] * (kind == "claims"),
     ]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows[kind]:

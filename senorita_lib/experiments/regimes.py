@@ -1,4 +1,4 @@
-"""The paper's two add-ons at several distances from the truth, and on other methods' heads.
+"""The paper's two add-ons from networks with several errors, and on other methods' heads.
 
 ``python -m senorita_lib.experiments.regimes`` trains Model 1 of recipe ``small`` for each seed and
 keeps weights on its way down. From each of these starts it trains what ``regimes.toml`` lists, on
@@ -43,6 +43,7 @@ from senorita_lib.experiments.tables import (
 from senorita_lib.experiments.trials import SEEDS, Trial, read_trial
 from senorita_lib.experiments.uncertainty import Estimate, holm
 from senorita_lib.files import PathLike, atomic_write, project_path, read_json, read_toml
+from senorita_lib.model import weights_digest
 from senorita_lib.recipes import Recipe, find_recipe
 from senorita_lib.training.stages import below, crop_options, train
 
@@ -130,13 +131,19 @@ def run_folder(start: str, seed: int, trial: str) -> Path:
 
 
 def finished(start: str, seed: int, trial: str) -> bool:
-    """Whether a run has ended; raises ValueError if it is of another recipe."""
+    """Whether a run has ended; raises ValueError if its recipe or first weights are others."""
     path = run_folder(start, seed, trial) / "result.json"
     if not path.exists():
         return False
-    if Recipe(**read_json(path)["recipe"]) != recipe_of(start, seed, trial):
+    result = read_json(path)
+    if Recipe(**result["recipe"]) != recipe_of(start, seed, trial):
         wanted = "wanted that of regimes.toml: remove the folder"
         raise ValueError(f"{path.parent} has a run of another recipe, {wanted}")
+    weights = weights_of(start, seed)
+    from_there = trial == NETWORK or result["data"].endswith(f" from {weights_digest(weights)}")
+    if not from_there:
+        wanted = f"wanted one from {weights}: remove the folder"
+        raise ValueError(f"{path.parent} has a run from other weights, {wanted}")
     return True
 
 
@@ -186,7 +193,8 @@ def train_regimes(
         for wave in (list(shared.values()), then):
             there = [c for c in wave if c[2] == NETWORK or weights_of(*c[:2]).exists()]
             for start, seed in dict.fromkeys(call[:2] for call in wave if call not in there):
-                bar.write(f"seed {seed} never came to start {start!r}: no trials from there")
+                missing = weights_of(start, seed)
+                bar.write(f"seed {seed} never came to start {start!r}: {missing} is missing")
             todo = [(*call, Path(data)) for call in there if not finished(*call)]
             for call in run_tasks(train_one, todo, jobs):
                 bar.update(_images(call))
@@ -204,15 +212,19 @@ def collect() -> tuple[pd.DataFrame, pd.DataFrame]:
     each start, seed, trial and pose, also with the mean eq. 3 and 4 of its training. Both are
     empty where nothing has ended.
     """
-    errors, why = [pd.DataFrame()], []
+    errors, why, true = [pd.DataFrame()], [], None
     starts = [start for start in STARTS if start not in RATES]
     for start, seed in ((start, seed) for start in starts for seed in range(MOST_SEEDS)):
         names = [NETWORK, *trials_of(start)]
         if not all(finished(start, seed, name) for name in names):
             continue
-        for name in names:
+        # The network of a start on the way was tested at its end.
+        for name in names[bool(STARTS[start].below_mm) :]:
             folder = run_folder(start, seed, name)
             _, arrays = read_run(folder)
+            true = arrays["joints"] if true is None else true
+            if not np.array_equal(arrays["joints"], true):
+                raise ValueError(f"{folder} was tested on other frames, wanted those of all")
             losses = pd.DataFrame(read_json(folder / "log.json")).filter(_LOGGED).mean().round(3)
             pose = "initial" if name == NETWORK else TRIALS[name].pose
             poses = {pose: arrays[pose] for pose in dict.fromkeys(("initial", pose))}

@@ -91,7 +91,8 @@ def evaluate_run(
             initial, refined = predict_crops(model, crops, device, progress=progress)
         guess = constant_pose(train_crops) + crops.cube_centres[:, None]
         splits, true = np.array(crops.splits), crops.joints
-        result["frames"] = {name: int((np.char.upper(splits) == name).sum()) for name in SPLITS}
+        upper = np.char.upper(splits).tolist()
+        result["frames"] = {name: upper.count(name) for name in dict.fromkeys((*SPLITS, *upper))}
         result["without_hand"] = int((initial == 0).all(axis=(1, 2)).sum())
         if np.isfinite(true).all():
             poses = {"constant": guess, "initial": initial, "refined": refined}

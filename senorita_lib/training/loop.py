@@ -6,6 +6,7 @@ A subclass says what a stage trains and on what: :mod:`senorita_lib.training.sta
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from itertools import accumulate
@@ -269,7 +270,7 @@ class Loop:
             return
         state = {
             "recipe": self.recipe.to_json(), "data": self.identity,
-            "stage": self.stage, "images": self.images,
+            "stage": self.stage, "images": self.images, "precision": self.precision,
             "log": json.dumps(self.log), "timing": json.dumps(self.timing),
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
         }  # fmt: skip
@@ -287,6 +288,8 @@ class Loop:
             return False
         path, stored = self.folder / "checkpoint.pt", json.loads(state["recipe"])
         want_same(path, stored, self.recipe, state.get("data"), self.identity)
+        if (before := state.get("precision", self.precision)) != self.precision:
+            warnings.warn(f"{path} is in {before}, going on in {self.precision}", stacklevel=2)
         self.stage, self.images = state["stage"], state["images"]
         self.log, self.timing = json.loads(state["log"]), json.loads(state["timing"])
         self.model.load_state_dict(state["model"])

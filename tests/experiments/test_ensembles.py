@@ -12,7 +12,7 @@ def test_what_is_kept_can_be_read(capsys):
     ensembles.main(["--kept"])
     printed = capsys.readouterr().out
     assert "\nModel 1 (" in printed
-    assert f"```\n{printed}```" in (ROOT / "docs" / "results.md").read_text()
+    assert f"```\n{printed}```" in (ROOT / "docs" / "lower_errors.md").read_text()
 
 
 def test_four_models_and_four_seeds_are_merged_and_compared(tmp_path, monkeypatch, capsys):

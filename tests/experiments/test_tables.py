@@ -95,6 +95,10 @@ def test_saving_replaces_the_rows_of_its_trials_alone(tmp_path, monkeypatch):
     np.testing.assert_array_equal(again[same]["mm"], table[same]["mm"])
     np.testing.assert_allclose(again[~same]["mm"], one["mm"] + 1, atol=1e-3)
     assert load_notes() == notes | {"Model 3": {"bone_lengths": [2.0]}}
+    known = {name: trial for name, trial in TRIALS.items() if name != "Model 3"}
+    monkeypatch.setattr(tables, "TRIALS", known)
+    tables.save_trials(one[:0], {})
+    assert {*load_trials()["trial"]} == {*load_notes()} == {*notes} - {"Model 3"}
 
 
 def test_a_studys_table_compares_seed_by_seed():

@@ -119,8 +119,14 @@ def test_a_clip_is_followed_with_one_look_a_frame(run, monkeypatch):
         return forward(model, crops, refine)
 
     monkeypatch.setattr(HandPoseNet, "forward", counting)
+    monkeypatch.setattr(predictors, "_VAGUE_MM", np.inf)  # it has seen sixteen images
     predictor.predict(frame.depth, SR300, frame.box, last=first)
     assert seen == [1]
+    x1, y1, x2, y2 = frame.box
+    beside = first.pixels[:, 0].mean() + 1, y1, x2, y2
+    predictor.predict(frame.depth, SR300, beside, last=first)
+    assert seen[1] == 4  # searched in the box, where the last pose is not
+    seen[1:] = []
     predictor.predict(frame.depth, SR300, frame.box, last=replace(first, searched_mm=0.1))
     assert seen[1:] == [1, 4, 1, 1, 5]  # turned by quarters, then upright, as both hands
     ends = len(hand_candidates(frame.depth, SR300)[: predictors._PLACES])

@@ -9,8 +9,9 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, SHORT
+from conftest import QUICK, SHORT, as_settings
 
+from senorita_lib import __main__ as command_line
 from senorita_lib.datasets import Hands19
 from senorita_lib.datasets.crops import load_crops
 from senorita_lib.evaluation import SPLITS, check_submission, mean_joint_error
@@ -113,6 +114,28 @@ def test_frames_without_labels_give_a_submission(fresh, tmp_path):
     run = train(SHORT, fresh, tmp_path / "run", progress=False)
     assert run.result["errors"]["refined"] == {}
     assert check_submission(run.folder / "submission.zip", fresh / "Task 1" / "test_bbs.txt") == 20
+
+
+def test_labelled_frames_of_no_known_split_have_an_error(fresh, tmp_path, capsys):
+    (fresh / "Task 1" / "test_splits.txt").unlink()
+    command = "tiny", "--data", fresh, "--folder", tmp_path, "--set", *as_settings(SHORT)
+    command_line.main([str(word) for word in command])
+    *_, splits, _, _, refined = capsys.readouterr().out.splitlines()
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert splits.split() == ["TEST"] and result["frames"] == dict.fromkeys(SPLITS, 0) | {
+        "TEST": 20
+    }
+    assert float(refined.split()[-1]) == pytest.approx(
+        result["errors"]["refined"]["TEST"], abs=0.01
+    )
+
+
+def test_another_precision_is_told(tmp_path, small_data, monkeypatch):
+    train(SHORT, small_data, tmp_path, progress=False, checkpoint_seconds=0)
+    (tmp_path / "result.json").unlink()
+    monkeypatch.setattr(loop, "training_precision", lambda *_: "bfloat16")
+    with pytest.warns(UserWarning, match="checkpoint.pt is in float32, going on in bfloat16"):
+        train(SHORT, small_data, tmp_path, progress=False)
 
 
 def test_constant_pose_is_the_best_constant(small_data):

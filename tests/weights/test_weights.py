@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from conftest import QUICK
 
 from senorita_lib import weights
@@ -39,6 +40,14 @@ def test_small_predicts_frames_that_it_never_saw(predictor):
     card = json.loads((weights.FOLDER / "small.json").read_text())
     error = mean_joint_error(np.stack(poses), np.stack([frame.joints for frame in frames]))
     assert error < 1.5 * card["errors"]["refined"]["INTERP"]
+
+
+def test_a_folder_of_the_same_name_is_only_meant_by_its_path(small_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    HandPoseNet(QUICK, torch.ones(20)).save("small/model.safetensors")
+    assert Predictor.load("small").model.recipe.name == "small"
+    assert Predictor.load("./small").model.recipe == QUICK
 
 
 def test_unknown_names_and_damaged_files_are_refused(tmp_path, monkeypatch):
