@@ -79,7 +79,7 @@ results: ## keep the numbers and poses of runs/tiny under results/, where notebo
 claims: env ## train for every claim of the paper (results/claims.json; two to three hours on two cores)
 	$(PY) -m senorita_lib.experiments.ledger
 
-claims-small: env ## eq. 4 and refinement at several distances from the truth (many hours; resumes, ARGS="--seeds 0 1")
+claims-small: env ## eq. 4 and refinement at several errors of the network (many hours; resumes, ARGS="--seeds 0 1")
 	$(PY) -m senorita_lib.experiments.regimes $(ARGS)
 
 rivals: env ## A2J, AWR and direct regression on the same images, and the add-ons on them (many hours; resumes)

@@ -79,9 +79,10 @@ def predict(arguments: Sequence[str]) -> None:
     for path in map(user_path, filter(None, (chosen.json, chosen.csv, chosen.draw))):
         if not path.parent.is_dir():
             raise FileNotFoundError(f"{path.parent} is missing, wanted a folder to write into")
-    made = {user_path(path).resolve() for path in (chosen.json, chosen.csv) if path}
+    made = {os.path.realpath(user_path(path)) for path in (chosen.json, chosen.csv) if path}
     if pictures:
-        made |= {(pictures if alone else pictures / f"{f.stem}.png").resolve() for f in files}
+        drawn = (pictures if alone else pictures / f"{file.stem}.png" for file in files)
+        made |= {os.path.realpath(path) for path in drawn}
         if len({file.stem for file in files}) < len(files):
             raise ValueError("frames have the same name in two folders, wanted one folder to draw")
         try:
@@ -91,7 +92,7 @@ def predict(arguments: Sequence[str]) -> None:
         if not alone:
             pictures.mkdir(exist_ok=True)
     for file in files:
-        if user_path(file).resolve() in made:
+        if os.path.realpath(user_path(file)) in made:
             raise ValueError(f"{file} is a frame and an output, wanted another name or folder")
     predictor, records, last, broken = Predictor.load(chosen.weights), [], None, None
     for file in tqdm(files, disable=alone):
@@ -148,7 +149,7 @@ def check(arguments: Sequence[str]) -> None:
 
     def want_none(kind: str, *names: str) -> None:
         if given := [f"--{name}" for name in names if getattr(chosen, name) not in (None, False)]:
-            raise ValueError(f"{chosen.path} is a {kind}, wanted no {given[0]}")
+            raise ValueError(f"{chosen.path} is taken for a {kind}, wanted no {given[0]}")
 
     if chosen.boxes or chosen.path.endswith(".zip"):
         from senorita_lib import submission

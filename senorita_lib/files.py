@@ -45,11 +45,12 @@ def whole_file(path: PathLike) -> Iterator[BinaryIO]:
 
     A link stays one, and what is no file, such as a pipe, is written to as it is.
     """
-    path = user_path(path).resolve()
+    path = user_path(path)
     if path.exists() and not path.is_file() and not path.is_dir():
         with _naming(path), open(path, "wb") as stream:
             yield stream
         return
+    path = Path(os.path.realpath(path))
     part = Path(f"{path}.{os.getpid()}.part")
     with _naming(path):
         try:

@@ -36,8 +36,8 @@ _VAGUE_MM, _OTHER = 57.0, 0.92
 
 def weights_path(checkpoint: PathLike) -> Path:
     """The file that :meth:`Predictor.load` reads, see there."""
-    if str(checkpoint) in known_weights():
-        return find_weights(str(checkpoint))
+    if isinstance(checkpoint, str) and checkpoint in known_weights():
+        return find_weights(checkpoint)
     path = user_path(checkpoint)
     run = path / "model.safetensors"
     if run.is_file() or path.is_dir():
@@ -84,7 +84,7 @@ class Predictor:
 
         ``checkpoint`` is the name of weights that come with the package, see
         :mod:`senorita_lib.weights`; or ``model.safetensors``, or the folder of the run that wrote
-        it (``./small`` where that has the name of such weights).
+        it (``./small`` or a ``Path`` where that has the name of such weights).
         Raises ``FileNotFoundError`` without such a file or name, ``ValueError`` if it is damaged.
         """
         return cls(HandPoseNet.load(weights_path(checkpoint)), device)

@@ -150,7 +150,7 @@ def test_errors_are_one_sentence(folder, capsys):
         (["a.zip", "--scale", "2"], "submission", "scale"),
     ):  # fmt: skip
         said = fail(capsys, "check", *given)
-        assert f"{given[0]} is a {kind}" in said and f"wanted no --{option}" in said
+        assert f"{given[0]} is taken for a {kind}" in said and f"wanted no --{option}" in said
     assert "command is 'predicts', wanted" in fail(capsys, "predicts")
     assert not {path.name for path in folder.iterdir()} & {"no", "d", "drawn"}
 

@@ -109,6 +109,15 @@ def test_a_hand_is_followed_out_of_the_clips_box(small):
     assert away.sum() > 3 and len({pose.searched_mm for pose in poses}) < 4
 
 
+def test_a_network_of_the_papers_crop_sees_the_clips_box_alone(predictor):
+    frames = list(moving_hand(6))
+    box = frames[0].box - [60, 0, 60, 0]
+    poses = predict_clip(predictor, (f.depth for f in frames), SR300, box)
+    for frame, pose in zip(frames, poses, strict=True):
+        wanted = predictor.predict(frame.depth, SR300, box)
+        np.testing.assert_array_equal(pose.joints_mm, wanted.joints_mm)
+
+
 def test_a_network_in_training_stays_so(predictor):
     model = predictor.model.train()
     assert Predictor(model).model.training

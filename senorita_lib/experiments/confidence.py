@@ -42,6 +42,8 @@ def readings(predictor: Predictor, count: int, seed: int) -> pd.DataFrame:
         except HandNotFoundError:
             continue
         for followed, pose in enumerate(poses):
+            if followed and pose.evidence_mm[1].max() > 1e-3:  # searched for again, in five crops
+                continue
             spread, apart = pose.evidence_mm
             error = np.linalg.norm(pose.joints_mm - np.asarray(frame.joints), axis=1)
             columns = {"spread": spread, "apart": apart, "error": error}

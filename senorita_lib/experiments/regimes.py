@@ -140,8 +140,7 @@ def finished(start: str, seed: int, trial: str) -> bool:
         wanted = "wanted that of regimes.toml: remove the folder"
         raise ValueError(f"{path.parent} has a run of another recipe, {wanted}")
     weights = weights_of(start, seed)
-    from_there = trial == NETWORK or result["data"].endswith(f" from {weights_digest(weights)}")
-    if not from_there:
+    if trial != NETWORK and weights.exists() and weights_digest(weights) not in result["data"]:
         wanted = f"wanted one from {weights}: remove the folder"
         raise ValueError(f"{path.parent} has a run from other weights, {wanted}")
     return True

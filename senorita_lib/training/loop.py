@@ -320,4 +320,5 @@ def want_same(path: Path, stored: Row, recipe: Recipe, data: str | None, identit
         found = f"{other[0]} = {stored.get(other[0])!r}, wanted {wanted.get(other[0])!r}"
         raise ValueError(f"{path} is of another recipe, with {found}: {_ELSEWHERE}")
     if data != identity:
-        raise ValueError(f"{path} is of another data set, start or synthetic world: {_ELSEWHERE}")
+        what = "another data set (or other image files), start or synthetic world"
+        raise ValueError(f"{path} is of {what}: {_ELSEWHERE}")

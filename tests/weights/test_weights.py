@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,8 @@ def test_a_folder_of_the_same_name_is_only_meant_by_its_path(small_data, tmp_pat
     (tmp_path / "small").mkdir()
     HandPoseNet(QUICK, torch.ones(20)).save("small/model.safetensors")
     assert Predictor.load("small").model.recipe.name == "small"
-    assert Predictor.load("./small").model.recipe == QUICK
+    for folder in ("./small", Path("small")):
+        assert Predictor.load(folder).model.recipe == QUICK
 
 
 def test_unknown_names_and_damaged_files_are_refused(tmp_path, monkeypatch):
