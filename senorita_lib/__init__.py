@@ -20,7 +20,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # OpenMP's threads spin while they wait, which starves any other busy process; torch reads this
 # when it is first imported (benchmarks/openmp.py has the figures).

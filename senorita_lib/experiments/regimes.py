@@ -287,15 +287,21 @@ def keep(errors: pd.DataFrame, why: pd.DataFrame) -> None:
         atomic_write(path, data)
 
 
-def measured(starts: Sequence[str]) -> dict[str, dict[tuple[str, str], dict[str, Estimate]]]:
+def measured(
+    starts: Sequence[str], *, paired: bool = False
+) -> dict[str, dict[tuple[str, str], dict[str, Estimate]]]:
     """Mean errors of each start's trials, {start: {(trial, pose): {split: Estimate}}}.
 
     From ``results/regimes.csv.gz``; starts that it does not have with two seeds are left out: one
-    says nothing of how much seeds vary.
+    says nothing of how much seeds vary. ``paired`` takes the seeds that all starts have: then
+    those of one can be subtracted from those of another.
     """
     table = pd.read_csv(results_file("regimes.csv.gz", "regimes"), dtype={"mm": np.float32})
     own = ((start, table[table["start"] == start]) for start in starts)
     seen = {start: rows for start, rows in own if rows["seed"].nunique() > 1}
+    if paired:
+        common = set.intersection(*(set(rows["seed"]) for rows in seen.values()))
+        seen = {start: rows[rows["seed"].isin(common)] for start, rows in seen.items()}
     return {start: estimates(rows) for start, rows in seen.items()}
 
 
@@ -369,7 +375,9 @@ def anatomy_table(start: str) -> str:
 
 
 def heads_table(found: Mapping[str, Mapping[tuple[str, str], Mapping[str, Estimate]]]) -> str:
-    """What the heads of :func:`measured` cost, and their networks' errors, mm, in Markdown.
+    """What heads cost, and the errors of their networks, mm, in Markdown.
+
+    ``found`` is of :func:`measured`, ``paired``.
 
     ± is half the width of a 95 % interval; the last column is the difference from the nearest
     integral regression above.
@@ -429,7 +437,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for kind in (REGIMES, SAME_IMAGES):
         if set(kind) & set(chosen.starts):
             if kind is SAME_IMAGES:
-                print(heads_table(measured(COMPARED)), end="\n\n")
+                print(heads_table(measured(COMPARED, paired=True)), end="\n\n")
             found = effects(kind)
             wide = found["start"][found["high"] - found["low"] > 2 * _WIDE]
             wide = wide[wide != TINY]

@@ -90,7 +90,7 @@ def test_trials_go_on_from_every_start_and_are_compared(small_data, tmp_path, mo
         assert (head.strip(), len([c for c in columns if "–" not in c])) == ("awr", 1)
         if trained:
             shutil.rmtree(folder)
-    rows = regimes.heads_table(regimes.measured(["end", "awr"])).splitlines()
+    rows = regimes.heads_table(regimes.measured(["end", "awr"], paired=True)).splitlines()
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["end", "awr"]
     assert rows[2].split("|")[-2].strip() == "–" != rows[3].split("|")[-2].strip()
     moved = folder.parent / "long" / "model.safetensors"
@@ -119,7 +119,7 @@ def test_docs_tell_the_effects():
     others = regimes.effects(regimes.SAME_IMAGES)
     assert set(others["start"]) >= {"direct regression", "A2J", "AWR"}
     last = regimes.anatomy_table(regimes.REGIMES[-1])
-    heads = regimes.heads_table(regimes.measured(regimes.COMPARED))
+    heads = regimes.heads_table(regimes.measured(regimes.COMPARED, paired=True))
     for name, tables in {
         "lower_errors.md": [regimes.effects_table(found), last],
         "heads.md": [regimes.search_tables()[1], heads, regimes.effects_table(others)],
