@@ -83,6 +83,10 @@ def predict(arguments: Sequence[str]) -> None:
     if pictures:
         drawn = (pictures if alone else pictures / f"{file.stem}.png" for file in files)
         made |= {os.path.realpath(path) for path in drawn}
+    for file in files:
+        if os.path.realpath(user_path(file)) in made:
+            raise ValueError(f"{file} is a frame and an output, wanted another name or folder")
+    if pictures:
         if len({file.stem for file in files}) < len(files):
             raise ValueError("frames have the same name in two folders, wanted one folder to draw")
         try:
@@ -91,9 +95,6 @@ def predict(arguments: Sequence[str]) -> None:
             raise ImportError(f"--draw needs {error.name}: {_EXTRA}") from None
         if not alone:
             pictures.mkdir(exist_ok=True)
-    for file in files:
-        if os.path.realpath(user_path(file)) in made:
-            raise ValueError(f"{file} is a frame and an output, wanted another name or folder")
     predictor, records, last, broken = Predictor.load(chosen.weights), [], None, None
     for file in tqdm(files, disable=alone):
         try:

@@ -29,8 +29,8 @@ _BESIDE = torch.tensor([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]
 _BORDER_MM, _CUT = 8.0, 2  # a cut hand has so many joints so close to the image's border
 _MOST_MM = 200.0  # expected error: all that is known then is that there is no pose
 _LOST = 1.3  # times the spread after the search: with more the hand is not where it was
-# Not followed: poses that spread more (in 200 open-world frames 2 % of those within 30 mm, and 84 %
-# where the hand was erased), and with more probability of the other hand (none of the good ones).
+# Not followed: what spreads more, or has more probability of the other hand. From 200 open-world
+# frames of seed 4243; experiments/following.py counts.
 _VAGUE_MM, _OTHER = 57.0, 0.92
 
 
@@ -65,6 +65,11 @@ class HandPose:
     def spread_mm(self) -> float:
         """Spread of the heat maps, mean over the joints, mm; NaN without heat maps."""
         return float(self.evidence_mm[0].mean())
+
+    def is_in(self, box: Box) -> bool:
+        """Whether the middle of the joints is in a box, x1, y1, x2, y2, pixel frame."""
+        middle, (first, last) = self.pixels.mean(axis=0), np.reshape(box, (2, 2))
+        return bool((first <= middle).all() and (middle <= last).all())
 
 
 class Predictor:
@@ -164,6 +169,8 @@ class Predictor:
             hand = False
         depth = cropping.checked_depth(depth_mm, camera)
         corners = None if box is None else cropping.checked_box(box, camera)
+        if corners is not None and last is not None and not last.is_in(corners):
+            last = None
         if not camera.square:
             square = cropping.with_square_pixels(depth, camera, corners)
             pose = self._predict_square(*square, hand, last)
@@ -177,7 +184,7 @@ class Predictor:
         """What :meth:`predict` does with checked arguments."""
         recipe = self.model.recipe
         searches = recipe.source == "open"
-        if searches and last is not None and _within(corners, last, camera):
+        if searches and last is not None:
             followed = last.left if hand is None else hand
             with suppress(HandNotFoundError):
                 joints = np.asarray(last.joints_mm, np.float32)
@@ -303,14 +310,6 @@ class Predictor:
         pixels = camera.project(found)[:, :2]
         pose = HandPose(found, initial, pixels, crop, expected, evidence, left)
         return replace(pose, searched_mm=pose.spread_mm)
-
-
-def _within(box: np.ndarray | None, last: HandPose, camera: Camera) -> bool:
-    """Whether the middle of the last pose is in the box."""
-    if box is None:
-        return True
-    middle = camera.project(np.asarray(last.joints_mm, float).mean(axis=0))[:2]
-    return bool((box[:2] <= middle).all() and (middle <= box[2:]).all())
 
 
 def evidence_terms(evidence: np.ndarray) -> np.ndarray:

@@ -95,14 +95,12 @@ def next_pose(
     last: HandPose | None,
 ) -> HandPose:  # fmt: skip
     """:meth:`.Predictor.predict` in a clip: a hand may be followed out of the clip's box."""
-    if last is not None and box is not None and predictor.model.recipe.source == "open":
-        middle, corners = last.pixels.mean(axis=0), np.asarray(box).reshape(2, 2)
-        if (middle < corners[0]).any() or (middle > corners[1]).any():
-            with suppress(HandNotFoundError):
-                pose = predictor.predict(depth, camera, None, left, last)
-                if pose.searched_mm == last.searched_mm:  # followed, not found elsewhere
-                    return pose
-            last = None
+    follows = predictor.model.recipe.source == "open"
+    if follows and last is not None and box is not None and not last.is_in(box):
+        with suppress(HandNotFoundError):
+            pose = predictor.predict(depth, camera, None, left, last)
+            if pose.searched_mm == last.searched_mm:  # followed, not found elsewhere
+                return pose
     return predictor.predict(depth, camera, box, left, last)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from senorita_lib.camera import SR300
 from senorita_lib.datasets.synthetic.frames import SyntheticHand
-from senorita_lib.experiments import confidence
+from senorita_lib.experiments import confidence, following
+from senorita_lib.experiments.following import without_hand
 from senorita_lib.model import weights_digest
 from senorita_lib.predictor import Predictor, evidence_terms
 from senorita_lib.weights import FOLDER
@@ -70,3 +71,15 @@ def test_calibration_is_written_into_a_copy_and_changes_no_weight(tmp_path, caps
     assert weights_digest(copy) == before
     assert len(Predictor.load(copy).model.calibration) == 7
     assert not copy.with_suffix(".json").exists() and len(list(tmp_path.iterdir())) == 1
+
+
+def test_good_poses_are_followed_and_what_is_no_hand_is_not(capsys):
+    following.main(["small", "--count", "12"])
+    head, good, erased = capsys.readouterr().out.splitlines()
+    assert "followed, %" in head
+    assert float(good.split()[-2]) > 80 > 50 > float(erased.split()[-2])
+    frame = SyntheticHand(seed=4).frame(1, "interp")
+    left = without_hand(frame)
+    assert ((left == frame.depth) | (left == 0)).all() and (left > 0).any()
+    u, v = SR300.project(np.asarray(frame.joints)[8])[:2].round().astype(int)
+    assert frame.depth[v, u] > 0 == left[v, u]

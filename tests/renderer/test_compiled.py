@@ -87,7 +87,7 @@ print(added(lambda: skeleton_volume_loss(poses, poses.detach() + 1, compiled=Tru
     assert loss < 0.1 * volumes
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("compiled", [True, False])
 def test_on_a_graphics_card(compiled):
     joints, target = poses(3, 32).float(), poses(3, 32, seed=1).float()
